@@ -1,0 +1,176 @@
+package store
+
+import (
+	"time"
+
+	"nocturne/internal/record"
+)
+
+// Partitions of servers are 0..15; FleetPartition is the fleet operator's own
+// row among the positions: its entry counts facts, its incarnation is "facts".
+const FleetPartition = 1000
+
+// Claim is what a new owner starts from.
+type Claim struct {
+	Partition int
+	Epoch     uint64
+	Position  Position
+	// Base and Deltas are working state, oldest first: load Base, then every
+	// delta over it.
+	Base   []byte
+	Deltas [][]byte
+	// Servers are the rows of servers in this partition, clones included, and
+	// Hashes their current snapshots.
+	Servers []Server
+	Current []CurrentSnapshot
+	// Notifications are the open ones of this partition with their parts.
+	Notifications []OpenNotification
+}
+
+// CurrentSnapshot names the merged snapshot of a server and category.
+type CurrentSnapshot struct {
+	Server   record.ID
+	Category record.Category
+	Hash     Hash
+}
+
+// OpenNotification is a firing notification and its parts.
+type OpenNotification struct {
+	Notification
+	Parts []Part
+}
+
+// PartitionCommit is all that one partition's batch changed, and its position.
+type PartitionCommit struct {
+	Partition int
+	Epoch     uint64
+	From, To  Position
+
+	StreamTime, Clock time.Time
+	Committed         time.Time // wall clock, for the page only
+	Frozen            string
+	Ledger            LedgerTotals
+	Losses            StreamLosses
+
+	// Delta is appended. When Base is set it replaces base and all deltas, and
+	// Delta is empty.
+	Delta []byte
+	Base  []byte
+
+	Servers       []ServerWrite
+	Devices       []DeviceWrite
+	Snapshots     []SnapshotWrite
+	History       []HistoryEntry
+	Changes       []Change
+	Notifications []NotificationWrite
+	Evidence      []Evidence
+	Facts         []Fact
+	Audit         []AuditEntry
+
+	// Folds are written by the fleet operator alone.
+	Folds []Fold
+	// FactsDone deletes facts up to and including this sequence number.
+	FactsDone uint64
+}
+
+// ServerWrite changes parts of a server's row; nil parts stay. The row is
+// created when it does not exist.
+type ServerWrite struct {
+	ID        record.ID
+	Partition int
+	Labels    *ServerLabels
+	Facts     *ServerFacts
+	State     *StateWrite
+	Seen      *SeenWrite
+	Clones    *CloneWrite
+}
+
+// ServerLabels come from the registry, never from the agent.
+type ServerLabels struct {
+	Name, Site, Rack, Role, Owner string
+	Simulated                     bool
+	Enrolled                      time.Time // zero = leave
+}
+
+// ServerFacts are what the heartbeat says.
+type ServerFacts struct {
+	OSName, OSType, OSVersion, OSBuild  string
+	ExporterVersion                     string
+	ReportedName, MachineID, SMBIOSUUID string
+	BootTime                            time.Time
+	Interval                            time.Duration
+}
+
+// StateWrite changes a server's state.
+type StateWrite struct {
+	State  ServerState
+	Reason string
+	Since  time.Time
+}
+
+// SeenWrite moves last seen and the measured skew.
+type SeenWrite struct {
+	At   time.Time
+	Skew time.Duration
+}
+
+// CloneWrite marks a line of an identity that is used twice.
+type CloneWrite struct {
+	Of     record.ID // zero: this is the issued id's own line
+	Clones bool
+}
+
+// DeviceWrite replaces one device's row; Delete removes it altogether.
+type DeviceWrite struct {
+	Server record.ID
+	Device
+	Delete bool
+}
+
+// SnapshotWrite keeps a snapshot's bytes, once per content, and makes it the
+// current one of its server and category.
+type SnapshotWrite struct {
+	Server   record.ID
+	Category record.Category
+	At       time.Time
+	Hash     Hash
+	Bytes    []byte // record.AppendRecords of one record with the snapshot, packed
+}
+
+// NotificationWrite replaces a notification's row and its parts. FoldedInto and
+// Held belong to the fleet operator: they are written only when the row is new.
+type NotificationWrite struct {
+	Notification
+	Parts []Part
+}
+
+// Fold is the fleet operator's verdict about one notification.
+type Fold struct {
+	Notification string
+	Into         string // "" = stands for itself
+	Muted        string // reason when folded
+	At           time.Time
+}
+
+// FactKind says what a partition tells the fleet operator. The set is closed.
+type FactKind string
+
+// The kinds of facts.
+const (
+	FactOverdue FactKind = "overdue" // missed a heartbeat, deadline not reached
+	FactSilent  FactKind = "silent"  // past its deadline; Notification is held
+	FactBack    FactKind = "back"    // heard again, or said goodbye
+	FactGone    FactKind = "gone"    // decommissioned or revoked
+)
+
+// Fact is one thing a partition tells the fleet operator.
+type Fact struct {
+	Seq          uint64 // given by the store
+	Partition    int
+	Kind         FactKind
+	At           time.Time // stream time
+	Server       record.ID
+	Site, Rack   string
+	Simulated    bool
+	Notification string // of FactSilent
+}

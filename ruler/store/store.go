@@ -1,0 +1,104 @@
+// Package store is the ruler's one SQL state: servers, devices, snapshots by
+// content hash, changes, notifications with their evidence, the audit log, and
+// per partition a position with the working state that belongs to it.
+//
+// Facts are rows, written only when their meaning changes. Working state (the
+// ledger, windows, half-done sequences) is one appended delta per partition and
+// commit, folded into a base every few minutes by whoever owns the partition.
+//
+// A Store is safe for concurrent use: one writer, many readers. The API answers
+// from a Reader, never from the memory of an engine. Every implementation
+// passes storetest.Run; sqlite is the embedded default.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"nocturne/internal/record"
+)
+
+// The three kinds of failure a caller tells apart.
+var (
+	// ErrFenced: the partition's position was not where the commit said, or
+	// another owner has raised its epoch. Nothing was written. The caller
+	// forgets its state and, if it still should own the partition, claims anew.
+	ErrFenced = errors.New("fenced")
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrMismatch: the database belongs to another partition layout or a newer
+	// program. Stop and tell the operator.
+	ErrMismatch = errors.New("mismatch")
+)
+
+// Position is where a partition's consumer stands in the stream.
+type Position struct {
+	Incarnation string `json:"incarnation"`
+	Entry       uint64 `json:"entry"`
+}
+
+// Store is the whole state.
+type Store interface {
+	Reader
+
+	// Claim makes owner the only one whose commits of the partition pass: it
+	// raises the epoch, then loads what the previous owner committed.
+	Claim(ctx context.Context, partition int, owner string) (Claim, error)
+	// Commit writes all partitions in one transaction that begins by moving
+	// each position where partition, epoch and old position match. When one
+	// does not match nothing is written, and the error is a *FencedError
+	// wrapping ErrFenced that names the partition.
+	Commit(ctx context.Context, commits []PartitionCommit) error
+
+	// Facts returns what partitions emitted for the fleet operator, in order,
+	// after a sequence number.
+	Facts(ctx context.Context, after uint64, limit int) ([]Fact, error)
+	// Snapshot returns a snapshot's bytes by content hash.
+	Snapshot(ctx context.Context, hash Hash) ([]byte, error)
+
+	// RecordDelivery notes the result of handing a notification to a target.
+	RecordDelivery(ctx context.Context, d Delivery) error
+	// Audit appends to the audit log.
+	Audit(ctx context.Context, e AuditEntry) error
+	// Prune deletes facts older than the retention, and says how many rows.
+	Prune(ctx context.Context, before time.Time) (int64, error)
+
+	io.Closer
+}
+
+// Reader is what the API needs. Its answers are consistent per call.
+type Reader interface {
+	// Servers lists a page and the number of all matches.
+	Servers(ctx context.Context, q ServerQuery) (ServerPage, error)
+	// Server returns one server with its devices; ErrNotFound when unknown.
+	Server(ctx context.Context, id record.ID) (ServerDetail, error)
+	// History lists the snapshots a server had, newest first.
+	History(ctx context.Context, q HistoryQuery) ([]HistoryEntry, error)
+	// Changes lists changes, newest first.
+	Changes(ctx context.Context, q ChangeQuery) (ChangePage, error)
+	// Notifications lists notifications, newest change first.
+	Notifications(ctx context.Context, q NotificationQuery) (NotificationPage, error)
+	// Notification returns one with parts, evidence, deliveries and members.
+	Notification(ctx context.Context, id string) (NotificationDetail, error)
+	// Silent lists the servers that are silent now, the longest first.
+	Silent(ctx context.Context) ([]SilentServer, error)
+	// Overview counts the fleet.
+	Overview(ctx context.Context) (Overview, error)
+	// Pipeline says how far each partition's consumer is, and the ledger's sums.
+	Pipeline(ctx context.Context) (Pipeline, error)
+	// AuditLog lists the newest entries first.
+	AuditLog(ctx context.Context, limit int) ([]AuditEntry, error)
+}
+
+// FencedError says which partition's commit was refused, and why.
+type FencedError struct {
+	Partition int
+	Detail    string
+}
+
+func (e *FencedError) Error() string { return e.Detail }
+
+// Unwrap makes errors.Is(err, ErrFenced) true.
+func (e *FencedError) Unwrap() error { return ErrFenced }
