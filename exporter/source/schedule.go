@@ -1,0 +1,174 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+)
+
+// Schedule says when a source looks.
+type Schedule struct {
+	// Period is the time from the start of a round to the start of the next.
+	// A round that takes longer skips what it missed: rounds never overlap.
+	Period time.Duration `yaml:"period"`
+	// Deadline ends a round; it is not longer than the period.
+	Deadline time.Duration `yaml:"deadline"`
+	// Jitter spreads the rounds after the first by up to this much, so that a
+	// fleet that was started at once does not stay in step.
+	Jitter time.Duration `yaml:"jitter"`
+}
+
+// Validate says what to write instead of a schedule that cannot work.
+func (s Schedule) Validate() error {
+	switch {
+	case s.Period < time.Second:
+		return fmt.Errorf("period %s: write at least 1s", s.Period)
+	case s.Deadline <= 0 || s.Deadline > s.Period:
+		return fmt.Errorf("deadline %s: write more than 0s and at most the period %s", s.Deadline, s.Period)
+	case s.Jitter < 0 || s.Jitter >= s.Period:
+		return fmt.Errorf("jitter %s: write at least 0s and less than the period %s", s.Jitter, s.Period)
+	}
+	return nil
+}
+
+// Collector looks once when asked.
+type Collector interface {
+	Name() string
+	Category() record.Category
+	// Collect returns the records of one round. It may return records and an
+	// error together: both count. errors.ErrUnsupported ends the source. It
+	// returns soon after ctx ends; while it does not, no other round starts.
+	Collect(ctx context.Context) ([]record.Record, error)
+}
+
+// Scheduled makes a source of a collector. The first round starts at once. A
+// round that fails is recorded as record.NameSourceFailed when its error
+// differs from that of the round before, and tried again one period later.
+func Scheduled(c Collector, s Schedule) Source {
+	return &scheduled{Collector: c, schedule: s, report: func(round) {}}
+}
+
+type rounder interface{ observe(func(round)) }
+
+type scheduled struct {
+	Collector
+	schedule Schedule
+	report   func(round)
+	failed   string // the error of the last round
+}
+
+func (s *scheduled) observe(f func(round)) { s.report = f }
+
+// Run implements Source.
+func (s *scheduled) Run(ctx context.Context, emit Emit) error {
+	next := time.Now()
+	for {
+		if err := s.round(ctx, emit); err != nil {
+			return err
+		}
+		now := time.Now()
+		for !next.After(now) {
+			next = next.Add(s.schedule.Period)
+		}
+		if !sleep(ctx, next.Sub(now)+jittered(s.schedule.Jitter/2, 1)) {
+			return ctx.Err()
+		}
+	}
+}
+
+type collected struct {
+	recs  []record.Record
+	err   error
+	stack string // of a panic
+}
+
+// round returns an error only for what ends the source.
+func (s *scheduled) round(ctx context.Context, emit Emit) error {
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, s.schedule.Deadline)
+	defer cancel()
+	done := make(chan collected, 1) // one round sends one answer
+	go func() { done <- s.collect(limited) }()
+
+	var c collected
+	r := round{}
+	select {
+	case c = <-done:
+	case <-limited.Done():
+		// A system call may hang for as long as it likes (a dead NFS server, a
+		// controller in reset). Say so now, and wait: rounds do not overlap.
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r = round{took: time.Since(began), timedOut: true, err: limited.Err()}
+		s.report(r)
+		if err := s.recordFailure(ctx, emit, fmt.Errorf("no answer within %s: %w", s.schedule.Deadline, limited.Err())); err != nil {
+			return err
+		}
+		select {
+		case c = <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if errors.Is(c.err, errors.ErrUnsupported) && c.stack == "" {
+		return c.err
+	}
+	if len(c.recs) > 0 {
+		if err := emit(ctx, c.recs, nil); err != nil {
+			return err
+		}
+	}
+	if r.timedOut {
+		return nil
+	}
+	s.report(round{took: time.Since(began), err: c.err, stack: c.stack, timedOut: errors.Is(c.err, context.DeadlineExceeded)})
+	if c.err != nil {
+		return s.recordFailure(ctx, emit, c.err)
+	}
+	s.failed = ""
+	return nil
+}
+
+func (s *scheduled) collect(ctx context.Context) (c collected) {
+	defer func() {
+		if p := recover(); p != nil {
+			c = collected{err: fmt.Errorf("panic: %v", p), stack: string(debug.Stack())}
+		}
+	}()
+	recs, err := s.Collect(ctx)
+	return collected{recs: recs, err: err}
+}
+
+// recordFailure writes the failure down unless the round before failed alike.
+func (s *scheduled) recordFailure(ctx context.Context, emit Emit, failure error) error {
+	text := failure.Error()
+	if text == s.failed {
+		return nil
+	}
+	if err := emit(ctx, []record.Record{Failed(s.Name(), failure, time.Now())}, nil); err != nil {
+		return err
+	}
+	s.failed = text
+	return nil
+}
+
+// Failed returns the record that says a source could not read.
+func Failed(name string, err error, now time.Time) record.Record {
+	text := err.Error()
+	if len(text) > maxFailureText {
+		text = strings.ToValidUTF8(text[:maxFailureText], "") + "…"
+	}
+	return record.Record{
+		Time: now, Observed: now, Severity: record.Warn, Name: record.NameSourceFailed,
+		Body:  "source " + name + ": " + text,
+		Attrs: []record.Attr{{Key: record.AttrSource, Value: record.String(name)}, {Key: record.AttrError, Value: record.String(text)}},
+	}
+}
+
+const maxFailureText = 4 << 10
