@@ -1,0 +1,101 @@
+package series
+
+// Family describes one metric that the bridge makes from records.
+type Family struct {
+	Name string
+	Help string
+	// Labels beside server and server_id.
+	Labels []string
+}
+
+// Names of the metrics; they are frozen.
+const (
+	HeartbeatTime     = "nocturne_heartbeat_timestamp_seconds"
+	GoodbyeTime       = "nocturne_goodbye_timestamp_seconds"
+	HeartbeatInterval = "nocturne_heartbeat_interval_seconds"
+	ServerInfo        = "nocturne_server_info"
+	BootTime          = "nocturne_server_boot_time_seconds"
+	ExporterInfo      = "nocturne_exporter_info"
+	SpoolRecords      = "nocturne_exporter_spool_records"
+	SpoolBytes        = "nocturne_exporter_spool_bytes"
+	SnapshotTime      = "nocturne_snapshot_timestamp_seconds"
+	SnapshotDevices   = "nocturne_snapshot_devices"
+)
+
+// device says which series one device type becomes. An empty name is a
+// series that this type does not have.
+type device struct {
+	typ    string // record.Device constant
+	prefix string // metric names start with it
+	what   string // for the help texts
+	info   []attr // labels of <prefix>_info beside place
+	state  bool   // <prefix>_state{place,state}
+	values []value
+	// generic devices share one family and carry their type as a label.
+	generic bool
+}
+
+// attr is one label of an info series and the field it is read from; the
+// field "" is the occupant.
+type attr struct{ label, field string }
+
+// value is one gauge of a device and the field it is read from.
+type value struct {
+	suffix, field, help string
+	scale               float64 // 0 = 1
+}
+
+const (
+	prefixController = "nocturne_raid_controller"
+	prefixEnclosure  = "nocturne_raid_enclosure"
+	prefixPhysical   = "nocturne_raid_physical_drive"
+	prefixVirtual    = "nocturne_raid_virtual_drive"
+	prefixBattery    = "nocturne_raid_battery"
+	prefixHardware   = "nocturne_hardware_device"
+)
+
+func (d *device) infoName() string  { return d.prefix + "_info" }
+func (d *device) stateName() string { return d.prefix + "_state" }
+
+func (d *device) family() []Family {
+	place := []string{"place"}
+	if d.generic {
+		place = []string{"place", "type"}
+	}
+	labels := append([]string(nil), place...)
+	for _, a := range d.info {
+		labels = append(labels, a.label)
+	}
+	out := []Family{{d.infoName(), "What sits at this place: " + d.what + ". Always 1; the only series that carries a serial number.", labels}}
+	if d.state {
+		out = append(out, Family{d.stateName(), "1 for the state that the tool reported for this " + d.what + ", in the tool's own word.", []string{"place", "state"}})
+	}
+	for _, v := range d.values {
+		out = append(out, Family{d.prefix + "_" + v.suffix, v.help, place})
+	}
+	return out
+}
+
+// Families returns every metric this package makes. Nobody else may push
+// series under these names.
+func Families() []Family {
+	out := []Family{
+		{HeartbeatTime, "When the server's last heartbeat was made.", nil},
+		{GoodbyeTime, "When the server's exporter last said that it stops on purpose.", nil},
+		{HeartbeatInterval, "How often the server promised to send a heartbeat.", nil},
+		{ServerInfo, "What is known of a server; joins every other series by server_id. Always 1.", []string{"site", "rack", "role", "os", "simulated"}},
+		{BootTime, "When the server was started.", nil},
+		{ExporterInfo, "The exporter's version. Always 1.", []string{"version"}},
+		{SpoolRecords, "Records waiting in the exporter's spool at its last heartbeat.", nil},
+		{SpoolBytes, "Bytes waiting in the exporter's spool at its last heartbeat.", nil},
+		{SnapshotTime, "When the last snapshot of a category was taken.", []string{"category"}},
+		{SnapshotDevices, "Devices in the last snapshot of a category.", []string{"category"}},
+	}
+	for i := range devices {
+		if i > 0 && devices[i].prefix == devices[i-1].prefix {
+			continue // generic types share a family
+		}
+		out = append(out, devices[i].family()...)
+	}
+	return out
+}

@@ -1,0 +1,276 @@
+package series
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"nocturne/internal/record"
+)
+
+// State is what must be remembered between records: per server, what the
+// registry and the heartbeats said of it, and the info and state series that
+// are open. It is deterministic: the same records give the same state.
+type State struct {
+	servers map[record.ID]*server
+	dirty   map[record.ID]bool
+}
+
+type server struct {
+	facts Server
+	open  map[openKey]open
+}
+
+// openKey names one thing that has exactly one open series.
+type openKey struct{ family, typ, place string }
+
+type open struct {
+	labels []Label
+	since  int64 // Unix ms of the first sample with these labels
+}
+
+// NewState returns an empty state.
+func NewState() *State {
+	return &State{servers: map[record.ID]*server{}, dirty: map[record.ID]bool{}}
+}
+
+func (s *State) of(id record.ID) *server {
+	v := s.servers[id]
+	if v == nil {
+		v = &server{open: map[openKey]open{}}
+		s.servers[id] = v
+	}
+	return v
+}
+
+// Server returns what is known of a server.
+func (s *State) Server(id record.ID) (Server, bool) {
+	v := s.servers[id]
+	if v == nil {
+		return Server{}, false
+	}
+	return v.facts, true
+}
+
+// Learn takes in what a record says of its server and returns what is known
+// now. Names and places come from the registry's records, which only the
+// bridge writes; of a heartbeat only the operating system is believed.
+func (s *State) Learn(h *record.Header, r *record.Record) Server {
+	v := s.of(h.Subject)
+	next := v.facts
+	switch {
+	case h.Category == record.Agent && registryName(r.Name):
+		next.Name = r.Attr(record.AttrServer).Text()
+		next.Site = r.Attr(record.AttrSite).Text()
+		next.Rack = r.Attr(record.AttrRack).Text()
+		next.Role = r.Attr(record.AttrRole).Text()
+		next.Simulated = r.Attr(record.AttrSimulated).Bool()
+	case h.Category == record.Agent && r.Name == record.NameDecommissioned:
+		delete(s.servers, h.Subject)
+		s.dirty[h.Subject] = true
+		return next
+	case h.Category == record.Heartbeat && r.Name == record.NameHeartbeat:
+		if os := clamp(r.Attr(record.AttrOSName).Text()); os != "" {
+			next.OS = os
+		}
+	}
+	if next != v.facts {
+		v.facts = next
+		s.dirty[h.Subject] = true
+	}
+	return v.facts
+}
+
+// Ends appends staleness markers for the series that end with this record,
+// given the samples that Append made of it.
+func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples []Sample) []Sample {
+	if len(samples) == 0 {
+		return dst
+	}
+	v := s.of(h.Subject)
+	seen := map[openKey]bool{}
+	for i := range samples {
+		key, ok := keyOf(&samples[i])
+		if !ok {
+			continue
+		}
+		seen[key] = true
+		was, isOpen := v.open[key]
+		switch {
+		case isOpen && slices.Equal(was.labels, samples[i].Labels):
+		case isOpen && samples[i].Millis < was.since:
+			// Arrived late: what is open is newer, so this one ends at once.
+			dst = append(dst, ended(key, samples[i].Labels, samples[i].Millis+1))
+		default:
+			if isOpen {
+				dst = append(dst, ended(key, was.labels, samples[i].Millis))
+			}
+			v.open[key] = open{samples[i].Labels, samples[i].Millis}
+			s.dirty[h.Subject] = true
+		}
+	}
+	if r.Snapshot != nil {
+		dst = s.gone(dst, h.Subject, r.Snapshot, seen, samples[0].Millis)
+	}
+	return dst
+}
+
+// gone ends the series of devices that a snapshot looked for and did not find.
+func (s *State) gone(dst []Sample, id record.ID, snap *record.Snapshot, seen map[openKey]bool, millis int64) []Sample {
+	v := s.of(id)
+	n := len(dst)
+	for key, was := range v.open {
+		if seen[key] || key.typ == "" || was.since > millis {
+			continue
+		}
+		for _, sec := range snap.Sections {
+			if sec.Covers(key.typ, key.place) {
+				dst = append(dst, ended(key, was.labels, millis))
+				delete(v.open, key)
+				s.dirty[id] = true
+				break
+			}
+		}
+	}
+	// A map has no order, the output has one.
+	slices.SortFunc(dst[n:], compareSamples)
+	return dst
+}
+
+func compareSamples(a, b Sample) int {
+	if a.Name != b.Name {
+		return compare(a.Name, b.Name)
+	}
+	return slices.CompareFunc(a.Labels, b.Labels, func(x, y Label) int {
+		if x.Name != y.Name {
+			return compare(x.Name, y.Name)
+		}
+		return compare(x.Value, y.Value)
+	})
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func ended(key openKey, labels []Label, millis int64) Sample {
+	return Sample{Name: key.family, Labels: labels, Value: StaleNaN, Millis: millis}
+}
+
+// keyOf tells what a sample's series is about, for the families of which one
+// thing has exactly one series: info and state.
+func keyOf(s *Sample) (openKey, bool) {
+	switch s.Name {
+	case ServerInfo, ExporterInfo:
+		return openKey{family: s.Name}, true
+	}
+	for i := range devices {
+		d := &devices[i]
+		if s.Name != d.infoName() && (!d.state || s.Name != d.stateName()) {
+			continue
+		}
+		key := openKey{family: s.Name, typ: d.typ, place: label(s.Labels, "place")}
+		if d.generic {
+			key.typ = label(s.Labels, "type")
+		}
+		return key, true
+	}
+	return openKey{}, false
+}
+
+func label(ls []Label, name string) string {
+	for _, l := range ls {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// Saved is one server's state as it is stored; Data is empty for a server
+// that was forgotten.
+type Saved struct {
+	Server record.ID       `json:"server"`
+	Data   json.RawMessage `json:"data,omitempty"`
+}
+
+type savedServer struct {
+	Facts Server      `json:"facts"`
+	Open  []savedOpen `json:"open,omitempty"`
+}
+
+type savedOpen struct {
+	Family string  `json:"family"`
+	Type   string  `json:"type,omitempty"`
+	Place  string  `json:"place,omitempty"`
+	Labels []Label `json:"labels"`
+	Since  int64   `json:"since"`
+}
+
+// Save returns every server, or those changed since the last Save.
+func (s *State) Save(changedOnly bool) ([]Saved, error) {
+	ids := make([]record.ID, 0, len(s.dirty))
+	if changedOnly {
+		for id := range s.dirty {
+			ids = append(ids, id)
+		}
+	} else {
+		for id := range s.servers {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b record.ID) int { return compare(string(a[:]), string(b[:])) })
+	out := make([]Saved, 0, len(ids))
+	for _, id := range ids {
+		saved, err := s.save(id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, saved)
+	}
+	clear(s.dirty)
+	return out, nil
+}
+
+func (s *State) save(id record.ID) (Saved, error) {
+	v := s.servers[id]
+	if v == nil {
+		return Saved{Server: id}, nil
+	}
+	w := savedServer{Facts: v.facts}
+	for k, o := range v.open {
+		w.Open = append(w.Open, savedOpen{k.family, k.typ, k.place, o.labels, o.since})
+	}
+	slices.SortFunc(w.Open, func(a, b savedOpen) int {
+		return compare(a.Family+"\x00"+a.Type+"\x00"+a.Place, b.Family+"\x00"+b.Type+"\x00"+b.Place)
+	})
+	data, err := json.Marshal(w)
+	if err != nil {
+		return Saved{}, fmt.Errorf("save series state of %s: %w", id, err)
+	}
+	return Saved{Server: id, Data: data}, nil
+}
+
+// Load takes in what Save returned.
+func (s *State) Load(v Saved) error {
+	if len(v.Data) == 0 {
+		delete(s.servers, v.Server)
+		return nil
+	}
+	var w savedServer
+	if err := json.Unmarshal(v.Data, &w); err != nil {
+		return fmt.Errorf("load series state of %s: %w", v.Server, err)
+	}
+	sv := &server{facts: w.Facts, open: make(map[openKey]open, len(w.Open))}
+	for _, o := range w.Open {
+		sv.open[openKey{o.Family, o.Type, o.Place}] = open{o.Labels, o.Since}
+	}
+	s.servers[v.Server] = sv
+	return nil
+}
