@@ -1,0 +1,57 @@
+package supervise
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+const stateListen = "0A"
+
+// portHolder names the process that listens on a TCP port, as far as we may look: "nginx (process 312)". It returns ""
+// when it cannot be told, for example because the process is another user's.
+func portHolder(port string) string {
+	inodes := listenInodes(port)
+	if len(inodes) == 0 {
+		return ""
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || !inodes[target] {
+			continue
+		}
+		pid := strings.Split(link, "/")[2]
+		comm, err := os.ReadFile("/proc/" + pid + "/comm")
+		if err != nil {
+			return "process " + pid
+		}
+		return fmt.Sprintf("%s (process %s)", bytes.TrimSpace(comm), pid)
+	}
+	return "a process of another user"
+}
+
+// listenInodes returns the socket links, like "socket:[4711]", of listeners on port.
+func listenInodes(port string) map[string]bool {
+	found := make(map[string]bool)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return found
+	}
+	suffix := fmt.Sprintf(":%04X", n)
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == stateListen {
+				found["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	return found
+}
