@@ -1,0 +1,439 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+)
+
+// Bounds of a ledger's memory per sequence.
+const (
+	MaxHoles  = 32 // open holes of one epoch; further ones are counted as lost for good
+	MaxEpochs = 8  // epochs remembered; older ones are closed
+)
+
+// SequenceKey names a sequence: records numbered one after the other.
+type SequenceKey struct {
+	Producer string
+	Subject  ID
+	Category Category
+}
+
+// Range is seqs From..To, both included.
+type Range struct{ From, To uint64 }
+
+// Len returns how many seqs the range holds.
+func (r Range) Len() uint64 { return r.To - r.From + 1 }
+
+// Sequence is what a ledger knows of one sequence, in records.
+type Sequence struct {
+	Key       SequenceKey
+	Unassured bool
+	Received  uint64 // records taken, each once, late ones among them
+	Duplicate uint64 // records seen again and not taken
+	Late      uint64 // records that filled an open hole
+	Declared  uint64 // records that the producer declared lost
+	Closed    uint64 // records missing for good: their hole was merged away
+	Rejected  uint64 // records received in a frame that could not be decoded
+	Epochs    []EpochState
+
+	dirty bool
+}
+
+// EpochState is what is known of one epoch of a sequence.
+type EpochState struct {
+	Ref   EpochRef
+	Next  uint64  // every seq below is received, declared or in a hole
+	Holes []Range // ascending, apart
+}
+
+// Open returns how many records are missing and may still arrive.
+func (s *Sequence) Open() uint64 {
+	var n uint64
+	for i := range s.Epochs {
+		for _, h := range s.Epochs[i].Holes {
+			n += h.Len()
+		}
+	}
+	return n
+}
+
+// Missing returns how many records were sent, as their neighbours' numbers
+// say, but neither received nor declared lost. Unassured sequences cannot tell.
+func (s *Sequence) Missing() uint64 { return s.Closed + s.Open() }
+
+// Totals sums a ledger up, in records.
+type Totals struct {
+	Sequences, Received, Duplicate, Late, Declared, Missing, Rejected uint64
+}
+
+// Observation says what one frame meant. Fresh is valid until the next call.
+type Observation struct {
+	Fresh     []Range // seqs never seen before: only these are to be stepped
+	Duplicate uint64
+	Late      uint64
+	Declared  uint64
+	Missing   int64 // change in missing records: opened less filled
+	NewEpoch  bool
+}
+
+// Ledger proves that nothing was lost and nothing is taken twice: every
+// consumer runs one over the frames it reads and saves it with its position.
+// Reordering, within the bounds above, is neither loss nor duplicate.
+// It is not safe for concurrent use.
+type Ledger struct {
+	// Truncated says that the log was read from its middle: a sequence not
+	// known yet then starts where it is first seen. Otherwise it starts at 1,
+	// and what came before its first frame is missing.
+	Truncated bool
+
+	seqs   map[SequenceKey]*Sequence
+	dirty  []*Sequence
+	fresh  []Range
+	totals Totals
+}
+
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger { return &Ledger{seqs: map[SequenceKey]*Sequence{}} }
+
+// Totals returns the sums over all sequences.
+func (l *Ledger) Totals() Totals { return l.totals }
+
+// Sequence returns what is known of one sequence. Read only.
+func (l *Ledger) Sequence(k SequenceKey) (*Sequence, bool) {
+	s, ok := l.seqs[k]
+	return s, ok
+}
+
+// All yields every sequence, in no order. Read only.
+func (l *Ledger) All() iter.Seq[*Sequence] {
+	return func(yield func(*Sequence) bool) {
+		for _, s := range l.seqs {
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Dirty returns the sequences that changed since Clean, in the order of their
+// first change. Read only.
+func (l *Ledger) Dirty() []*Sequence { return l.dirty }
+
+// Clean forgets what changed; call it once the changes are saved.
+func (l *Ledger) Clean() {
+	for _, s := range l.dirty {
+		s.dirty = false
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// Restore puts a saved sequence back, replacing what is known of it.
+func (l *Ledger) Restore(s Sequence) {
+	l.forget(s.Key)
+	s.dirty = false
+	l.seqs[s.Key] = &s
+	l.totals.Sequences++
+	l.totals.Received += s.Received
+	l.totals.Duplicate += s.Duplicate
+	l.totals.Late += s.Late
+	l.totals.Declared += s.Declared
+	l.totals.Rejected += s.Rejected
+	l.totals.Missing += s.Missing()
+}
+
+func (l *Ledger) forget(k SequenceKey) {
+	s, ok := l.seqs[k]
+	if !ok {
+		return
+	}
+	delete(l.seqs, k)
+	l.totals.Sequences--
+	l.totals.Received -= s.Received
+	l.totals.Duplicate -= s.Duplicate
+	l.totals.Late -= s.Late
+	l.totals.Declared -= s.Declared
+	l.totals.Rejected -= s.Rejected
+	l.totals.Missing -= s.Missing()
+}
+
+// CountRejected notes records whose frame Observe took, but whose payload could
+// not be decoded.
+func (l *Ledger) CountRejected(k SequenceKey, records uint64) {
+	s := l.sequence(k)
+	s.Rejected += records
+	l.totals.Rejected += records
+}
+
+func (l *Ledger) sequence(k SequenceKey) *Sequence {
+	s, ok := l.seqs[k]
+	if !ok {
+		s = &Sequence{Key: k}
+		l.seqs[k] = s
+		l.totals.Sequences++
+	}
+	if !s.dirty {
+		s.dirty = true
+		l.dirty = append(l.dirty, s)
+	}
+	return s
+}
+
+// Observe takes note of a frame that DecodeHeader accepted.
+func (l *Ledger) Observe(h *Header) Observation {
+	s := l.sequence(h.Key())
+	s.Unassured = s.Unassured || h.Unassured
+	closed, open := s.Closed, s.Open()
+	o := Observation{}
+	l.fresh = l.fresh[:0]
+	e := s.epoch(h.Epoch.EpochRef)
+	if e == nil {
+		if e = l.begin(s, h); e == nil { // older than everything remembered
+			o.Duplicate = h.Len()
+			s.Duplicate += o.Duplicate
+			l.totals.Duplicate += o.Duplicate
+			return o
+		}
+		o.NewEpoch = true
+	}
+	if h.Kind == FrameBase {
+		e.Next = max(e.Next, h.First)
+	} else {
+		l.take(s, e, h, &o)
+	}
+	for len(e.Holes) > MaxHoles {
+		s.Closed += e.Holes[0].Len()
+		e.Holes = e.Holes[1:]
+	}
+	if o.Fresh != nil {
+		l.fresh = o.Fresh // keep the space it may have grown to
+	}
+	o.Missing = int64(s.Closed+s.Open()) - int64(closed+open)
+	l.totals.Missing += uint64(o.Missing) // wraps back for a negative change
+	return o
+}
+
+func (s *Sequence) epoch(ref EpochRef) *EpochState {
+	for i := range s.Epochs {
+		if s.Epochs[i].Ref == ref {
+			return &s.Epochs[i]
+		}
+	}
+	return nil
+}
+
+// begin notes an epoch not seen before, and what its header says of the one
+// before it. It returns nil for an epoch older than all that are remembered.
+func (l *Ledger) begin(s *Sequence, h *Header) *EpochState {
+	known := len(s.Epochs) > 0
+	if len(s.Epochs) == MaxEpochs {
+		oldest := s.Epochs[0]
+		if h.Epoch.Start < oldest.Ref.Start {
+			return nil
+		}
+		for _, hole := range oldest.Holes {
+			s.Closed += hole.Len()
+		}
+		s.Epochs = append(s.Epochs[:0], s.Epochs[1:]...)
+	}
+	assured := !s.Unassured && h.Kind != FrameBase
+	if assured && (known || !l.Truncated) {
+		s.follow(h.Epoch.Prev, h.Epoch.PrevLast)
+	}
+	next := h.First
+	if assured && (known || !l.Truncated) {
+		next = 1
+	}
+	s.Epochs = append(s.Epochs, EpochState{Ref: h.Epoch.EpochRef, Next: next})
+	return &s.Epochs[len(s.Epochs)-1]
+}
+
+// follow opens a hole for what the previous epoch sent and never arrived.
+func (s *Sequence) follow(prev EpochRef, last uint64) {
+	if prev.IsZero() || last == 0 {
+		return
+	}
+	p := s.epoch(prev)
+	if p == nil {
+		if len(s.Epochs) >= MaxEpochs-1 {
+			s.Closed += last
+			return
+		}
+		s.Epochs = append(s.Epochs, EpochState{Ref: prev, Next: 1})
+		p = &s.Epochs[len(s.Epochs)-1]
+	}
+	if last >= p.Next {
+		p.Holes = append(p.Holes, Range{p.Next, last})
+		p.Next = last + 1
+	}
+}
+
+// take marks First..Last as known and collects the fresh part.
+func (l *Ledger) take(s *Sequence, e *EpochState, h *Header, o *Observation) {
+	fresh, late := l.fresh, uint64(0)
+	total := h.Len()
+	if h.First < e.Next { // may fill holes
+		fresh, late = e.fill(Range{h.First, min(h.Last, e.Next-1)}, fresh)
+	}
+	taken := late
+	if h.Last >= e.Next {
+		from := max(h.First, e.Next)
+		if from > e.Next && !s.Unassured {
+			e.Holes = append(e.Holes, Range{e.Next, from - 1})
+		}
+		fresh = append(fresh, Range{from, h.Last})
+		taken += h.Last - from + 1
+		e.Next = h.Last + 1
+	}
+	o.Duplicate = total - taken
+	s.Duplicate += o.Duplicate
+	l.totals.Duplicate += o.Duplicate
+	if h.Kind == FrameGap {
+		o.Declared = taken
+		s.Declared += taken
+		l.totals.Declared += taken
+		return
+	}
+	o.Fresh, o.Late = fresh, late
+	s.Received += taken
+	s.Late += late
+	l.totals.Received += taken
+	l.totals.Late += late
+}
+
+// fill removes r from the holes, appends what it filled to fresh and returns
+// how many seqs that were.
+func (e *EpochState) fill(r Range, fresh []Range) ([]Range, uint64) {
+	var n uint64
+	kept := make([]Range, 0, len(e.Holes)+1)
+	for _, hole := range e.Holes {
+		from, to := max(hole.From, r.From), min(hole.To, r.To)
+		if from > to {
+			kept = append(kept, hole)
+			continue
+		}
+		fresh = append(fresh, Range{from, to})
+		n += to - from + 1
+		if hole.From < from {
+			kept = append(kept, Range{hole.From, from - 1})
+		}
+		if hole.To > to {
+			kept = append(kept, Range{to + 1, hole.To})
+		}
+	}
+	e.Holes = kept
+	return fresh, n
+}
+
+const sequenceVersion = 1
+
+// AppendBinary appends the sequence in a form that DecodeSequence reads.
+func (s *Sequence) AppendBinary(b []byte) ([]byte, error) {
+	b = append(b, sequenceVersion)
+	b = binary.AppendUvarint(b, uint64(len(s.Key.Producer)))
+	b = append(b, s.Key.Producer...)
+	b = append(b, s.Key.Subject[:]...)
+	flags := byte(0)
+	if s.Unassured {
+		flags = flagUnassured
+	}
+	b = append(b, byte(s.Key.Category), flags)
+	for _, n := range [...]uint64{s.Received, s.Duplicate, s.Late, s.Declared, s.Closed, s.Rejected, uint64(len(s.Epochs))} {
+		b = binary.AppendUvarint(b, n)
+	}
+	for i := range s.Epochs {
+		e := &s.Epochs[i]
+		b = binary.LittleEndian.AppendUint64(b, uint64(e.Ref.Start))
+		b = binary.LittleEndian.AppendUint64(b, e.Ref.Random)
+		b = binary.AppendUvarint(b, e.Next)
+		b = binary.AppendUvarint(b, uint64(len(e.Holes)))
+		for _, h := range e.Holes {
+			b = binary.AppendUvarint(b, h.From)
+			b = binary.AppendUvarint(b, h.To)
+		}
+	}
+	return b, nil
+}
+
+// DecodeSequence reads one sequence and returns what follows it. An error
+// wraps ErrMalformed.
+func DecodeSequence(b []byte) (Sequence, []byte, error) {
+	r := reader{b: b}
+	var s Sequence
+	if v := r.byte(); v != sequenceVersion && !r.bad {
+		return s, nil, fmt.Errorf("ledger sequence version %d, this program knows %d: %w", v, sequenceVersion, ErrMalformed)
+	}
+	s.Key.Producer = string(r.bytes(r.limited(MaxProducer)))
+	copy(s.Key.Subject[:], r.bytes(len(s.Key.Subject)))
+	s.Key.Category = Category(r.byte())
+	s.Unassured = r.byte()&flagUnassured != 0
+	for _, p := range [...]*uint64{&s.Received, &s.Duplicate, &s.Late, &s.Declared, &s.Closed, &s.Rejected} {
+		*p = r.uvarint()
+	}
+	for range r.limited(MaxEpochs) {
+		var e EpochState
+		e.Ref.Start, e.Ref.Random = int64(r.uint64()), r.uint64()
+		e.Next = r.uvarint()
+		for range r.limited(MaxHoles + 1) {
+			h := Range{r.uvarint(), r.uvarint()}
+			if h.To < h.From {
+				r.bad = true
+			}
+			e.Holes = append(e.Holes, h)
+		}
+		s.Epochs = append(s.Epochs, e)
+	}
+	if r.bad {
+		return Sequence{}, nil, fmt.Errorf("ledger sequence: %w", ErrMalformed)
+	}
+	return s, r.b, nil
+}
+
+// reader reads fields until one is not there; then it returns zeros.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if r.bad || n > len(r.b) {
+		r.bad = true
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if r.bad || n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) limited(limit int) int {
+	v := r.uvarint()
+	if v > uint64(limit) {
+		r.bad = true
+		return 0
+	}
+	return int(v)
+}

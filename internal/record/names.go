@@ -1,0 +1,87 @@
+package record
+
+// Names of records (OTLP event_name).
+const (
+	NameHeartbeat      = "nocturne.heartbeat"
+	NameGoodbye        = "nocturne.goodbye" // category heartbeat, so it stays in order with them
+	NameSnapshot       = "nocturne.snapshot"
+	NameSourceFailed   = "nocturne.source.failed"
+	NameWindowsEvent   = "windows.event"
+	NameJournal        = "journal.entry"
+	NameEnrolled       = "nocturne.server.enrolled" // category agent, written by the bridge's registry
+	NameRevoked        = "nocturne.server.revoked"
+	NameDecommissioned = "nocturne.server.decommissioned"
+	NameLabels         = "nocturne.server.labels"
+)
+
+// Attributes of events. A Windows event's identity is (channel, provider,
+// event id), never the id alone; providers compare without case.
+const (
+	AttrChannel  = "event.channel"   // "System", "Security", …; "journal" on Linux
+	AttrProvider = "event.provider"  // Windows provider; SYSLOG_IDENTIFIER on Linux
+	AttrEventID  = "event.id"        // int; 0 on Linux
+	AttrLevel    = "event.level"     // critical error warning info verbose audit_success audit_failure
+	AttrRecordID = "event.record_id" // int; EventRecordID on Windows
+	AttrComputer = "event.computer"  // what the event itself says; not an identity
+	AttrUnit     = "event.unit"      // systemd unit
+	AttrData     = "event.data."     // prefix of the event's own data fields
+	AttrRaw      = "raw"             // the document as the tool printed it, for evidence
+)
+
+// Attributes of heartbeats. What an exporter says of itself starts with
+// "reported." or names software; none of it is an identity.
+const (
+	AttrOSName          = "os.name"          // "Windows Server 2022 Standard", "Debian GNU/Linux 12"
+	AttrOSType          = "os.type"          // "windows", "linux"
+	AttrOSVersion       = "os.version"       // "10.0.20348", "12"
+	AttrOSBuild         = "os.build_id"      // "20348.2340"; kernel release on Linux
+	AttrBootTime        = "host.boot_time"   // int, Unix nanoseconds
+	AttrVirtual         = "host.virtual"     // bool
+	AttrExporterVersion = "exporter.version" //
+	AttrInterval        = "heartbeat.interval_ms"
+	AttrSpoolRecords    = "spool.records"
+	AttrSpoolBytes      = "spool.bytes"
+	AttrName            = "reported.name"        // host name
+	AttrMachineID       = "reported.machine_id"  // machine GUID or /etc/machine-id
+	AttrSMBIOSUUID      = "reported.smbios_uuid" //
+	AttrReason          = "goodbye.reason"       // stop shutdown update
+	AttrSource          = "source.name"          // of NameSourceFailed
+	AttrError           = "source.error"
+)
+
+// Attributes of the registry's records (category agent).
+const (
+	AttrServer    = "server.name"
+	AttrSite      = "server.site"
+	AttrRack      = "server.rack"
+	AttrRole      = "server.role"
+	AttrOwner     = "server.owner"
+	AttrSimulated = "server.simulated" // bool
+)
+
+// Device types.
+const (
+	DeviceController    = "controller"
+	DeviceEnclosure     = "enclosure"
+	DevicePhysicalDrive = "physical_drive"
+	DeviceVirtualDrive  = "virtual_drive"
+	DeviceBattery       = "battery" // BBU or CacheVault of a controller
+	DeviceSystem        = "system"
+	DeviceBIOS          = "bios"
+	DeviceBoard         = "board"
+	DeviceCPU           = "cpu"
+	DeviceMemory        = "memory"
+	DeviceDisk          = "disk"
+	DeviceNIC           = "nic"
+	DeviceVolume        = "volume"
+	DeviceOS            = "os"
+)
+
+// Device fields with a meaning of their own.
+const (
+	FieldState    = "state"    // words of the tool: "Onln", "Optl", "Dgrd" …
+	FieldModel    = "model"    //
+	FieldFirmware = "firmware" //
+	FieldVendor   = "vendor"
+	FieldSize     = "size_bytes"
+)
