@@ -27,19 +27,19 @@ const (
 	maxBody     = 4 << 20
 	fileCap     = 16 << 20
 	inMemory    = 2000
-	defaultShow = 100
+	defaultShow = 500
 	fileName    = "messages.jsonl"
 )
 
-// Message is one delivery, oldest number first.
+// Message is one delivery, with the field names of Alertmanager's webhook body.
 type Message struct {
 	Number      uint64            `json:"number"`
-	Received    time.Time         `json:"received"`
+	Received    time.Time         `json:"received_at"`
 	Status      string            `json:"status"` // firing or resolved
 	Receiver    string            `json:"receiver"`
-	GroupKey    string            `json:"group_key"`
-	GroupLabels map[string]string `json:"group_labels,omitempty"`
-	Reason      string            `json:"reason,omitempty"` // why Alertmanager sent it
+	GroupKey    string            `json:"groupKey"`
+	GroupLabels map[string]string `json:"groupLabels,omitempty"`
+	Reason      string            `json:"notification_reason,omitempty"` // why Alertmanager sent it
 	Alerts      []Alert           `json:"alerts"`
 }
 
@@ -48,8 +48,8 @@ type Alert struct {
 	Status      string            `json:"status"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations,omitempty"`
-	StartsAt    time.Time         `json:"starts_at"`
-	EndsAt      time.Time         `json:"ends_at,omitzero"`
+	StartsAt    time.Time         `json:"startsAt"`
+	EndsAt      time.Time         `json:"endsAt,omitzero"`
 }
 
 // webhook is Alertmanager's body, version 4.
