@@ -15,6 +15,7 @@ type Claim struct {
 	Partition int
 	Epoch     uint64
 	Position  Position
+	Losses    StreamLosses
 	// Base and Deltas are working state, oldest first: load Base, then every
 	// delta over it.
 	Base   []byte
@@ -23,8 +24,8 @@ type Claim struct {
 	// Hashes their current snapshots.
 	Servers []Server
 	Current []CurrentSnapshot
-	// Notifications are the open ones of this partition with their parts.
-	Notifications []OpenNotification
+	// Notifications are the open ones of this partition.
+	Notifications []Notification
 }
 
 // CurrentSnapshot names the merged snapshot of a server and category.
@@ -32,12 +33,6 @@ type CurrentSnapshot struct {
 	Server   record.ID
 	Category record.Category
 	Hash     Hash
-}
-
-// OpenNotification is a firing notification and its parts.
-type OpenNotification struct {
-	Notification
-	Parts []Part
 }
 
 // PartitionCommit is all that one partition's batch changed, and its position.
@@ -57,12 +52,14 @@ type PartitionCommit struct {
 	Delta []byte
 	Base  []byte
 
-	Servers       []ServerWrite
-	Devices       []DeviceWrite
-	Snapshots     []SnapshotWrite
-	History       []HistoryEntry
-	Changes       []Change
-	Notifications []NotificationWrite
+	Servers   []ServerWrite
+	Devices   []DeviceWrite
+	Snapshots []SnapshotWrite
+	History   []HistoryEntry
+	Changes   []Change
+	// Notifications replace rows. FoldedInto and Held belong to the fleet
+	// operator: they are written only when the row is new.
+	Notifications []Notification
 	Evidence      []Evidence
 	Facts         []Fact
 	Audit         []AuditEntry
@@ -137,13 +134,6 @@ type SnapshotWrite struct {
 	Bytes    []byte // record.AppendRecords of one record with the snapshot, packed
 }
 
-// NotificationWrite replaces a notification's row and its parts. FoldedInto and
-// Held belong to the fleet operator: they are written only when the row is new.
-type NotificationWrite struct {
-	Notification
-	Parts []Part
-}
-
 // Fold is the fleet operator's verdict about one notification.
 type Fold struct {
 	Notification string
@@ -173,4 +163,14 @@ type Fact struct {
 	Site, Rack   string
 	Simulated    bool
 	Notification string // of FactSilent
+}
+
+// ClassSilent is the problem class of a server's own silence.
+const ClassSilent = "silent"
+
+// GroupSize counts the servers of a rack that should be heard from.
+type GroupSize struct {
+	Site, Rack string
+	Simulated  bool
+	Servers    int
 }

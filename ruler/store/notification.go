@@ -45,28 +45,42 @@ type Notification struct {
 	Held bool `json:"held,omitempty"`
 
 	Simulated bool `json:"simulated"`
-	// Labels are the alert labels, frozen when it opened. Annotations may change.
+	// Labels are the alert labels, frozen when it opened. Escalated is the second
+	// set, from the moment the severity rose. Annotations may change.
 	Labels      map[string]string `json:"labels"`
+	Escalated   map[string]string `json:"escalated,omitempty"`
+	EscalatedAt time.Time         `json:"escalated_at,omitzero"`
 	Annotations map[string]string `json:"annotations"`
+	// Group ties parts that fail together, such as "c0/dg1".
+	Group string `json:"group,omitempty"`
 
 	// Partition is the one whose commits write the row; FleetPartition for the
 	// fleet operator's own.
 	Partition int `json:"-"`
-	// Version rises with every write; the sender compares.
+	// Parts are what it is made of, the cause first.
+	Parts []Part `json:"parts,omitempty"`
+	// Version is given by the store and rises with every write; the sender compares.
 	Version uint64 `json:"version"`
 }
 
 // Part is one rule's view of a notification.
 type Part struct {
-	RuleID   string            `json:"rule_id"`
-	Rule     string            `json:"rule"` // the rule's name
-	Device   string            `json:"device"`
-	State    NotificationState `json:"state"`
-	Severity string            `json:"severity"`
-	Reason   string            `json:"reason"`
-	Since    time.Time         `json:"since"`
-	Changed  time.Time         `json:"changed"`
-	Cause    bool              `json:"cause"` // comes first
+	RuleID      string            `json:"rule_id"`
+	Rule        string            `json:"rule"` // the rule's name
+	RuleVersion string            `json:"rule_version,omitempty"`
+	Shape       string            `json:"shape,omitempty"`
+	Device      string            `json:"device"`
+	State       NotificationState `json:"state"`
+	Severity    string            `json:"severity"`
+	Momentary   bool              `json:"momentary,omitempty"`
+	Reason      string            `json:"reason"`
+	Before      string            `json:"before,omitempty"`
+	After       string            `json:"after,omitempty"`
+	RecordID    string            `json:"record_id,omitempty"` // that opened the part
+	Since       time.Time         `json:"since"`
+	Changed     time.Time         `json:"changed"`
+	Count       int               `json:"count,omitempty"` // firing verdicts
+	Cause       bool              `json:"cause"`           // comes first
 }
 
 // Evidence is a record that opened, changed or closed a notification, bounded.
@@ -111,7 +125,6 @@ type Delivery struct {
 // NotificationDetail is a notification with why.
 type NotificationDetail struct {
 	Notification
-	Parts      []Part         `json:"parts"`
 	Evidence   []Evidence     `json:"evidence"`
 	Deliveries []Delivery     `json:"deliveries"`
 	Members    []Notification `json:"members,omitempty"` // folded into this one

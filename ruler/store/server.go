@@ -169,3 +169,20 @@ type Group struct {
 	Silent  int    `json:"silent"`
 	Open    int    `json:"with_open_notifications"`
 }
+
+// Severities returns the words of rules, the least first.
+func Severities() []string { return []string{"info", "warning", "critical"} }
+
+// SeverityRank orders severities: 0 for none, higher is worse. A word outside
+// Severities ranks as info, so that it is not lost.
+func SeverityRank(word string) int {
+	if word == "" {
+		return 0
+	}
+	for i, s := range Severities() {
+		if s == word {
+			return i + 1
+		}
+	}
+	return 1
+}

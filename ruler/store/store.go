@@ -55,6 +55,8 @@ type Store interface {
 	// Facts returns what partitions emitted for the fleet operator, in order,
 	// after a sequence number.
 	Facts(ctx context.Context, after uint64, limit int) ([]Fact, error)
+	// Groups counts the servers that should be heard from, by site and rack.
+	Groups(ctx context.Context) ([]GroupSize, error)
 	// Snapshot returns a snapshot's bytes by content hash.
 	Snapshot(ctx context.Context, hash Hash) ([]byte, error)
 

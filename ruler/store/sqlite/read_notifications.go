@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"nocturne/ruler/store"
+)
+
+const notificationColumns = `n.id, n.partition, n.server, n.name, n.device, n.class, n.state, n.severity, n.rule_id, n.title, n.reason,
+	n.opened, n.changed, n.resolved, n.muted, n.folded_into, n.held, n.simulated, n.labels, n.annotations, n.parts, n.device_group, n.escalated, n.escalated_at, n.version`
+
+func scanNotification(rows *sql.Rows, more ...any) (store.Notification, error) {
+	var n store.Notification
+	var server []byte
+	var opened, changed, resolved, escalatedAt, version int64
+	var labels, annotations, parts, escalated string
+	err := rows.Scan(append([]any{&n.ID, &n.Partition, &server, &n.Name, &n.Device, &n.Class, &n.State, &n.Severity, &n.RuleID, &n.Title, &n.Reason,
+		&opened, &changed, &resolved, &n.Muted, &n.FoldedInto, &n.Held, &n.Simulated, &labels, &annotations, &parts, &n.Group, &escalated, &escalatedAt, &version}, more...)...)
+	if err != nil {
+		return n, err
+	}
+	n.Server, n.Version = serverID(server), uint64(version)
+	n.Opened, n.Changed, n.Resolved, n.EscalatedAt = moment(opened), moment(changed), moment(resolved), moment(escalatedAt)
+	return n, errors.Join(fromJSON(labels, &n.Labels), fromJSON(annotations, &n.Annotations), fromJSON(parts, &n.Parts), fromJSON(escalated, &n.Escalated))
+}
+
+func scanNotifications(ctx context.Context, q querier, query string, args ...any) ([]store.Notification, error) {
+	out := []store.Notification{}
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		n, err := scanNotification(rows)
+		out = append(out, n)
+		return err
+	}, query, args...)
+	return out, err
+}
+
+func notificationFilter(q store.NotificationQuery) filter {
+	var f filter
+	switch {
+	case !q.ResolvedSince.IsZero():
+		f.add("(n.state = 'firing' OR (n.state = 'resolved' AND n.changed >= ?))", unix(q.ResolvedSince))
+	case q.State != "":
+		f.add("n.state = ?", string(q.State))
+	}
+	if !q.Server.IsZero() {
+		f.add("n.server = ?", q.Server[:])
+	}
+	f.equal("n.severity", q.Severity)
+	f.equal("n.class", q.Class)
+	f.equal("n.rule_id", q.RuleID)
+	f.equal("n.site", q.Site)
+	f.text(q.Text, "n.title", "n.name", "n.device", "n.reason", "n.class", "n.id")
+	if q.Muted != nil {
+		if *q.Muted {
+			f.add("(n.muted <> '' OR n.folded_into <> '' OR n.held = 1)")
+		} else {
+			f.add("n.muted = '' AND n.folded_into = '' AND n.held = 0")
+		}
+	}
+	return f
+}
+
+// Notifications implements store.Reader.
+func (s *Store) Notifications(ctx context.Context, q store.NotificationQuery) (store.NotificationPage, error) {
+	f := notificationFilter(q)
+	page := store.NotificationPage{Notifications: []store.Notification{}}
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM notifications n"+f.String(), f.args...).Scan(&page.Total)
+	if err == nil {
+		page.Notifications, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n"+f.String()+
+			" ORDER BY n.changed DESC, n.id LIMIT ? OFFSET ?", append(f.args, clamp(q.Limit, 100_000), max(q.Offset, 0))...)
+	}
+	if err != nil {
+		return store.NotificationPage{}, fmt.Errorf("list notifications: %w", err)
+	}
+	return page, nil
+}
+
+// Notification implements store.Reader.
+func (s *Store) Notification(ctx context.Context, id string) (store.NotificationDetail, error) {
+	fail := func(err error) (store.NotificationDetail, error) {
+		return store.NotificationDetail{}, fmt.Errorf("read notification %.40q: %w", id, err)
+	}
+	found, err := scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n WHERE n.id = ?", id)
+	if err != nil {
+		return fail(err)
+	}
+	if len(found) == 0 {
+		return fail(store.ErrNotFound)
+	}
+	d := store.NotificationDetail{Notification: found[0], Evidence: []store.Evidence{}, Deliveries: []store.Delivery{}}
+	err = each(ctx, s.read, func(rows *sql.Rows) error {
+		e := store.Evidence{Notification: id}
+		var at, event int64
+		var attrs string
+		err := rows.Scan(&at, &event, &e.Effect, &e.RuleID, &e.Reason, &e.RecordID, &e.Category, &e.Name, &e.Body, &attrs, &e.Raw, &e.Before, &e.After, &e.Cut)
+		e.At, e.Event, e.Attrs = moment(at), moment(event), json.RawMessage(attrs)
+		d.Evidence = append(d.Evidence, e)
+		return err
+	}, "SELECT at, event, effect, rule_id, reason, record_id, category, name, body, attrs, raw, before, after, cut FROM evidence WHERE notification = ? ORDER BY n", id)
+	if err != nil {
+		return fail(err)
+	}
+	err = each(ctx, s.read, func(rows *sql.Rows) error {
+		v := store.Delivery{Notification: id}
+		var version, first, at int64
+		err := rows.Scan(&v.Target, &v.State, &version, &first, &at, &v.Attempts, &v.Error)
+		v.Version, v.First, v.At = uint64(version), moment(first), moment(at)
+		d.Deliveries = append(d.Deliveries, v)
+		return err
+	}, "SELECT target, state, version, first, at, attempts, error FROM deliveries WHERE notification = ? ORDER BY first, target, state", id)
+	if err != nil {
+		return fail(err)
+	}
+	d.Members, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n WHERE n.folded_into = ? ORDER BY n.name, n.id LIMIT 1000", id)
+	if err != nil {
+		return fail(err)
+	}
+	return d, nil
+}

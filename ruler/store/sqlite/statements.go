@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+type statement int
+
+const (
+	stMove statement = iota
+	stBase
+	stDelta
+	stDeltasDone
+	stServer
+	stServerLabels
+	stServerFacts
+	stServerState
+	stServerSeen
+	stServerClones
+	stServerSums
+	stDevice
+	stDeviceDelete
+	stSnapshot
+	stCurrent
+	stHistory
+	stChange
+	stNotification
+	stEvidence
+	stEvidenceBound
+	stFold
+	stFact
+	stFactsDone
+	stAudit
+	stDelivery
+	stPruneChanges
+	stPruneHistory
+	stPruneSnapshots
+	stPruneEvidence
+	stPruneDeliveries
+	stPruneNotifications
+	stPruneAudit
+	statementCount
+)
+
+var statementNames = [statementCount]string{
+	"move position", "write base", "write delta", "fold deltas",
+	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "sum up server",
+	"write device", "delete device", "write snapshot", "write current snapshot", "write history", "write change",
+	"write notification", "write evidence", "bound evidence", "fold notification",
+	"write fact", "delete facts", "write audit log", "write delivery",
+	"prune changes", "prune history", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log",
+}
+
+// Notifications that closed before the retention go with all they own.
+const pruned = `(SELECT id FROM notifications WHERE state = 'resolved' AND changed < ? LIMIT 500)`
+
+var statementSQL = [statementCount]string{
+	stMove: `UPDATE partitions SET incarnation = ?, entry = ?, stream_time = ?, clock = ?, committed = ?, frozen = ?, ledger = ?, losses = ?
+		WHERE id = ? AND epoch = ? AND incarnation = ? AND entry = ?`,
+	stBase:         `INSERT INTO state_base (partition, bytes) VALUES (?, ?) ON CONFLICT (partition) DO UPDATE SET bytes = excluded.bytes`,
+	stDelta:        `INSERT INTO state_delta (partition, bytes) VALUES (?, ?)`,
+	stDeltasDone:   `DELETE FROM state_delta WHERE partition = ?`,
+	stServer:       `INSERT INTO servers (id, partition) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`,
+	stServerLabels: `UPDATE servers SET name = ?, site = ?, rack = ?, role = ?, owner = ?, simulated = ?, enrolled = CASE WHEN ? <> 0 THEN ? ELSE enrolled END WHERE id = ?`,
+	stServerFacts: `UPDATE servers SET os_name = ?, os_type = ?, os_version = ?, os_build = ?, boot_time = ?, exporter_version = ?,
+		reported_name = ?, machine_id = ?, smbios_uuid = ?, interval = ? WHERE id = ?`,
+	stServerState:  `UPDATE servers SET state = ?, state_reason = ?, state_since = ? WHERE id = ?`,
+	stServerSeen:   `UPDATE servers SET last_seen = ?, skew = ? WHERE id = ?`,
+	stServerClones: `UPDATE servers SET clone_of = ?, clones = ? WHERE id = ?`,
+	stServerSums: `UPDATE servers SET (open, worst, worst_word) = (
+		SELECT count(*), coalesce(max(rank), 0), coalesce((SELECT severity FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '') ORDER BY rank DESC LIMIT 1), '')
+		FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '')) WHERE id = ?`,
+	stDevice: `INSERT INTO devices (server, category, type, place, occupant, state, fields, first, changed, removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET occupant = excluded.occupant, state = excluded.state, fields = excluded.fields, changed = excluded.changed, removed = excluded.removed`,
+	stDeviceDelete: `DELETE FROM devices WHERE server = ? AND category = ? AND type = ? AND place = ?`,
+	stSnapshot:     `INSERT INTO snapshots (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`,
+	stCurrent: `INSERT INTO current (server, category, at, hash) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET at = excluded.at, hash = excluded.hash`,
+	stHistory: `INSERT INTO history (server, category, at, hash, record_id, changes) VALUES (?, ?, ?, ?, ?, ?)`,
+	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, record_id, hash)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stNotification: `INSERT INTO notifications (id, partition, server, name, device, class, state, severity, rank, rule_id, title, reason, site,
+		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, device_group, escalated, escalated_at, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity, rank = excluded.rank, title = excluded.title, reason = excluded.reason,
+		changed = excluded.changed, resolved = excluded.resolved, muted = CASE WHEN folded_into <> '' THEN muted ELSE excluded.muted END,
+		annotations = excluded.annotations, parts = excluded.parts, escalated = excluded.escalated, escalated_at = excluded.escalated_at, version = version + 1`,
+	stEvidence: `INSERT INTO evidence (notification, at, event, effect, rule_id, reason, record_id, category, name, body, attrs, raw, before, after, cut)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stEvidenceBound: `DELETE FROM evidence WHERE notification = ?
+		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n LIMIT ?)
+		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n DESC LIMIT ?)`,
+	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
+	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	stFactsDone: `DELETE FROM facts WHERE seq <= ?`,
+	stAudit:     `INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)`,
+	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error`,
+	stPruneChanges: `DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE stream < ? LIMIT 1000)`,
+	stPruneHistory: `DELETE FROM history WHERE n IN (SELECT n FROM history WHERE at < ? LIMIT 1000)`,
+	stPruneSnapshots: `DELETE FROM snapshots WHERE n IN (SELECT n FROM snapshots
+		WHERE hash NOT IN (SELECT hash FROM history) AND hash NOT IN (SELECT hash FROM current) LIMIT 500)`,
+	stPruneEvidence:      `DELETE FROM evidence WHERE notification IN ` + pruned,
+	stPruneDeliveries:    `DELETE FROM deliveries WHERE notification IN ` + pruned,
+	stPruneNotifications: `DELETE FROM notifications WHERE id IN ` + pruned,
+	stPruneAudit:         `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT 1000)`,
+}
+
+type statements [statementCount]*sql.Stmt
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+	for i, q := range statementSQL {
+		st, err := db.PrepareContext(ctx, q)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", statementNames[i], err)
+		}
+		s[i] = st
+	}
+	return nil
+}
