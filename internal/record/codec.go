@@ -3,6 +3,7 @@ package record
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -57,24 +58,36 @@ const (
 // AppendRecords appends the records as one OTLP LogsData message without
 // identity attributes.
 func AppendRecords(dst []byte, recs []Record) []byte {
-	bodies := make([]Value, len(recs)) // built once: a snapshot's body is a tree
-	scope := 0
+	dst, _ = appendRecords(dst, recs)
+	return dst
+}
+
+// appendRecords also returns the size of the largest record.
+func appendRecords(dst []byte, recs []Record) ([]byte, int) {
+	type sized struct {
+		body Value // built once: a snapshot's body is a tree
+		size int
+	}
+	parts := make([]sized, len(recs))
+	scope, largest := 0, 0
 	for i := range recs {
-		bodies[i] = recs[i].otlpBody()
-		n := recordSize(&recs[i], bodies[i])
-		scope += sizeBytes(fieldLogRecords, n)
+		body := recs[i].otlpBody()
+		parts[i] = sized{body, recordSize(&recs[i], body)}
+		scope += sizeBytes(fieldLogRecords, parts[i].size)
+		largest = max(largest, parts[i].size)
 	}
 	resource := sizeBytes(fieldScopeLogs, scope)
+	dst = slices.Grow(dst, sizeBytes(fieldResourceLogs, resource))
 	dst = protowire.AppendTag(dst, fieldResourceLogs, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(resource))
 	dst = protowire.AppendTag(dst, fieldScopeLogs, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(scope))
 	for i := range recs {
 		dst = protowire.AppendTag(dst, fieldLogRecords, protowire.BytesType)
-		dst = protowire.AppendVarint(dst, uint64(recordSize(&recs[i], bodies[i])))
-		dst = appendRecord(dst, &recs[i], bodies[i])
+		dst = protowire.AppendVarint(dst, uint64(parts[i].size))
+		dst = appendRecord(dst, &recs[i], parts[i].body)
 	}
-	return dst
+	return dst, largest
 }
 
 // RecordSize returns the encoded size of one record in bytes, which must not
@@ -208,9 +221,9 @@ func valueSize(v Value) int {
 	case KindDouble:
 		return protowire.SizeTag(fieldDouble) + protowire.SizeFixed64()
 	case KindList:
-		return sizeBytes(fieldArray, listSize(v.list))
+		return sizeBytes(fieldArray, listSize(v.List()))
 	case KindMap:
-		return sizeBytes(fieldKvlist, mapSize(v.m))
+		return sizeBytes(fieldKvlist, mapSize(v.Map()))
 	default:
 		return 0
 	}
@@ -251,17 +264,18 @@ func appendValue(b []byte, v Value) []byte {
 		b = protowire.AppendFixed64(b, v.num)
 	case KindList:
 		b = protowire.AppendTag(b, fieldArray, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(listSize(v.list)))
-		for i := range v.list {
+		b = protowire.AppendVarint(b, uint64(listSize(v.List())))
+		for _, w := range v.List() {
 			b = protowire.AppendTag(b, fieldRepeatedValues, protowire.BytesType)
-			b = protowire.AppendVarint(b, uint64(valueSize(v.list[i])))
-			b = appendValue(b, v.list[i])
+			b = protowire.AppendVarint(b, uint64(valueSize(w)))
+			b = appendValue(b, w)
 		}
 	case KindMap:
 		b = protowire.AppendTag(b, fieldKvlist, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(mapSize(v.m)))
-		for i := range v.m {
-			b = appendAttr(b, fieldRepeatedValues, &v.m[i])
+		m := v.Map()
+		b = protowire.AppendVarint(b, uint64(mapSize(m)))
+		for i := range m {
+			b = appendAttr(b, fieldRepeatedValues, &m[i])
 		}
 	}
 	return b
@@ -271,8 +285,11 @@ func appendValue(b []byte, v Value) []byte {
 // Unknown fields are skipped; what is beyond a limit inside a record is cut and
 // counted, so that the rest is kept. An error wraps ErrMalformed and means that
 // nothing was decoded.
-func DecodeRecords(raw []byte) ([]Record, Stats, error) {
-	d := decoder{}
+func DecodeRecords(raw []byte) ([]Record, Stats, error) { return decodeRecords(raw, 0) }
+
+// decodeRecords is told how many records to expect; it does not rely on it.
+func decodeRecords(raw []byte, expect int) ([]Record, Stats, error) {
+	d := decoder{recs: make([]Record, 0, min(expect, 1024))}
 	if len(raw) > MaxRaw {
 		return nil, Stats{}, fmt.Errorf("payload of %d bytes, limit %d: %w", len(raw), MaxRaw, ErrMalformed)
 	}
@@ -286,6 +303,7 @@ func DecodeRecords(raw []byte) ([]Record, Stats, error) {
 
 type decoder struct {
 	recs  []Record
+	attrs []Attr // of the record at hand, before they are copied to size
 	stats Stats
 }
 
@@ -429,7 +447,7 @@ func (d *decoder) record(r *Record, b string) error {
 				return err
 			}
 		case f.isBytes(fieldAttributes):
-			if len(r.Attrs) == MaxAttrs {
+			if len(d.attrs) == MaxAttrs {
 				d.stats.AttrsCut++
 				continue
 			}
@@ -437,11 +455,12 @@ func (d *decoder) record(r *Record, b string) error {
 			if err != nil {
 				return err
 			}
-			if r.Attrs == nil {
-				r.Attrs = make([]Attr, 0, 8)
-			}
-			r.Attrs = append(r.Attrs, a)
+			d.attrs = append(d.attrs, a)
 		}
+	}
+	if len(d.attrs) > 0 {
+		r.Attrs = slices.Clone(d.attrs)
+		d.attrs = d.attrs[:0]
 	}
 	d.body(r, body)
 	return nil
@@ -521,8 +540,8 @@ func (d *decoder) value(b string, depth int) (Value, error) {
 }
 
 func (d *decoder) nested(f field, depth int) (Value, error) {
-	b := f.str
-	v := Value{kind: KindList}
+	b, sub := f.str, &nested{}
+	v := Value{kind: KindList, sub: sub}
 	if f.number == fieldKvlist {
 		v.kind = KindMap
 	}
@@ -540,18 +559,18 @@ func (d *decoder) nested(f field, depth int) (Value, error) {
 			if err != nil {
 				return v, err
 			}
-			v.list = append(v.list, w)
+			sub.list = append(sub.list, w)
 			continue
 		}
 		a, err := d.attr(e.str, depth)
 		if err != nil {
 			return v, err
 		}
-		if len(v.m) == MaxAttrs {
+		if len(sub.m) == MaxAttrs {
 			d.stats.AttrsCut++
 			continue
 		}
-		v.m = append(v.m, a)
+		sub.m = append(sub.m, a)
 	}
 	return v, nil
 }
@@ -562,28 +581,26 @@ func (d *decoder) body(r *Record, v Value) {
 		r.Body = v.Text()
 		return
 	}
-	sections := lookup(v.m, keySections)
-	devices := lookup(v.m, keyDevices)
-	text := lookup(v.m, keyText)
-	r.Body = text.Str()
+	sections := lookup(v.Map(), keySections).List()
+	devices := lookup(v.Map(), keyDevices).List()
+	r.Body = lookup(v.Map(), keyText).Str()
 	s := &Snapshot{}
-	for i, e := range sections.list {
+	for i, e := range sections {
 		if i == MaxSections {
-			d.stats.AttrsCut += len(sections.list) - MaxSections
+			d.stats.AttrsCut += len(sections) - MaxSections
 			break
 		}
-		typ, scope := lookup(e.m, keyType), lookup(e.m, keyScope)
+		typ, scope := lookup(e.Map(), keyType), lookup(e.Map(), keyScope)
 		s.Sections = append(s.Sections, Section{Type: typ.Str(), Scope: scope.Str()})
 	}
-	s.Devices = make([]Device, 0, min(len(devices.list), MaxDevices))
-	for i, e := range devices.list {
+	s.Devices = make([]Device, 0, min(len(devices), MaxDevices))
+	for i, e := range devices {
 		if i == MaxDevices {
-			d.stats.AttrsCut += len(devices.list) - MaxDevices
+			d.stats.AttrsCut += len(devices) - MaxDevices
 			break
 		}
 		var dev Device
-		for j := range e.m {
-			a := &e.m[j]
+		for _, a := range e.Map() {
 			switch a.Key {
 			case keyType:
 				dev.Type = a.Value.Str()
@@ -592,7 +609,7 @@ func (d *decoder) body(r *Record, v Value) {
 			case keyOccupant:
 				dev.Occupant = a.Value.Str()
 			case keyFields:
-				dev.Fields = a.Value.m
+				dev.Fields = a.Value.Map()
 			}
 		}
 		s.Devices = append(s.Devices, dev)

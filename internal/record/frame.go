@@ -248,12 +248,14 @@ func EncodeData(h Header, recs []Record) ([]byte, error) {
 	if len(recs) == 0 || len(recs) > MaxCount {
 		return nil, reject(RejectCount, "%d records, want 1 to %d", len(recs), MaxCount)
 	}
-	for i := range recs {
-		if n := RecordSize(&recs[i]); n > MaxRecord {
-			return nil, reject(RejectTooLarge, "record %d has %d bytes, limit %d", i, n, MaxRecord)
-		}
+	buf := rawBuffers.Get().(*[]byte)
+	defer rawBuffers.Put(buf)
+	var largest int
+	*buf, largest = appendRecords((*buf)[:0], recs)
+	if largest > MaxRecord {
+		return nil, reject(RejectTooLarge, "a record has %d bytes, limit %d", largest, MaxRecord)
 	}
-	return EncodeRaw(h, AppendRecords(nil, recs), len(recs))
+	return EncodeRaw(h, *buf, len(recs))
 }
 
 // EncodeRaw makes a data frame of a payload that AppendRecords wrote for
@@ -266,7 +268,7 @@ func EncodeRaw(h Header, raw []byte, count int) ([]byte, error) {
 	h.Count, h.Last = uint32(count), h.First+uint64(count)-1
 	h.RawLen, h.KeyID = uint32(len(raw)), ""
 	n := headerFixed + len(h.Producer)
-	frame := make([]byte, n, n+len(raw)/2+64)
+	frame := make([]byte, n, n+len(raw)/4+64)
 	frame = packer().EncodeAll(raw, frame)
 	h.Encoding = EncodingZstd
 	if len(frame)-n >= len(raw) { // small or random: packing does not pay
@@ -533,7 +535,7 @@ func DecodeFrame(b []byte) (Frame, error) {
 	if len(raw) != int(h.RawLen) {
 		return f, reject(RejectPayload, "%d bytes unpacked, header says %d", len(raw), h.RawLen)
 	}
-	f.Records, f.Stats, err = DecodeRecords(raw)
+	f.Records, f.Stats, err = decodeRecords(raw, int(h.Count))
 	if err != nil {
 		return f, err
 	}
@@ -545,7 +547,7 @@ func DecodeFrame(b []byte) (Frame, error) {
 	return f, nil
 }
 
-// DecodeRecords copies out of the buffer, so it can be used again.
+// Unpacked payloads: DecodeRecords copies out of them, zstd packs out of them.
 var rawBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // RecordID is the stable, unique id of a record as text.

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -31,8 +32,13 @@ const (
 // Value is an OTLP AnyValue. The zero Value is null. Values are immutable.
 type Value struct {
 	kind Kind
-	num  uint64 // bool, int64 bits, float64 bits
-	str  string // string, bytes
+	num  uint64  // bool, int64 bits, float64 bits
+	str  string  // string, bytes
+	sub  *nested // list, map; nil when empty
+}
+
+// nested keeps the rare kinds out of Value, which there are very many of.
+type nested struct {
 	list []Value
 	m    []Attr
 }
@@ -59,10 +65,10 @@ func Double(f float64) Value { return Value{kind: KindDouble, num: math.Float64b
 func Bytes(b []byte) Value { return Value{kind: KindBytes, str: string(b)} }
 
 // List returns a list; the caller gives up the slice.
-func List(v []Value) Value { return Value{kind: KindList, list: v} }
+func List(v []Value) Value { return Value{kind: KindList, sub: &nested{list: v}} }
 
 // Map returns a map; the caller gives up the slice.
-func Map(m []Attr) Value { return Value{kind: KindMap, m: m} }
+func Map(m []Attr) Value { return Value{kind: KindMap, sub: &nested{m: m}} }
 
 // Kind tells what the value holds.
 func (v Value) Kind() Kind { return v.kind }
@@ -114,10 +120,20 @@ func (v Value) Bytes() []byte {
 }
 
 // List returns a list's values, nil for every other kind. Read only.
-func (v Value) List() []Value { return v.list }
+func (v Value) List() []Value {
+	if v.sub == nil {
+		return nil
+	}
+	return v.sub.list
+}
 
 // Map returns a map's entries, nil for every other kind. Read only.
-func (v Value) Map() []Attr { return v.m }
+func (v Value) Map() []Attr {
+	if v.sub == nil {
+		return nil
+	}
+	return v.sub.m
+}
 
 // Text renders any value for a person or a comparison: numbers without
 // exponent where they are whole, bytes in hexadecimal, lists and maps as JSON.
@@ -139,20 +155,11 @@ func (v Value) Text() string {
 // Equal tells whether two values are the same. NaN equals NaN, so that a
 // value that did not change never looks changed.
 func (v Value) Equal(w Value) bool {
-	if v.kind != w.kind || v.num != w.num || v.str != w.str || len(v.list) != len(w.list) || len(v.m) != len(w.m) {
+	if v.kind != w.kind || v.num != w.num || v.str != w.str {
 		return false
 	}
-	for i := range v.list {
-		if !v.list[i].Equal(w.list[i]) {
-			return false
-		}
-	}
-	for i := range v.m {
-		if v.m[i].Key != w.m[i].Key || !v.m[i].Value.Equal(w.m[i].Value) {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(v.List(), w.List(), Value.Equal) &&
+		slices.EqualFunc(v.Map(), w.Map(), func(a, b Attr) bool { return a.Key == b.Key && a.Value.Equal(b.Value) })
 }
 
 // MarshalJSON renders the value as JSON; bytes in hexadecimal, NaN and
@@ -180,15 +187,15 @@ func (v Value) AppendJSON(b []byte) []byte {
 		return append(b, '"')
 	case KindList:
 		b = append(b, '[')
-		for i := range v.list {
+		for i, w := range v.List() {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = v.list[i].AppendJSON(b)
+			b = w.AppendJSON(b)
 		}
 		return append(b, ']')
 	case KindMap:
-		return AppendJSONAttrs(b, v.m)
+		return AppendJSONAttrs(b, v.Map())
 	default:
 		return append(b, "null"...)
 	}

@@ -1,0 +1,130 @@
+// Package joinline writes the one line that a person pastes on a new server to
+// make it join the fleet, for Windows and for Linux. The page's "add a server"
+// and `nocturne token create` print the same text from here.
+//
+// Everything is pure and safe for concurrent use.
+// To test: go test ./internal/joinline.
+package joinline
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Invite is what a newcomer needs to know.
+type Invite struct {
+	// URL is where the eventbridge takes records: https://HOST:9471, or
+	// http:// on loopback.
+	URL string
+	// CAFingerprint is the SHA-256 of the CA certificate (DER), in
+	// hexadecimal; needed with https.
+	CAFingerprint string
+	// Token is the join token. It is a secret until it is used up or expires.
+	Token string
+}
+
+// Lines are the texts to paste.
+type Lines struct {
+	// Linux is for a POSIX shell.
+	Linux string
+	// Windows is for PowerShell 5.1 and later, which knows no &&.
+	Windows string
+	// Note says what a person must know before pasting; "" = nothing.
+	Note string
+}
+
+// NoListener is the note where the bridge listens on loopback only.
+const NoListener = "The eventbridge listens on this machine only, so the lines work here and nowhere else. " +
+	"To let other servers join, stop Nocturne and start it with a listener on the network: nocturne run --listen 0.0.0.0:9471"
+
+// copyFirst is the note for lines that work elsewhere.
+const copyFirst = "Copy the exporter binary to the server first and paste the line in its folder, in a shell with administrator's rights. " +
+	"The token is a secret: it joins a server until it is used up or expires."
+
+// Lines returns the lines to paste, or why the invite cannot work.
+func (i Invite) Lines() (Lines, error) {
+	u, err := url.Parse(i.URL)
+	if err != nil || u.Host == "" {
+		return Lines{}, fmt.Errorf("eventbridge URL %.80q: want https://HOST:PORT", i.URL)
+	}
+	if i.Token == "" {
+		return Lines{}, fmt.Errorf("join token: none given")
+	}
+	args := [][2]string{{"--server", i.URL}}
+	local := loopback(u.Hostname())
+	switch u.Scheme {
+	case "https":
+		fp := strings.ToLower(strings.ReplaceAll(i.CAFingerprint, ":", ""))
+		if b, err := hex.DecodeString(fp); err != nil || len(b) != 32 {
+			return Lines{}, fmt.Errorf("ca fingerprint %.80q: want the SHA-256 of the CA certificate, 64 hexadecimal digits", i.CAFingerprint)
+		}
+		args = append(args, [2]string{"--ca-fingerprint", fp})
+	case "http":
+		if !local {
+			return Lines{}, fmt.Errorf("eventbridge URL %.80q: plain http is for loopback only, use https", i.URL)
+		}
+	default:
+		return Lines{}, fmt.Errorf("eventbridge URL %.80q: want https://HOST:PORT", i.URL)
+	}
+	args = append(args, [2]string{"--token", i.Token})
+	out := Lines{Linux: "sudo ./exporter enrol", Windows: `.\exporter.exe enrol`, Note: copyFirst}
+	for _, a := range args {
+		out.Linux += " " + a[0] + " " + quoteShell(a[1])
+		out.Windows += " " + a[0] + " " + quotePowerShell(a[1])
+	}
+	out.Linux += " && sudo ./exporter run"
+	out.Windows += `; if ($?) { .\exporter.exe run }`
+	if local {
+		out.Note = NoListener
+	}
+	return out, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// plain are the characters that no shell gives a meaning to.
+func plain(s string) bool {
+	for _, c := range s {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.ContainsRune("-_./:", c):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+func quoteShell(s string) string {
+	if plain(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// quotePowerShell doubles every character that PowerShell takes for a single
+// quote (about_Quoting_Rules: the typographic ones count too).
+func quotePowerShell(s string) string {
+	if plain(s) && !strings.HasPrefix(s, "-") {
+		return s
+	}
+	var b strings.Builder
+	b.WriteByte('\'')
+	for _, c := range s {
+		b.WriteRune(c)
+		if strings.ContainsRune("'‘’‚‛", c) {
+			b.WriteRune(c)
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
+}
