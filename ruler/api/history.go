@@ -1,0 +1,104 @@
+package api
+
+import (
+	"strings"
+	"unicode"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/store"
+)
+
+func (s *server) history(r *request) (any, error) {
+	id := r.id("id")
+	if _, err := s.reader.Server(r.ctx, id); err != nil {
+		return nil, err
+	}
+	category := categoryOf(r.text("category"))
+	entries, err := s.reader.History(r.ctx, store.HistoryQuery{Server: id, Category: category, Limit: r.int("limit")})
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.reader.Changes(r.ctx, store.ChangeQuery{Server: id, Category: category, BeforeID: int64(r.int("before_id")), Limit: r.int("limit")})
+	if err != nil {
+		return nil, err
+	}
+	return History{
+		ServerID: id.String(), Snapshots: mapSlice(entries, snapshotOf), Changes: mapSlice(page.Changes, changeOf),
+		Limit: r.int("limit"), NextBeforeID: page.Next,
+	}, nil
+}
+
+func (s *server) changes(r *request) (any, error) {
+	q := store.ChangeQuery{
+		Server: r.id("server"), Category: categoryOf(r.text("category")), Kind: r.text("kind"), Type: r.text("device_type"), Place: r.text("place"),
+		Since: r.time("since"), Before: r.time("before"), BeforeID: int64(r.int("before_id")), Limit: r.int("limit"),
+	}
+	page, err := s.reader.Changes(r.ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return ChangeList{Items: mapSlice(page.Changes, changeOf), Limit: q.Limit, NextBeforeID: page.Next}, nil
+}
+
+// categoryOf reads a name that parse has checked; "" = all = 0.
+func categoryOf(name string) record.Category {
+	c, _ := record.ParseCategory(name)
+	return c
+}
+
+func snapshotOf(h store.HistoryEntry) Snapshot {
+	return Snapshot{Category: h.Category.String(), At: at(h.At), Hash: h.Hash.String(), RecordID: h.RecordID, Changes: h.Changes}
+}
+
+func changeOf(c store.Change) Change {
+	return Change{
+		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Category: c.Category.String(),
+		Kind: c.Kind, DeviceType: clip(c.Type, maxName), Place: clip(c.Place, maxName), FromPlace: clip(c.From, maxName), Field: clip(c.Field, maxName),
+		Before: clip(c.Before, maxText), After: clip(c.After, maxText), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c),
+	}
+}
+
+// changeText says a change in a sentence.
+func changeText(c *store.Change) string {
+	subject := words(c.Type) + " " + inline(c.Place)
+	switch c.Kind {
+	case "added":
+		return subject + " appeared" + serial(" (serial ", c.After, ")")
+	case "removed":
+		return subject + " is gone" + serial(" (serial ", c.Before, ")")
+	case "replaced":
+		return subject + " was replaced: serial " + inline(c.Before) + " left, " + inline(c.After) + " came"
+	case "moved":
+		return words(c.Type) + serial(" ", c.After, "") + " moved from " + inline(c.From) + " to " + inline(c.Place)
+	default:
+		return subject + ": " + words(c.Field) + " " + orNothing(c.Before) + " → " + orNothing(c.After)
+	}
+}
+
+func words(name string) string { return strings.ReplaceAll(inline(name), "_", " ") }
+
+func serial(before, s, after string) string {
+	if s == "" {
+		return ""
+	}
+	return before + inline(s) + after
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return inline(s)
+}
+
+// inline makes foreign text fit into a sentence of ours: short, one line, and
+// without the control and direction marks that could turn the rest around.
+func inline(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+	return clip(s, maxName)
+}

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// codes is the closed set of answers; anything else counts as 500.
+var codes = []int{
+	http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+	http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest,
+	499, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+}
+
+type metrics struct {
+	requests map[string]map[int]prometheus.Counter
+	duration map[string]prometheus.Observer
+}
+
+func newMetrics(routes []route, reg prometheus.Registerer) *metrics {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ruler_api_requests_total", Help: "Requests answered, by route and status code.",
+	}, []string{"route", "code"})
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "ruler_api_request_duration_seconds", Help: "Time to answer a request, by route.",
+		Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10},
+	}, []string{"route"})
+	if reg != nil {
+		reg.MustRegister(requests, duration)
+	}
+	m := &metrics{requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}}
+	add := func(name string) {
+		m.duration[name] = duration.WithLabelValues(name)
+		m.requests[name] = map[int]prometheus.Counter{}
+		for _, c := range codes {
+			m.requests[name][c] = requests.WithLabelValues(name, strconv.Itoa(c))
+		}
+	}
+	for _, rt := range routes {
+		add(rt.name)
+	}
+	add("other")
+	return m
+}
+
+func (m *metrics) observe(route string, code int, d time.Duration) {
+	c, ok := m.requests[route][code]
+	if !ok {
+		c = m.requests[route][http.StatusInternalServerError]
+	}
+	c.Inc()
+	m.duration[route].Observe(d.Seconds())
+}

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"slices"
+	"time"
+
+	"nocturne/ruler/store"
+)
+
+func (s *server) notifications(r *request) (any, error) {
+	q := store.NotificationQuery{
+		State: store.NotificationState(r.text("state")), Server: r.id("server"), Severity: r.text("severity"), Class: r.text("class"),
+		RuleID: r.text("rule"), Site: r.text("site"), Text: r.text("search"), Muted: r.bool("muted"), Offset: r.int("offset"), Limit: r.int("limit"),
+	}
+	page, err := s.reader.Notifications(r.ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return NotificationList{Items: mapSlice(page.Notifications, notificationOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
+}
+
+func (s *server) notification(r *request) (any, error) {
+	d, err := s.reader.Notification(r.ctx, r.text("id"))
+	if err != nil {
+		return nil, err
+	}
+	out := NotificationDetail{
+		Notification: notificationOf(d.Notification),
+		Labels:       mapFacts(d.Labels),
+		Annotations:  mapFacts(d.Annotations),
+		Why:          mapSlice(d.Parts, partOf),
+		Evidence:     mapSlice(d.Evidence, evidenceOf),
+		Deliveries:   mapSlice(d.Deliveries, deliveryOf),
+		Members:      mapSlice(d.Members, notificationOf),
+	}
+	slices.SortStableFunc(out.Why, func(a, b Part) int {
+		switch {
+		case a.Cause == b.Cause:
+			return rank(b.Severity) - rank(a.Severity)
+		case a.Cause:
+			return -1
+		default:
+			return 1
+		}
+	})
+	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return compareTimes(a.ReceivedAt, b.ReceivedAt) })
+	for _, e := range out.Evidence {
+		if e.Before != "" || e.After != "" {
+			out.Before, out.After = e.Before, e.After
+		}
+	}
+	out.Timeline = timeline(&d)
+	return out, nil
+}
+
+// timeline tells the life of a notification: opened, what the records said,
+// resolved, and when each receiver was told.
+func timeline(d *store.NotificationDetail) []Event {
+	out := []Event{{At: at(d.Opened), Kind: "opened", Text: clip(d.Title, maxText), RuleID: d.RuleID}}
+	for _, e := range d.Evidence {
+		out = append(out, Event{At: at(e.At), Kind: e.Effect, Text: clip(e.Reason, maxText), RuleID: e.RuleID, RecordID: e.RecordID})
+	}
+	for _, v := range d.Deliveries {
+		if v.Error == "" && !v.First.IsZero() {
+			out = append(out, Event{At: at(v.First), Kind: "delivered", Text: string(v.State) + " handed to " + clip(v.Target, maxName)})
+		}
+	}
+	saysSo := func(e store.Evidence) bool { return e.Effect == string(store.Resolved) }
+	if !d.Resolved.IsZero() && !slices.ContainsFunc(d.Evidence, saysSo) {
+		// Nothing said it: the rule was deleted, a deadline passed …
+		out = append(out, Event{At: at(d.Resolved), Kind: string(store.Resolved), Text: clip(d.Reason, maxText)})
+	}
+	slices.SortStableFunc(out, func(a, b Event) int { return compareTimes(a.At, b.At) })
+	return out
+}
+
+func compareTimes(a, b *time.Time) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	default:
+		return a.Compare(*b)
+	}
+}
+
+func notificationOf(n store.Notification) Notification {
+	title := n.Title
+	if title == "" {
+		title = n.Class
+	}
+	return Notification{
+		ID: n.ID, ServerID: n.Server.String(), Server: clip(n.Name, maxName), Site: clip(n.Labels["site"], maxName), Simulated: n.Simulated,
+		Device: clip(n.Device, maxName), Class: n.Class, Title: clip(title, maxText), Severity: n.Severity, State: string(n.State),
+		Reason: clip(n.Reason, maxText), RuleID: n.RuleID, OpenedAt: at(n.Opened), ChangedAt: at(n.Changed), ResolvedAt: at(n.Resolved),
+		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto,
+	}
+}
+
+func partOf(p store.Part) Part {
+	return Part{
+		RuleID: p.RuleID, Rule: clip(p.Rule, maxName), Device: clip(p.Device, maxName), State: string(p.State), Severity: p.Severity,
+		Reason: clip(p.Reason, maxText), Since: at(p.Since), ChangedAt: at(p.Changed), Cause: p.Cause,
+	}
+}
+
+func evidenceOf(e store.Evidence) Evidence {
+	return Evidence{
+		RecordID: e.RecordID, At: at(e.Event), ReceivedAt: at(e.At), Effect: e.Effect, RuleID: e.RuleID, Reason: clip(e.Reason, maxText),
+		Category: e.Category.String(), Name: clip(e.Name, maxName), Body: clip(e.Body, maxText), Fields: objectFacts(e.Attrs),
+		Raw: clip(e.Raw, maxRaw), Before: clip(e.Before, maxText), After: clip(e.After, maxText), Cut: e.Cut,
+	}
+}
+
+func deliveryOf(d store.Delivery) Delivery {
+	return Delivery{
+		Target: clip(d.Target, maxName), State: string(d.State), FirstAt: at(d.First), At: at(d.At),
+		OK: d.Error == "", Attempts: d.Attempts, Error: clip(d.Error, maxText),
+	}
+}

@@ -1,0 +1,194 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"nocturne/ruler/api/apitest"
+)
+
+// asks are one good request per operation; a new route without one fails here.
+var asks = map[string][2]string{
+	"overview":       {"/overview"},
+	"servers":        {"/servers"},
+	"server":         {"/servers/" + apitest.ID(16).String()},
+	"server_history": {"/servers/" + apitest.ID(5).String() + "/history"},
+	"changes":        {"/changes"},
+	"notifications":  {"/notifications"},
+	"notification":   {"/notifications/a1b2c3d4e5f60718"},
+	"silent":         {"/silent?planned=true"},
+	"pipeline":       {"/pipeline"},
+	"delivered":      {"/delivered"},
+	"demo_incident":  {"/demo/incident", `{"kind":"drive","server_id":"` + apitest.ID(5).String() + `"}`},
+	"join_tokens":    {"/join-tokens", `{"site":"north"}`},
+	"discovery":      {"/discovery"},
+	"openapi":        {"/openapi.json"},
+}
+
+type document struct {
+	OpenAPI    string                             `json:"openapi"`
+	Paths      map[string]map[string]operationDoc `json:"paths"`
+	Components struct {
+		Schemas map[string]schema `json:"schemas"`
+	} `json:"components"`
+}
+
+type operationDoc struct {
+	ID        string `json:"operationId"`
+	Summary   string `json:"summary"`
+	Responses map[string]struct {
+		Content map[string]struct {
+			Schema schema `json:"schema"`
+		} `json:"content"`
+	} `json:"responses"`
+	Parameters []struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	} `json:"parameters"`
+}
+
+type schema struct {
+	Ref        string            `json:"$ref"`
+	Type       any               `json:"type"`
+	Enum       []string          `json:"enum"`
+	Items      *schema           `json:"items"`
+	Properties map[string]schema `json:"properties"`
+	Required   []string          `json:"required"`
+	Additional any               `json:"additionalProperties"`
+}
+
+// Every route is in the document and the other way round, and every field of a
+// real answer is in its schema and the other way round.
+func TestDocumentMatchesAnswers(t *testing.T) {
+	b := newBench(t, nil)
+	var doc document
+	if err := json.Unmarshal(b.call("GET", Prefix+"/openapi.json", "", nil).Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.OpenAPI != "3.1.0" {
+		t.Errorf("openapi %q", doc.OpenAPI)
+	}
+	seen := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			ask, ok := asks[op.ID]
+			if !ok {
+				t.Errorf("%s %s: no question in this test", method, path)
+				continue
+			}
+			seen[op.ID] = true
+			w := b.call(strings.ToUpper(method), Prefix+ask[0], ask[1], nil)
+			if w.Code != http.StatusOK {
+				t.Errorf("%s %s answered %d: %s", method, path, w.Code, w.Body)
+				continue
+			}
+			var v any
+			if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+				t.Errorf("%s %s: %v", method, path, err)
+			}
+			for _, bad := range doc.check(op.Responses["200"].Content["application/json"].Schema, v, op.ID) {
+				t.Error(bad)
+			}
+			for _, p := range op.Parameters {
+				if p.Description == "" {
+					t.Errorf("%s: parameter %s has no description", op.ID, p.Name)
+				}
+			}
+		}
+	}
+	for name := range asks {
+		if !seen[name] {
+			t.Errorf("%s is not in the document", name)
+		}
+	}
+	var p any
+	if err := json.Unmarshal(b.call("GET", Prefix+"/nothing", "", nil).Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range doc.check(schema{Ref: "#/components/schemas/Problem"}, p, "problem") {
+		t.Error(bad)
+	}
+}
+
+// check returns what does not fit.
+func (doc *document) check(s schema, v any, at string) []string {
+	if s.Ref != "" {
+		target, ok := doc.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]
+		if !ok {
+			return []string{at + ": no schema " + s.Ref}
+		}
+		s = target
+	}
+	if bad := checkType(s, v, at); bad != "" {
+		return []string{bad}
+	}
+	var out []string
+	switch v := v.(type) {
+	case string:
+		if s.Enum != nil && !slices.Contains(s.Enum, v) {
+			out = append(out, fmt.Sprintf("%s: %q is not in the closed set %q", at, v, s.Enum))
+		}
+	case []any:
+		for _, e := range v {
+			out = append(out, doc.check(*s.Items, e, at+"[]")...)
+		}
+	case map[string]any:
+		if s.Additional != false {
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			p, ok := s.Properties[name]
+			if !ok {
+				out = append(out, at+"."+name+" is answered and not in the document")
+				continue
+			}
+			out = append(out, doc.check(p, v[name], at+"."+name)...)
+		}
+		if !slices.Equal(slices.Sorted(maps.Keys(s.Properties)), slices.Sorted(slices.Values(s.Required))) {
+			out = append(out, at+": a property of the answer is not required")
+		}
+		for _, name := range s.Required {
+			if _, ok := v[name]; !ok {
+				out = append(out, at+"."+name+" is in the document and not answered")
+			}
+		}
+	}
+	return slices.Compact(out)
+}
+
+func checkType(s schema, v any, at string) string {
+	var types []string
+	switch t := s.Type.(type) {
+	case string:
+		types = []string{t}
+	case []any:
+		for _, e := range t {
+			types = append(types, fmt.Sprint(e))
+		}
+	}
+	got := "null"
+	switch v := v.(type) {
+	case string:
+		got = "string"
+	case bool:
+		got = "boolean"
+	case float64:
+		got = "number"
+		if v == float64(int64(v)) && slices.Contains(types, "integer") {
+			got = "integer"
+		}
+	case []any:
+		got = "array"
+	case map[string]any:
+		got = "object"
+	}
+	if !slices.Contains(types, got) {
+		return fmt.Sprintf("%s is a %s, the document says %v", at, got, types)
+	}
+	return ""
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"nocturne/internal/joinline"
+	"nocturne/ruler/store"
+)
+
+// bridgeStatus is what we read of the bridge's GET /admin/v1/status.
+type bridgeStatus struct {
+	URL           string         `json:"url"`
+	CAFingerprint string         `json:"ca_fingerprint"`
+	Stages        []bridgeStage  `json:"stages"`
+	Sinks         []bridgeSink   `json:"sinks"`
+	Heads         map[int]uint64 `json:"-"`
+}
+
+type bridgeStage struct {
+	Name    string `json:"name"`
+	In      int64  `json:"in"`
+	Out     int64  `json:"out"`
+	Dropped int64  `json:"dropped"`
+	Waiting int64  `json:"waiting"`
+}
+
+type bridgeSink struct {
+	Name  string `json:"name"`
+	Lag   int64  `json:"lag_entries"`
+	Error string `json:"error"`
+}
+
+func (st *bridgeStatus) invite(token string) joinline.Invite {
+	return joinline.Invite{URL: st.URL, CAFingerprint: st.CAFingerprint, Token: token}
+}
+
+func (s *server) bridgeStatus(ctx context.Context) (*bridgeStatus, error) {
+	if s.cfg.Bridge.URL == "" {
+		return nil, errNoBridge
+	}
+	// The page waits for this answer: a bridge that hangs must not hang it.
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	st := &bridgeStatus{}
+	return st, s.ask(ctx, http.MethodGet, s.cfg.Bridge.URL+"/admin/v1/status", s.cfg.Bridge.TokenFile, nil, st)
+}
+
+// lateAfter is how far the ruler may be behind before the page says so. Ticks
+// move stream time every second in every partition.
+const lateAfter = 15 * time.Second
+
+func (s *server) pipeline(r *request) (any, error) {
+	p, err := s.reader.Pipeline(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := Pipeline{
+		Ledger: ledgerOf(p.Ledger), StoreBytes: p.Bytes, Problems: []string{}, Stages: []Stage{}, Sinks: []Sink{},
+		Partitions: mapSlice(p.Partitions, partitionOf),
+	}
+	st, err := s.bridgeStatus(r.ctx)
+	switch {
+	case errors.Is(err, errNoBridge):
+	case err != nil:
+		s.log.Debug("eventbridge did not answer", "err", err)
+		out.Bridge = Bridge{Configured: true, Error: "no answer from its admin API"}
+	default:
+		out.Bridge = Bridge{Configured: true, Reachable: true}
+		out.addBridge(st)
+	}
+	out.judge(p, s.now())
+	return out, nil
+}
+
+func (out *Pipeline) addBridge(st *bridgeStatus) {
+	out.Stages = mapSlice(st.Stages, func(g bridgeStage) Stage {
+		return Stage{Name: clip(g.Name, maxName), In: g.In, Out: g.Out, Dropped: g.Dropped, Waiting: g.Waiting}
+	})
+	out.Sinks = mapSlice(st.Sinks, func(k bridgeSink) Sink {
+		return Sink{Name: clip(k.Name, maxName), OK: k.Error == "", LagEntries: k.Lag, Error: clip(k.Error, maxText)}
+	})
+	var lag int64
+	for i := range out.Partitions {
+		head, ok := st.Heads[out.Partitions[i].Partition]
+		if !ok {
+			continue
+		}
+		out.Partitions[i].Head = &head
+		if head > out.Partitions[i].Entry {
+			lag += int64(head - out.Partitions[i].Entry)
+		}
+	}
+	if len(st.Heads) > 0 {
+		out.LagEntries = &lag
+	}
+}
+
+// judge says what is wrong, and the whole in a sentence.
+func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
+	var oldest time.Time
+	frozen := map[string]int{}
+	for _, v := range p.Partitions {
+		if v.Partition == store.FleetPartition {
+			continue
+		}
+		out.Losses.VolumeLost += v.Losses.VolumeLost
+		out.Losses.LogTruncated += v.Losses.LogTruncated
+		if v.Frozen != "" {
+			frozen[v.Frozen]++
+		}
+		if !v.StreamTime.IsZero() && (oldest.IsZero() || v.StreamTime.Before(oldest)) {
+			oldest = v.StreamTime
+		}
+	}
+	say := func(format string, args ...any) { out.Problems = append(out.Problems, fmt.Sprintf(format, args...)) }
+	if out.Bridge.Configured && !out.Bridge.Reachable {
+		say("the eventbridge does not answer")
+	}
+	if oldest.IsZero() {
+		say("the ruler has read nothing from the stream yet")
+	} else {
+		lag := max(0, now.Sub(oldest).Seconds())
+		out.LagSeconds = &lag
+		if lag > lateAfter.Seconds() {
+			say("the ruler is %s behind", time.Duration(lag*float64(time.Second)).Round(time.Second))
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(frozen)) {
+		n := frozen[why]
+		say("the clock of %d partitions stands still: %s", n, inline(why))
+	}
+	for _, k := range out.Sinks {
+		if !k.OK {
+			say("sink %s fails: %s", inline(k.Name), inline(k.Error))
+		}
+	}
+	if n := out.Ledger.Missing; n > 0 {
+		say("%d records are missing and nobody said why", n)
+	}
+	if n := out.Losses.VolumeLost; n > 0 {
+		say("the stream lost its volume %d times", n)
+	}
+	if n := out.Losses.LogTruncated; n > 0 {
+		say("%d entries were deleted from the stream before the ruler read them", n)
+	}
+	out.OK = len(out.Problems) == 0
+	out.Text = out.sentence()
+}
+
+func (out *Pipeline) sentence() string {
+	if !out.OK {
+		text := strings.Join(out.Problems, "; ")
+		return strings.ToUpper(text[:1]) + text[1:] + "."
+	}
+	text := fmt.Sprintf("%d records received, %d missing, %d duplicates dropped", out.Ledger.Received, out.Ledger.Missing, out.Ledger.Duplicate)
+	if n := out.Ledger.Declared; n > 0 {
+		text += fmt.Sprintf(", %d declared lost by their sources", n)
+	}
+	if out.LagSeconds != nil {
+		text += fmt.Sprintf(", %.0f s behind", *out.LagSeconds)
+	}
+	return text + "."
+}
+
+func ledgerOf(l store.LedgerTotals) Ledger {
+	return Ledger{Received: l.Received, Duplicate: l.Duplicate, Late: l.Late, Declared: l.Declared, Missing: l.Missing, Rejected: l.Rejected, Sequences: l.Sequences}
+}
+
+func partitionOf(p store.PartitionStatus) Partition {
+	return Partition{
+		Partition: p.Partition, Owner: p.Owner, Incarnation: p.Position.Incarnation, Entry: p.Position.Entry,
+		StreamTime: at(p.StreamTime), Clock: at(p.Clock), CommittedAt: at(p.Committed), Frozen: clip(p.Frozen, maxText), Ledger: ledgerOf(p.Ledger),
+	}
+}

@@ -1,0 +1,318 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/store"
+)
+
+// route is one operation: how it is asked for, what it answers.
+type route struct {
+	method, path string
+	name         string // operationId, and the metric's label
+	summary      string
+	params       []param
+	body         any // zero value of the request's type; nil = none
+	result       any // zero value of the answer's type
+	write        bool
+	handle       func(*request) (any, error)
+}
+
+// param is a parameter in the path or the query.
+type param struct {
+	name     string
+	kind     kind
+	doc      string
+	path     bool
+	enum     []string // of kindEnum and kindList
+	min, max int      // of kindInt; max bytes of kindText
+	def      string
+}
+
+type kind uint8
+
+const (
+	kindText kind = iota
+	kindInt
+	kindBool
+	kindEnum
+	kindList // enum values, separated by commas
+	kindTime
+	kindServer // a server id
+)
+
+// subject names what a path's {id} stands for.
+func (rt route) subject() string {
+	if strings.HasPrefix(rt.path, "/notifications") {
+		return "notification"
+	}
+	return "server"
+}
+
+func text(name, doc string) param {
+	return param{name: name, kind: kindText, doc: doc, max: maxName}
+}
+
+func enum(name, doc string, values ...string) param {
+	return param{name: name, kind: kindEnum, doc: doc, enum: values}
+}
+
+func limitParam() param {
+	return param{name: "limit", kind: kindInt, min: 1, max: 1000, def: "100", doc: "rows on a page"}
+}
+
+func offsetParam() param {
+	return param{name: "offset", kind: kindInt, min: 0, max: 1_000_000, def: "0", doc: "rows to skip"}
+}
+
+func beforeID() param {
+	return param{name: "before_id", kind: kindInt, min: 0, max: 1<<53 - 1, def: "0", doc: "next_before_id of the page before"}
+}
+
+func stateNames() []string {
+	var out []string
+	for _, st := range store.ServerStates() {
+		out = append(out, string(st))
+	}
+	return out
+}
+
+func categoryNames() []string {
+	var out []string
+	for _, c := range record.Categories() {
+		out = append(out, c.String())
+	}
+	return out
+}
+
+var (
+	serverID    = param{name: "id", kind: kindServer, path: true, doc: "server id, 32 hexadecimal digits"}
+	severities  = []string{"critical", "warning", "info"}
+	changeKinds = []string{"added", "removed", "replaced", "moved", "field"}
+	sortKeys    = []string{"worst", "-worst", "name", "-name", "site", "-site", "state", "-state", "last_seen", "-last_seen", "os", "-os"}
+)
+
+// routes is the whole API.
+func (s *server) routes() []route {
+	category := enum("category", "of the snapshots", categoryNames()...)
+	kindOf := enum("kind", "of change", changeKinds...)
+	return []route{
+		{method: "GET", path: "/overview", name: "overview", summary: "The fleet in one answer: counts, sites, what this installation can do",
+			result: Overview{}, handle: s.overview},
+		{method: "GET", path: "/servers", name: "servers", summary: "List servers",
+			params: []param{
+				{name: "search", kind: kindText, max: maxName, doc: "part of name, id, site, rack, role, owner or operating system"},
+				text("site", "exactly this site"), text("rack", "exactly this rack"), text("role", "exactly this role"), text("owner", "exactly this owner"),
+				{name: "state", kind: kindList, enum: stateNames(), doc: "any of these; default: all but decommissioned"},
+				enum("severity", "worst open notification", severities...),
+				{name: "simulated", kind: kindBool, doc: "only simulated or only real ones"},
+				{name: "clones", kind: kindBool, doc: "only identities that are used twice, or only others"},
+				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
+				limitParam(), offsetParam(),
+			}, result: ServerList{}, handle: s.servers},
+		{method: "GET", path: "/servers/{id}", name: "server", summary: "One server: facts, devices, open notifications",
+			params: []param{serverID}, result: ServerDetail{}, handle: s.server},
+		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
+			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
+		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
+			params: []param{
+				{name: "server", kind: kindServer, doc: "server id"}, category, kindOf,
+				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"),
+				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
+				limitParam(), beforeID(),
+			}, result: ChangeList{}, handle: s.changes},
+		{method: "GET", path: "/notifications", name: "notifications", summary: "List notifications",
+			params: []param{
+				enum("state", "default: both", string(store.Firing), string(store.Resolved)), enum("severity", "the worst of its parts", severities...),
+				{name: "server", kind: kindServer, doc: "server id"}, text("class", "problem class"), text("rule", "id of a rule that opened it"),
+				text("site", "exactly this site"), text("search", "part of the text"),
+				{name: "muted", kind: kindBool, doc: "only muted or folded ones, or only others"},
+				limitParam(), offsetParam(),
+			}, result: NotificationList{}, handle: s.notifications},
+		{method: "GET", path: "/notifications/{id}", name: "notification", summary: "One notification with why, evidence and deliveries",
+			params: []param{{name: "id", kind: kindText, max: 64, path: true, doc: "notification id"}}, result: NotificationDetail{}, handle: s.notification},
+		{method: "GET", path: "/silent", name: "silent", summary: "Servers that stopped speaking, longest first",
+			params: []param{{name: "planned", kind: kindBool, def: "false", doc: "also those that said goodbye"}, limitParam(), offsetParam()},
+			result: SilentList{}, handle: s.silent},
+		{method: "GET", path: "/pipeline", name: "pipeline", summary: "How well records flow: in, out, dropped, waiting, lag, ledger, sinks",
+			result: Pipeline{}, handle: s.pipeline},
+		{method: "GET", path: "/delivered", name: "delivered", summary: "Messages at the demo receiver, newest first",
+			params: []param{limitParam()}, result: Delivered{}, handle: s.delivered},
+		{method: "POST", path: "/demo/incident", name: "demo_incident", summary: "Break a simulated server; refused for a real one",
+			body: IncidentRequest{}, result: IncidentAnswer{}, write: true, handle: s.incident},
+		{method: "POST", path: "/join-tokens", name: "join_tokens", summary: "Make a join token and the lines to paste on a new server",
+			body: JoinRequest{}, result: JoinAnswer{}, write: true, handle: s.join},
+		{method: "GET", path: "/discovery", name: "discovery", summary: "Targets for Prometheus' HTTP service discovery",
+			result: []TargetGroup{}, handle: s.discovery},
+		{method: "GET", path: "/openapi.json", name: "openapi", summary: "This document",
+			result: json.RawMessage{}, handle: func(*request) (any, error) { return json.RawMessage(s.openapi), nil }},
+	}
+}
+
+// request is a checked request.
+type request struct {
+	ctx    context.Context
+	values map[string]string
+	body   []byte
+}
+
+func (r *request) text(name string) string { return r.values[name] }
+
+func (r *request) int(name string) int {
+	n, _ := strconv.Atoi(r.values[name]) // checked by parse; absent = 0
+	return n
+}
+
+func (r *request) bool(name string) *bool {
+	v, ok := r.values[name]
+	if !ok {
+		return nil
+	}
+	b := v == "true"
+	return &b
+}
+
+func (r *request) time(name string) time.Time {
+	t, _ := time.Parse(time.RFC3339, r.values[name]) // checked by parse; absent = zero
+	return t
+}
+
+func (r *request) id(name string) record.ID {
+	id, _ := record.ParseID(r.values[name]) // checked by parse; absent = zero
+	return id
+}
+
+func (r *request) list(name string) []string {
+	if r.values[name] == "" {
+		return nil
+	}
+	return strings.Split(r.values[name], ",")
+}
+
+// parse checks everything a request says against the route.
+func (rt route) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("write it like ?limit=10&offset=20", "the query cannot be read")
+	}
+	req := &request{ctx: r.Context(), values: map[string]string{}}
+	var known []string
+	for _, p := range rt.params {
+		if p.path {
+			req.values[p.name] = r.PathValue(p.name)
+			if err := p.check(req.values[p.name]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		known = append(known, p.name)
+		values, ok := query[p.name]
+		switch {
+		case len(values) > 1:
+			return nil, badRequest("say it once", "parameter %s is given twice", p.name)
+		case ok && values[0] != "":
+			if err := p.check(values[0]); err != nil {
+				return nil, err
+			}
+			req.values[p.name] = values[0]
+		case p.def != "":
+			req.values[p.name] = p.def
+		}
+	}
+	for name := range query {
+		if !slices.Contains(known, name) && rt.name != "other" {
+			hint := "this path takes no parameters"
+			if len(known) > 0 {
+				hint = "known here: " + strings.Join(known, ", ")
+			}
+			return nil, badRequest(hint, "unknown parameter %.80q", name)
+		}
+	}
+	return req, rt.readBody(w, r, req)
+}
+
+// check says whether a value fits.
+func (p param) check(v string) error {
+	fail := func(hint string) error { return badRequest(hint, "parameter %s: %.80q does not fit", p.name, v) }
+	switch p.kind {
+	case kindInt:
+		if n, err := strconv.Atoi(v); err != nil || n < p.min || n > p.max {
+			return fail(fmt.Sprintf("a whole number from %d to %d", p.min, p.max))
+		}
+	case kindBool:
+		if v != "true" && v != "false" {
+			return fail("true or false")
+		}
+	case kindEnum:
+		if !slices.Contains(p.enum, v) {
+			return fail("one of " + strings.Join(p.enum, ", "))
+		}
+	case kindList:
+		for e := range strings.SplitSeq(v, ",") {
+			if !slices.Contains(p.enum, e) {
+				return fail("any of " + strings.Join(p.enum, ",") + ", with commas between")
+			}
+		}
+	case kindTime:
+		if _, err := time.Parse(time.RFC3339, v); err != nil {
+			return fail("a time like 2026-11-21T07:00:00Z")
+		}
+	case kindServer:
+		if _, err := record.ParseID(v); err != nil {
+			return fail("32 hexadecimal digits, as in the id of a server")
+		}
+	case kindText:
+		if len(v) > p.max {
+			return fail(fmt.Sprintf("at most %d bytes", p.max))
+		}
+	}
+	return nil
+}
+
+// maxBody bounds what a caller may send.
+const maxBody = 64 << 10
+
+func (rt route) readBody(w http.ResponseWriter, r *http.Request, req *request) error {
+	if rt.body == nil {
+		return nil
+	}
+	// Only a page of our own origin may send this type without asking first.
+	if typ, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || typ != "application/json" {
+		return &problem{status: http.StatusUnsupportedMediaType, msg: "the body is not said to be JSON", hint: "send Content-Type: application/json"}
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &problem{status: http.StatusRequestEntityTooLarge, msg: "the body is too large", hint: "at most 64 KiB"}
+	case err != nil:
+		return badRequest("send it again", "the body broke off")
+	}
+	req.body = b
+	return nil
+}
+
+// decode reads the body strictly.
+func (r *request) decode(v any) error {
+	d := json.NewDecoder(strings.NewReader(string(r.body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badRequest("see "+Prefix+"/openapi.json for its fields", "the body cannot be read: %.200s", err.Error())
+	}
+	if d.More() {
+		return badRequest("send one JSON object", "there is something behind the body")
+	}
+	return nil
+}
