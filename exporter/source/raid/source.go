@@ -1,0 +1,342 @@
+package raid
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"nocturne/exporter/source"
+	"nocturne/internal/record"
+)
+
+// Config is the part of the exporter's configuration under "raid".
+type Config struct {
+	// Enabled turns the source on; where no tool is found it says so once.
+	Enabled bool `yaml:"enabled"`
+	// Command is the tool: its absolute path, and what comes before storcli's
+	// own arguments. Empty = the first of the usual places that exists.
+	Command []string `yaml:"command"`
+	// Args are storcli's arguments; {path} stands for what is asked, such as
+	// /call/vall.
+	Args []string `yaml:"args"`
+	// Schedule is when it is asked. A deadline covers all questions of a round.
+	source.Schedule `yaml:",inline"`
+}
+
+// DefaultConfig asks the usual tools once a minute.
+func DefaultConfig() Config {
+	return Config{
+		Enabled: true, Args: []string{"{path}", "show", "all", "J"},
+		Schedule: source.Schedule{Period: time.Minute, Deadline: 45 * time.Second, Jitter: 5 * time.Second},
+	}
+}
+
+// Validate says what to write instead of settings that cannot work.
+func (c Config) Validate() error {
+	if len(c.Command) > 0 && !filepath.IsAbs(c.Command[0]) {
+		return fmt.Errorf("raid command %q: write the absolute path of storcli64 or perccli64", c.Command[0])
+	}
+	if !strings.Contains(strings.Join(c.Args, " "), "{path}") {
+		return fmt.Errorf("raid args %q: one of them must hold {path}, such as [\"{path}\", show, all, J]", c.Args)
+	}
+	if err := c.Schedule.Validate(); err != nil {
+		return fmt.Errorf("raid: %w", err)
+	}
+	return nil
+}
+
+// Options are what New needs besides its configuration.
+type Options struct {
+	Config
+	// Run runs the tool; nil = source.Command in Dir.
+	Run source.Runner
+	// Dir is a private directory for the log files that storcli leaves where it
+	// runs; "" = where this program runs.
+	Dir string
+}
+
+// AttrProblems lists what the tool says went wrong, one text each.
+const AttrProblems = "raid.problems"
+
+// MaxRaw is the most that is kept of the tool's own words.
+const MaxRaw = 128 << 10
+
+// New returns the RAID source.
+func New(o Options) source.Source { return source.Scheduled(NewReader(o), o.Schedule) }
+
+// Reader asks the tool once for each Collect. It belongs to one goroutine.
+type Reader struct {
+	o    Options
+	seed maphash.Seed
+	last uint64 // hash of the last snapshot, without what always moves
+	sent bool
+}
+
+// NewReader returns the collector behind New.
+func NewReader(o Options) *Reader {
+	if o.Run == nil {
+		o.Run = source.Command{MaxOutput: MaxDocument, Dir: o.Dir}.Run
+	}
+	if len(o.Args) == 0 {
+		o.Args = DefaultConfig().Args
+	}
+	return &Reader{o: o, seed: maphash.MakeSeed()}
+}
+
+// Name implements source.Collector.
+func (r *Reader) Name() string { return "raid" }
+
+// Category implements source.Collector.
+func (r *Reader) Category() record.Category { return record.RAID }
+
+// Collect asks the tool. It returns a snapshot of what could be read beside an
+// error about the rest.
+func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
+	command, err := r.command()
+	if err != nil {
+		return nil, err
+	}
+	first, err := r.ask(ctx, command, "/call")
+	if err != nil {
+		return nil, err
+	}
+	docs := [][]byte{first}
+	snap, _, err := Parse(docs...)
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, path := range further(snap) {
+		doc, err := r.ask(ctx, command, path)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		docs = append(docs, doc)
+	}
+	snap, problems, err := Parse(docs...)
+	if err != nil {
+		return nil, err
+	}
+	allControllers(snap, docs[0])
+	return []record.Record{r.record(snap, problems, docs, time.Now())}, errors.Join(failed...)
+}
+
+// command returns the tool to run.
+func (r *Reader) command() ([]string, error) {
+	if len(r.o.Command) > 0 {
+		return r.o.Command, source.CheckTool(r.o.Command[0])
+	}
+	for _, path := range usualPaths() {
+		err := source.CheckTool(path)
+		if err == nil {
+			return []string{path}, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("find storcli, storcli2 or perccli in the usual places: %w", errors.ErrUnsupported)
+}
+
+func usualPaths() []string {
+	if runtime.GOOS != "windows" {
+		return []string{
+			"/opt/MegaRAID/storcli/storcli64", "/opt/MegaRAID/storcli2/storcli2", "/opt/MegaRAID/perccli/perccli64", "/opt/MegaRAID/perccli2/perccli2",
+			"/usr/local/sbin/storcli64", "/usr/sbin/storcli64", "/usr/local/sbin/storcli2", "/usr/sbin/storcli2", "/usr/sbin/perccli64", "/usr/local/sbin/perccli64",
+		}
+	}
+	var out []string
+	for _, dir := range []string{os.Getenv("ProgramFiles"), os.Getenv("ProgramFiles(x86)")} {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		for _, p := range []string{
+			`Broadcom\StorCLI\storcli64.exe`, `Broadcom\StorCLI2\storcli2.exe`, `LSI\StorCLI\storcli64.exe`, `MegaRAID\storcli\storcli64.exe`,
+			`MegaRAID Storage Manager\StorCLI64.exe`, `Dell\PERCCLI\perccli64.exe`, `Lenovo\StorCLI\storcli64.exe`,
+		} {
+			out = append(out, filepath.Join(dir, p))
+		}
+	}
+	return out
+}
+
+// ask runs one question. A code other than 0 beside a reply is the reply's
+// business: storcli ends with 1 when one of several controllers failed.
+func (r *Reader) ask(ctx context.Context, command []string, path string) ([]byte, error) {
+	args := make([]string, 0, len(command)+len(r.o.Args))
+	args = append(args, command[1:]...)
+	for _, a := range r.o.Args {
+		args = append(args, strings.ReplaceAll(a, "{path}", path))
+	}
+	out, err := r.o.Run(ctx, command[0], args...)
+	var code interface{ ExitCode() int }
+	if err != nil && ctx.Err() == nil && errors.As(err, &code) && len(bytes.TrimSpace(out)) > 0 {
+		err = nil
+	}
+	return out, err
+}
+
+// further says what else must be asked, from the reply to the first question.
+func further(s *record.Snapshot) []string {
+	var inside, outside, cv, bbu bool
+	vds := true
+	for _, d := range s.Devices {
+		switch d.Type {
+		case record.DevicePhysicalDrive:
+			if strings.Contains(d.Place, "/e") {
+				inside = true
+			} else {
+				outside = true
+			}
+		case record.DeviceBattery:
+			cv = cv || strings.Contains(d.Place, "/cv")
+			bbu = bbu || strings.Contains(d.Place, "/bbu")
+		case record.DeviceController:
+			// Nothing to ask where each controller said that it has none.
+			vds = vds && covered(s, record.DeviceVirtualDrive, d.Place) && !hasBelow(s, record.DeviceVirtualDrive, d.Place)
+		}
+	}
+	var out []string
+	add := func(yes bool, path string) {
+		if yes {
+			out = append(out, path)
+		}
+	}
+	add(inside, "/call/eall/sall")
+	add(outside, "/call/sall")
+	add(!vds, "/call/vall")
+	add(cv, "/call/cv")
+	add(bbu, "/call/bbu")
+	return out
+}
+
+func covered(s *record.Snapshot, typ, place string) bool {
+	for _, sec := range s.Sections {
+		if sec.Covers(typ, place) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasBelow(s *record.Snapshot, typ, place string) bool {
+	for _, d := range s.Devices {
+		if d.Type == typ && strings.HasPrefix(d.Place, place+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// allControllers marks the controllers as stated completely when the reply to
+// /call gave a device for each entry: a controller that is gone is then seen to
+// be gone, and one that failed to answer is not taken for gone.
+func allControllers(s *record.Snapshot, doc []byte) {
+	var reply struct{ Controllers []json.RawMessage }
+	if json.Unmarshal(doc, &reply) != nil || len(reply.Controllers) == 0 {
+		return
+	}
+	n := 0
+	rest := s.Sections[:0:0]
+	for _, sec := range s.Sections {
+		if sec.Type != record.DeviceController {
+			rest = append(rest, sec)
+			continue
+		}
+		if sec.Scope == "" {
+			return
+		}
+		n++
+	}
+	if n == len(reply.Controllers) {
+		s.Sections = append(rest, record.Section{Type: record.DeviceController})
+	}
+}
+
+func (r *Reader) record(s *record.Snapshot, problems []Problem, docs [][]byte, now time.Time) record.Record {
+	rec := record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Body: summary(s, problems), Snapshot: s}
+	if len(problems) > 0 {
+		list := make([]record.Value, len(problems))
+		for i, p := range problems {
+			list[i] = record.String(p.String())
+		}
+		rec.Attrs = append(rec.Attrs, record.Attr{Key: AttrProblems, Value: record.List(list)})
+	}
+	// The tool's own words are evidence for a change; where nothing changed
+	// they would be the same again, once a minute for years.
+	if h := r.hash(s, problems); !r.sent || h != r.last {
+		r.last, r.sent = h, true
+		rec.Attrs = append(rec.Attrs, record.Attr{Key: record.AttrRaw, Value: record.String(Raw(docs...))})
+	}
+	return rec
+}
+
+// hash covers everything but what moves without anybody changing anything.
+func (r *Reader) hash(s *record.Snapshot, problems []Problem) uint64 {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	word := func(parts ...string) {
+		for _, p := range parts {
+			_, _ = h.WriteString(p) // never fails
+			_ = h.WriteByte(0)
+		}
+	}
+	for _, sec := range s.Sections {
+		word(sec.Type, sec.Scope)
+	}
+	for _, d := range s.Devices {
+		word(d.Type, d.Place, d.Occupant)
+		for _, f := range d.Fields {
+			if f.Key != "temperature_celsius" && f.Key != "progress_percent" {
+				word(f.Key, f.Value.Text())
+			}
+		}
+	}
+	for _, p := range problems {
+		word(p.String())
+	}
+	return h.Sum64()
+}
+
+// Raw joins the documents as the tool printed them, without the spaces that
+// mean nothing, cut at MaxRaw with a mark.
+func Raw(docs ...[]byte) string {
+	var b bytes.Buffer
+	for _, d := range docs {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		at := b.Len()
+		if json.Compact(&b, d) != nil {
+			b.Truncate(at)
+			b.Write(bytes.TrimSpace(d))
+		}
+	}
+	if b.Len() <= MaxRaw {
+		return strings.ToValidUTF8(b.String(), "\ufffd")
+	}
+	mark := fmt.Sprintf("… cut here: %d of %d bytes", MaxRaw, b.Len())
+	return strings.ToValidUTF8(string(b.Bytes()[:MaxRaw-len(mark)]), "") + mark
+}
+
+func summary(s *record.Snapshot, problems []Problem) string {
+	n := map[string]int{}
+	for _, d := range s.Devices {
+		n[d.Type]++
+	}
+	text := fmt.Sprintf("RAID: %d controllers, %d virtual drives, %d physical drives", n[record.DeviceController], n[record.DeviceVirtualDrive], n[record.DevicePhysicalDrive])
+	if len(problems) > 0 {
+		text += fmt.Sprintf("; %d problems, the first: %s", len(problems), problems[0])
+	}
+	return text
+}

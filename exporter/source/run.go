@@ -1,0 +1,85 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Runner runs a program on this machine and returns what it wrote to its
+// standard output. Tests pass their own. A program that wrote something and
+// then ended with a code is both: output and an *exec.ExitError.
+type Runner func(ctx context.Context, name string, args ...string) ([]byte, error)
+
+// Command is the Runner of production. No shell is involved; when ctx ends, the
+// program and everything it started are killed.
+type Command struct {
+	// MaxOutput bounds the standard output; a program that writes more is
+	// killed. 0 = 16 MiB.
+	MaxOutput int
+	// Dir is the program's working directory; some tools leave log files there.
+	Dir string
+	// Env is the program's environment; nil = this program's.
+	Env []string
+}
+
+// ErrTooMuchOutput says that a program wrote more than its limit.
+var ErrTooMuchOutput = errors.New("wrote more than its limit")
+
+// killWait is how long a killed program's pipes may stay open.
+const killWait = 2 * time.Second
+
+// Run implements Runner.
+func (c Command) Run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	limit := c.MaxOutput
+	if limit <= 0 {
+		limit = 16 << 20
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := &limited{max: limit, full: func() { cancel(ErrTooMuchOutput) }}
+	errText := &limited{max: 4 << 10, full: func() {}}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = out, errText, c.Dir, c.Env
+	tree := prepare(cmd)
+	cmd.Cancel = func() error { tree.kill(cmd.Process); return cmd.Process.Kill() }
+	cmd.WaitDelay = killWait
+	defer tree.close()
+	err := cmd.Start()
+	if err == nil {
+		tree.started(cmd.Process)
+		err = cmd.Wait()
+		tree.kill(cmd.Process) // what it left behind
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		if text := strings.TrimSpace(strings.ToValidUTF8(errText.String(), "")); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+		return out.Bytes(), fmt.Errorf("run %s: %w", strings.Join(append([]string{filepath.Base(name)}, args...), " "), err)
+	}
+	return out.Bytes(), nil
+}
+
+// limited keeps the first bytes it is given and calls full when more come.
+type limited struct {
+	bytes.Buffer
+	max  int
+	full func()
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if room := l.max - l.Len(); len(p) > room {
+		l.Buffer.Write(p[:max(room, 0)])
+		l.full()
+		return len(p), nil // the program is ended by its context, not by a broken pipe
+	}
+	return l.Buffer.Write(p)
+}
