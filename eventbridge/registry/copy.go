@@ -1,0 +1,116 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// snapshot is the copy of the bucket. The version is 1.
+type snapshot struct {
+	Version int                        `json:"version"`
+	At      time.Time                  `json:"at"`
+	Entries map[string]json.RawMessage `json:"entries"`
+}
+
+const snapshotVersion = 1
+
+// backupLoop writes the copy a second after a change, less often when the
+// register is large, and once more at the end.
+func (r *Registry) backupLoop(ctx context.Context) {
+	if r.cfg.Copy == "" {
+		return
+	}
+	var written uint64
+	pause := time.Second
+	for {
+		sleep(ctx, pause)
+		if now := r.clock.Load(); now != written {
+			start := time.Now()
+			if err := r.backup(); err != nil {
+				r.log.Error("copy of the register cannot be written", "err", err)
+				r.Metrics.copyFailures.Inc()
+			} else {
+				written = now
+			}
+			pause = max(time.Second, 20*time.Since(start))
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (r *Registry) backup() error {
+	snap := snapshot{Version: snapshotVersion, At: r.now().UTC(), Entries: map[string]json.RawMessage{}}
+	for _, s := range r.Servers() {
+		snap.Entries[serverKey+s.ID.String()] = encode(s)
+	}
+	for _, t := range r.Tokens() {
+		snap.Entries[tokenKey+t.ID] = encode(t)
+	}
+	return replaceFile(r.cfg.Copy, encode(snap))
+}
+
+// restore fills an empty bucket from the copy.
+func (r *Registry) restore(ctx context.Context) error {
+	if r.cfg.Copy == "" {
+		return nil
+	}
+	b, err := os.ReadFile(r.cfg.Copy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("read copy of the register: %w", err)
+	}
+	var snap snapshot
+	if err := json.Unmarshal(b, &snap); err != nil || snap.Version != snapshotVersion {
+		return fmt.Errorf("read copy of the register %s: version %d, error %v: move the file away to begin with an empty register", r.cfg.Copy, snap.Version, err)
+	}
+	for key, value := range snap.Entries {
+		rev, err := r.kv.Create(ctx, key, value)
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			continue // another bridge restores too
+		} else if err != nil {
+			return fmt.Errorf("restore %s: %w", key, err)
+		}
+		if err := r.put(key, value, rev); err != nil {
+			return fmt.Errorf("restore %s: %w", key, err)
+		}
+	}
+	r.log.Warn("the register was empty and is restored from its copy: the stream's volume was lost or is new", "entries", len(snap.Entries), "copy_of", snap.At)
+	return nil
+}
+
+// replaceFile writes a file so that after a crash the old or the new content
+// is there, readable by the owner only.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
