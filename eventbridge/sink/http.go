@@ -1,0 +1,86 @@
+package sink
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Vitals is what the /metrics page of a VictoriaMetrics or VictoriaLogs says.
+type Vitals struct {
+	// Instance names the running process, by its start time.
+	Instance string
+	// Ignored counts rows that the store answered with success and did not
+	// keep: out of retention, too many labels, too long.
+	Ignored float64
+}
+
+// AskVictoria reads the /metrics page of a store.
+func AskVictoria(ctx context.Context, client *http.Client, base string) (Vitals, error) {
+	url := strings.TrimSuffix(base, "/") + "/metrics"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Vitals{}, fmt.Errorf("ask %s for its start time: %w", url, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return Vitals{}, fmt.Errorf("ask %s for its start time: %w", url, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return Vitals{}, fmt.Errorf("ask %s for its start time: HTTP %d", url, resp.StatusCode)
+	}
+	var v Vitals
+	lines := bufio.NewScanner(io.LimitReader(resp.Body, 16<<20))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		switch {
+		case !ok:
+		case name == "vm_app_start_timestamp", name == "process_start_time_seconds" && v.Instance == "":
+			v.Instance = value
+		case strings.HasPrefix(name, "vm_rows_ignored_total"), strings.HasPrefix(name, "vl_rows_dropped_total"):
+			if n, err := strconv.ParseFloat(value, 64); err == nil {
+				v.Ignored += n
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return Vitals{}, fmt.Errorf("read %s: %w", url, err)
+	}
+	if v.Instance == "" {
+		return Vitals{}, fmt.Errorf("%s does not say when the store was started", url)
+	}
+	return v, nil
+}
+
+// Post sends a body and sorts the answer into the kinds of errors of Write.
+func Post(ctx context.Context, client *http.Client, url string, header http.Header, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("write to store: %w", err)
+	}
+	req.Header = header
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("write to store: %w", err)
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection is used again
+	switch {
+	case resp.StatusCode/100 == 2:
+		return nil
+	case resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusRequestEntityTooLarge:
+		return fmt.Errorf("%s answers %d: %q: %w", url, resp.StatusCode, bytes.TrimSpace(said), ErrRefused)
+	default:
+		// 401, 403 and 404 are a wrong address or password: somebody can put it
+		// right, so nothing is given up.
+		return fmt.Errorf("%s answers %d: %q", url, resp.StatusCode, bytes.TrimSpace(said))
+	}
+}
