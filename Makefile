@@ -1,0 +1,68 @@
+# A fresh machine needs Go 1.26 and this file: `make run`, then the page that it names. `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+export CGO_ENABLED := 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO := go build -v -trimpath -ldflags "$(LDFLAGS)"
+PROGRESS := 2>&1 | awk -f deploy/progress.awk
+PROGRAMS := ./exporter ./eventbridge ./ruler ./deploy/nocturne
+VM := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
+FUZZTIME ?= 30s
+CHAOSTIME ?= 10m
+
+.PHONY: help build test lint fmt fuzz bench chaos e2e run windows clean
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+build: bin/victoria-metrics bin/victoria-logs ## build every program into bin/
+	@echo "our programs (first time: some minutes)"
+	@$(GO) -o bin/ $(PROGRAMS) $(PROGRESS)
+
+bin/victoria-%: deploy/tools/go.mod
+	@echo "victoria-$* (first time: two minutes)"
+	@cd deploy/tools && go build -v -trimpath -ldflags "-s -w" -o ../../bin/ \
+	  $(if $(filter metrics,$*),$(VM),$(VL)) 2>&1 | awk -f ../progress.awk
+	@touch $@
+
+bin/golangci-lint: deploy/tools/lint/go.mod
+	@echo "golangci-lint (first time: two minutes)"
+	@cd deploy/tools/lint && go build -v -trimpath -ldflags "-s -w" -o ../../../bin/ \
+	  github.com/golangci/golangci-lint/v2/cmd/golangci-lint 2>&1 | awk -f ../../progress.awk
+	@touch $@
+
+windows: ## build the exporter for Windows into bin/windows/
+	@GOOS=windows GOARCH=amd64 $(GO) -o bin/windows/ ./exporter $(PROGRESS)
+
+run: build ## run the whole of Nocturne with a simulated fleet; Ctrl-C ends it
+	@exec bin/nocturne demo
+
+test: build windows ## run every test; as root it installs what the tests need
+	@deploy/test
+
+lint: bin/golangci-lint ## check the code, for Linux and for Windows
+	@bin/golangci-lint run ./...
+	@echo "go vet and build for Windows"
+	@GOOS=windows GOARCH=amd64 go vet ./...
+	@GOOS=windows GOARCH=amd64 go build ./...
+
+fmt: bin/golangci-lint ## format the code
+	@bin/golangci-lint fmt ./...
+
+fuzz: ## fuzz every decoder for FUZZTIME each
+	@deploy/fuzz $(FUZZTIME)
+
+bench: build ## measure; the figures of ARCHITECTURE.md come from here
+	@go test -run '^$$' -bench . -benchmem $$(grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
+
+chaos: build ## kill parts at random for CHAOSTIME and count what arrives
+	@NOCTURNE_CHAOS=$(CHAOSTIME) go test -count=1 -v -timeout 60m -run TestChaos ./deploy
+
+e2e: build ## drive the page with a real browser
+	@cd grafana-plugin/e2e && npm ci --no-audit --no-fund && node --test
+
+clean: ## remove what was built; data folders stay
+	@rm -rf bin .build
