@@ -45,20 +45,17 @@ type Notification struct {
 	Held bool `json:"held,omitempty"`
 
 	Simulated bool `json:"simulated"`
-	// Labels are the alert labels, frozen when it opened. Escalated is the second
-	// set, from the moment the severity rose. Annotations may change.
+	// Labels are the alert labels, frozen when it opened. Annotations may change.
 	Labels      map[string]string `json:"labels"`
-	Escalated   map[string]string `json:"escalated,omitempty"`
-	EscalatedAt time.Time         `json:"escalated_at,omitzero"`
 	Annotations map[string]string `json:"annotations"`
-	// Group ties parts that fail together, such as "c0/dg1".
-	Group string `json:"group,omitempty"`
 
 	// Partition is the one whose commits write the row; FleetPartition for the
 	// fleet operator's own.
 	Partition int `json:"-"`
 	// Parts are what it is made of, the cause first.
 	Parts []Part `json:"parts,omitempty"`
+	// Saved is the row as its owner keeps it, in the owner's own form.
+	Saved []byte `json:"-"`
 	// Version is given by the store and rises with every write; the sender compares.
 	Version uint64 `json:"version"`
 }

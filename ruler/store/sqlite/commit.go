@@ -193,13 +193,12 @@ func (w *writer) notification(n *store.Notification) {
 	labels, err := json.Marshal(n.Labels)
 	annotations, err2 := json.Marshal(n.Annotations)
 	parts, err3 := json.Marshal(n.Parts)
-	escalated, err4 := json.Marshal(n.Escalated)
-	if err := errors.Join(err, err2, err3, err4); err != nil && w.err == nil {
+	if err := errors.Join(err, err2, err3); err != nil && w.err == nil {
 		w.err = err
 	}
 	w.exec(stNotification, n.ID, n.Partition, n.Server[:], n.Name, n.Device, n.Class, string(n.State), n.Severity, store.SeverityRank(n.Severity), n.RuleID,
 		n.Title, n.Reason, n.Labels["site"], unix(n.Opened), unix(n.Changed), unix(n.Resolved), n.Muted, n.FoldedInto, n.Held, n.Simulated, string(labels), string(annotations),
-		string(parts), n.Group, string(escalated), unix(n.EscalatedAt))
+		string(parts), append([]byte{}, n.Saved...))
 	w.touched[n.Server] = struct{}{}
 }
 

@@ -11,21 +11,21 @@ import (
 )
 
 const notificationColumns = `n.id, n.partition, n.server, n.name, n.device, n.class, n.state, n.severity, n.rule_id, n.title, n.reason,
-	n.opened, n.changed, n.resolved, n.muted, n.folded_into, n.held, n.simulated, n.labels, n.annotations, n.parts, n.device_group, n.escalated, n.escalated_at, n.version`
+	n.opened, n.changed, n.resolved, n.muted, n.folded_into, n.held, n.simulated, n.labels, n.annotations, n.parts, n.saved, n.version`
 
 func scanNotification(rows *sql.Rows, more ...any) (store.Notification, error) {
 	var n store.Notification
 	var server []byte
-	var opened, changed, resolved, escalatedAt, version int64
-	var labels, annotations, parts, escalated string
+	var opened, changed, resolved, version int64
+	var labels, annotations, parts string
 	err := rows.Scan(append([]any{&n.ID, &n.Partition, &server, &n.Name, &n.Device, &n.Class, &n.State, &n.Severity, &n.RuleID, &n.Title, &n.Reason,
-		&opened, &changed, &resolved, &n.Muted, &n.FoldedInto, &n.Held, &n.Simulated, &labels, &annotations, &parts, &n.Group, &escalated, &escalatedAt, &version}, more...)...)
+		&opened, &changed, &resolved, &n.Muted, &n.FoldedInto, &n.Held, &n.Simulated, &labels, &annotations, &parts, &n.Saved, &version}, more...)...)
 	if err != nil {
 		return n, err
 	}
 	n.Server, n.Version = serverID(server), uint64(version)
-	n.Opened, n.Changed, n.Resolved, n.EscalatedAt = moment(opened), moment(changed), moment(resolved), moment(escalatedAt)
-	return n, errors.Join(fromJSON(labels, &n.Labels), fromJSON(annotations, &n.Annotations), fromJSON(parts, &n.Parts), fromJSON(escalated, &n.Escalated))
+	n.Opened, n.Changed, n.Resolved = moment(opened), moment(changed), moment(resolved)
+	return n, errors.Join(fromJSON(labels, &n.Labels), fromJSON(annotations, &n.Annotations), fromJSON(parts, &n.Parts))
 }
 
 func scanNotifications(ctx context.Context, q querier, query string, args ...any) ([]store.Notification, error) {

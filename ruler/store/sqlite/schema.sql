@@ -67,8 +67,7 @@ CREATE TABLE notifications (
   title TEXT NOT NULL, reason TEXT NOT NULL, site TEXT NOT NULL,
   opened INTEGER NOT NULL, changed INTEGER NOT NULL, resolved INTEGER NOT NULL,
   muted TEXT NOT NULL, folded_into TEXT NOT NULL, held INTEGER NOT NULL, simulated INTEGER NOT NULL,
-  labels TEXT NOT NULL, annotations TEXT NOT NULL, parts TEXT NOT NULL, device_group TEXT NOT NULL,
-  escalated TEXT NOT NULL, escalated_at INTEGER NOT NULL, version INTEGER NOT NULL
+  labels TEXT NOT NULL, annotations TEXT NOT NULL, parts TEXT NOT NULL, saved BLOB NOT NULL, version INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX notifications_state ON notifications (state, changed);
 CREATE INDEX notifications_changed ON notifications (changed);

@@ -82,11 +82,11 @@ var statementSQL = [statementCount]string{
 	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, record_id, hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stNotification: `INSERT INTO notifications (id, partition, server, name, device, class, state, severity, rank, rule_id, title, reason, site,
-		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, device_group, escalated, escalated_at, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, saved, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity, rank = excluded.rank, title = excluded.title, reason = excluded.reason,
 		changed = excluded.changed, resolved = excluded.resolved, muted = CASE WHEN folded_into <> '' THEN muted ELSE excluded.muted END,
-		annotations = excluded.annotations, parts = excluded.parts, escalated = excluded.escalated, escalated_at = excluded.escalated_at, version = version + 1`,
+		annotations = excluded.annotations, parts = excluded.parts, saved = excluded.saved, version = version + 1`,
 	stEvidence: `INSERT INTO evidence (notification, at, event, effect, rule_id, reason, record_id, category, name, body, attrs, raw, before, after, cut)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stEvidenceBound: `DELETE FROM evidence WHERE notification = ?

@@ -13,11 +13,10 @@ import (
 
 func problem(name string, n byte) store.Notification {
 	return store.Notification{
-		ID: name, Server: id(n), Name: "db7", Device: "physical_drive c0/e252/s4", Class: "drive", Group: "c0/dg1",
+		ID: name, Server: id(n), Name: "db7", Device: "physical_drive c0/e252/s4", Class: "drive", Saved: []byte("own form"),
 		State: store.Firing, Severity: "warning", RuleID: "drive-failed", Title: "Drive failed", Reason: "state Failed",
 		Opened: at(1), Changed: at(2), Simulated: true,
 		Labels: map[string]string{"alertname": "DriveFailed", "site": "fra"}, Annotations: map[string]string{"summary": "x"},
-		Escalated: map[string]string{"severity": "critical"}, EscalatedAt: at(3),
 		Parts: []store.Part{{RuleID: "drive-failed", Rule: "DriveFailed", RuleVersion: "1", Shape: "s", Device: "physical_drive c0/e252/s4", State: store.Firing, Severity: "warning",
 			Momentary: true, Reason: "r", Before: "a", After: "b", RecordID: "rec", Since: at(1), Changed: at(2), Count: 3, Cause: true}},
 		Partition: 1,
