@@ -1,0 +1,423 @@
+package notify
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/operator"
+	"nocturne/ruler/rule"
+)
+
+// Bounds per server and per notification: device names come from servers.
+const (
+	maxOpen  = 200 // further problems of a server share one notification per class
+	maxParts = 256
+)
+
+// Table holds the open notifications of one partition.
+type Table struct {
+	rules map[string]*rule.Rule
+	open  map[record.ID][]*entry // in the order in which they opened
+}
+
+// entry is an open notification and what the row does not say.
+type entry struct {
+	Notification
+	opened At // nothing of it has been told before this entry is committed
+}
+
+// NewTable returns an empty table. Verdicts of rules that are not given here
+// are ignored.
+func NewTable(rules []*rule.Rule) *Table {
+	t := &Table{rules: map[string]*rule.Rule{}, open: map[record.ID][]*entry{}}
+	for _, r := range rules {
+		t.rules[r.ID] = r
+	}
+	return t
+}
+
+// Load puts back open notifications as they were stored, in any order.
+func (t *Table) Load(rows []Notification) {
+	for i := range rows {
+		n := copyOf(&rows[i])
+		t.open[n.Server] = append(t.open[n.Server], &entry{Notification: n})
+	}
+	for _, list := range t.open {
+		slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID)) })
+	}
+}
+
+// Open returns copies of the open notifications of a server, oldest first.
+func (t *Table) Open(server record.ID) []Notification {
+	var out []Notification
+	for _, e := range t.open[server] {
+		out = append(out, copyOf(&e.Notification))
+	}
+	return out
+}
+
+// Len returns how many notifications are open.
+func (t *Table) Len() int {
+	n := 0
+	for _, list := range t.open {
+		n += len(list)
+	}
+	return n
+}
+
+// Apply takes one verdict and says what it did. It always answers: a verdict
+// without effect is Ignored, with the reason.
+func (t *Table) Apply(v operator.Verdict, facts operator.ServerFacts, at At) Transition {
+	r := t.rules[v.RuleID]
+	if r == nil {
+		return ignored(v, at, "no such rule")
+	}
+	switch v.Kind {
+	case operator.Firing:
+		return t.fire(r, v, facts, at)
+	case operator.Resolved:
+		return t.resolve(r, v, at)
+	default:
+		e := t.find(v)
+		if e == nil {
+			return ignored(v, at, v.Reason)
+		}
+		return e.transition(Noted, r, v, at, false)
+	}
+}
+
+func ignored(v operator.Verdict, at At, reason string) Transition {
+	return Transition{Effect: Ignored, At: at.Time, RuleID: v.RuleID, Device: v.Device, Severity: v.Severity, Reason: reason, RecordID: v.RecordID}
+}
+
+func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) Transition {
+	e := t.find(v)
+	if e == nil && len(t.open[v.Server]) >= maxOpen {
+		v.Device = ""
+		e = t.find(v)
+	}
+	if e == nil {
+		e = t.openNew(r, v, facts, at)
+		e.firePart(r, v, facts, at)
+		e.rewrite(v, at)
+		return e.transition(Opened, r, v, at, true)
+	}
+	effect := e.firePart(r, v, facts, at)
+	if effect == Noted {
+		return e.transition(Noted, r, v, at, false)
+	}
+	if rule.Worse(v.Severity, e.Severity) {
+		e.Severity, effect = v.Severity, Escalated
+		e.escalate(r, v, facts, at)
+	}
+	e.rewrite(v, at)
+	// The same thing once more is no news: the next round carries its text.
+	return e.transition(effect, r, v, at, effect != Repeated)
+}
+
+func (t *Table) openNew(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) *entry {
+	e := &entry{opened: at, Notification: Notification{
+		ID: notificationID(v, at), Server: v.Server, Name: facts.Name, Device: v.Device, Class: v.Class, Group: v.Group,
+		State: Firing, Severity: v.Severity, RuleID: r.ID, Opened: at.Time, Simulated: facts.Simulated,
+	}}
+	e.Labels = labels(r, v, facts, e)
+	t.open[v.Server] = append(t.open[v.Server], e)
+	return e
+}
+
+// notificationID is made of what opened the notification, so a replay gives
+// the same one.
+func notificationID(v operator.Verdict, at At) string {
+	h := sha256.New()
+	var n [16]byte
+	binary.BigEndian.PutUint64(n[:8], uint64(at.Partition))
+	binary.BigEndian.PutUint64(n[8:], at.Entry)
+	for _, s := range []string{string(v.Server[:]), v.Device, v.Class, at.Incarnation, string(n[:]), v.RecordID, v.RuleID} {
+		var l [4]byte
+		binary.BigEndian.PutUint32(l[:], uint32(len(s)))
+		h.Write(l[:])
+		h.Write([]byte(s))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// firePart notes that a rule says the problem exists.
+func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) Effect {
+	p := e.part(v.RuleID, v.Device)
+	effect := Repeated
+	switch {
+	case p == nil && len(e.Parts) >= maxParts:
+		return Noted
+	case p == nil:
+		e.Parts = append(e.Parts, Part{RuleID: v.RuleID, Device: v.Device, Since: at.Time, RecordID: v.RecordID})
+		p = &e.Parts[len(e.Parts)-1]
+		effect = Joined
+	case p.State == Resolved:
+		p.Since, p.RecordID, effect = at.Time, v.RecordID, Joined
+	case p.After != v.After:
+		effect = Joined // the same problem, but another state
+	}
+	f := fields(r, v, facts)
+	p.Rule, p.RuleVersion, p.Shape, p.State, p.Severity, p.Momentary = r.Name, r.Version, r.Shape, Firing, v.Severity, v.Momentary
+	p.Group, p.Reason, p.Before, p.After, p.Changed = v.Group, v.Reason, v.Before, v.After, at.Time
+	p.Summary, p.Description, p.Runbook = r.Summary.Render(f), r.Description.Render(f), r.Runbook
+	p.Count++
+	slices.SortStableFunc(e.Parts, compareParts)
+	return effect
+}
+
+func (e *entry) part(ruleID, device string) *Part {
+	for i := range e.Parts {
+		if p := &e.Parts[i]; p.RuleID == ruleID && p.Device == device {
+			return p
+		}
+	}
+	return nil
+}
+
+// escalate adds a label set, or, when nobody can have seen the first one yet,
+// replaces it: one snapshot that shows a drive gone and its array offline is
+// told once.
+func (e *entry) escalate(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) {
+	l := labels(r, v, facts, e)
+	if e.opened == at {
+		e.Labels, e.RuleID = l, r.ID
+		return
+	}
+	e.Escalations = append(e.Escalations, Escalation{At: at.Time, Severity: v.Severity, Labels: l})
+}
+
+// resolve notes that a rule says the problem is over.
+func (t *Table) resolve(r *rule.Rule, v operator.Verdict, at At) Transition {
+	for _, e := range t.open[v.Server] {
+		p := e.part(v.RuleID, v.Device)
+		if p == nil && len(t.open[v.Server]) >= maxOpen {
+			p = e.part(v.RuleID, "")
+		}
+		if p == nil || p.State != Firing {
+			continue
+		}
+		p.State, p.Reason, p.Changed = Resolved, v.Reason, at.Time
+		if v.After != "" {
+			p.Before, p.After = v.Before, v.After
+		}
+		return t.afterResolve(e, r, v, at)
+	}
+	return ignored(v, at, "nothing is open for it")
+}
+
+func (t *Table) afterResolve(e *entry, r *rule.Rule, v operator.Verdict, at At) Transition {
+	if e.held() {
+		e.rewrite(v, at)
+		return e.transition(Eased, r, v, at, true)
+	}
+	for i := range e.Parts {
+		if p := &e.Parts[i]; p.State == Firing { // momentary ones end with the others
+			p.State, p.Changed = Resolved, at.Time
+		}
+	}
+	e.State, e.Resolved = Resolved, at.Time
+	e.rewrite(v, at)
+	t.remove(e)
+	return e.transition(Closed, r, v, at, true)
+}
+
+// held tells whether some part keeps the notification open. Momentary parts do
+// so only where there never was another.
+func (e *entry) held() bool {
+	firing, lasting := false, false
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		if !p.Momentary {
+			lasting = true
+			if p.State == Firing {
+				return true
+			}
+		}
+		firing = firing || p.State == Firing
+	}
+	return firing && !lasting
+}
+
+func (t *Table) remove(e *entry) {
+	list := slices.DeleteFunc(t.open[e.Server], func(o *entry) bool { return o == e })
+	if len(list) == 0 {
+		delete(t.open, e.Server)
+		return
+	}
+	t.open[e.Server] = list
+}
+
+// Forget closes all that is open for a server, such as a decommissioned one.
+func (t *Table) Forget(server record.ID, reason string, at At) []Transition {
+	var out []Transition
+	for _, e := range slices.Clone(t.open[server]) {
+		out = append(out, t.end(e, func(*Part) string { return reason }, at)...)
+	}
+	return out
+}
+
+// Retire ends the parts whose rule is gone or has another shape: the rule's
+// state is gone too, so nothing else would. Call it once after Load.
+func (t *Table) Retire(at At) []Transition {
+	var out []Transition
+	servers := slices.SortedFunc(maps.Keys(t.open), func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) })
+	for _, server := range servers {
+		for _, e := range slices.Clone(t.open[server]) {
+			out = append(out, t.end(e, func(p *Part) string {
+				switch r := t.rules[p.RuleID]; {
+				case r == nil:
+					return "the rule " + p.RuleID + " is gone"
+				case r.Shape != p.Shape:
+					return "the rule " + p.RuleID + " was changed and judges anew"
+				default:
+					return ""
+				}
+			}, at)...)
+		}
+	}
+	return out
+}
+
+// end resolves the firing parts for which reason has one.
+func (t *Table) end(e *entry, reason func(*Part) string, at At) []Transition {
+	var out []Transition
+	for _, p := range slices.Clone(e.Parts) {
+		why := reason(&p)
+		if p.State != Firing || why == "" || e.State == Resolved {
+			continue
+		}
+		r := t.rules[p.RuleID]
+		if r == nil {
+			r = &rule.Rule{ID: p.RuleID, Name: p.Rule, Class: e.Class, Severity: p.Severity, Version: p.RuleVersion}
+		}
+		own := e.part(p.RuleID, p.Device)
+		own.State, own.Reason, own.Changed = Resolved, why, at.Time
+		v := operator.Verdict{RuleID: p.RuleID, Server: e.Server, Device: p.Device, Class: e.Class, Kind: operator.Resolved, Severity: p.Severity, At: at.Time, Reason: why}
+		out = append(out, t.afterResolve(e, r, v, at))
+	}
+	return out
+}
+
+// find returns the open notification that a verdict belongs to, or nil.
+func (t *Table) find(v operator.Verdict) *entry {
+	list := t.open[v.Server]
+	for _, e := range list {
+		if e.Device == v.Device && e.Class == v.Class {
+			return e
+		}
+	}
+	for _, e := range slices.Backward(list) {
+		if slices.ContainsFunc(e.Parts, func(p Part) bool {
+			return p.Device == v.Device && v.Device != "" && (v.Momentary || t.class(&p) == v.Class)
+		}) {
+			return e
+		}
+	}
+	for _, e := range slices.Backward(list) {
+		if e.rollsUp(v) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (t *Table) class(p *Part) string {
+	if r := t.rules[p.RuleID]; r != nil {
+		return r.Class
+	}
+	return ""
+}
+
+// level is a device's place in the chain of causes inside a RAID controller; 0
+// = outside of it. A battery fails for reasons of its own.
+func level(device string) int {
+	typ, _, _ := strings.Cut(device, " ")
+	switch typ {
+	case record.DevicePhysicalDrive:
+		return 1
+	case record.DeviceVirtualDrive:
+		return 2
+	case record.DeviceController:
+		return 3
+	default:
+		return 0
+	}
+}
+
+// rollsUp tells whether a verdict is an effect of what is open, or its cause.
+// Two drives are two problems; a virtual drive that degrades when a drive of
+// its group fails is none of its own.
+func (e *entry) rollsUp(v operator.Verdict) bool {
+	own := level(v.Device)
+	if own == 0 || v.Group == "" {
+		return false
+	}
+	cause, related := 0, false // the deepest part, and whether it is of the same group
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		if l := level(p.Device); l > 0 && (cause == 0 || l < cause) {
+			cause = l
+		}
+		related = related || level(p.Device) > 0 && sameGroup(p.Group, v.Group)
+	}
+	switch {
+	case !related:
+		return false
+	case own > cause:
+		return true
+	case own < cause:
+		return !v.Momentary || e.held()
+	default:
+		return own == 2 && strings.Contains(v.Group, "/") && e.Group == v.Group
+	}
+}
+
+// sameGroup compares drive groups, "c0/dg1" or "c0". A drive that failed may
+// have left its group, so a bare controller fits all groups of it.
+func sameGroup(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// compareParts puts causes first: what lasts before what was noted in passing,
+// drives before arrays, then by age.
+func compareParts(a, b Part) int {
+	if a.Momentary != b.Momentary {
+		if a.Momentary {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Or(cmp.Compare(level(a.Device), level(b.Device)), a.Since.Compare(b.Since), cmp.Compare(a.RuleID, b.RuleID), cmp.Compare(a.Device, b.Device))
+}
+
+func (e *entry) transition(effect Effect, r *rule.Rule, v operator.Verdict, at At, deliver bool) Transition {
+	if effect != Noted {
+		e.Version++
+	}
+	return Transition{Effect: effect, Notification: copyOf(&e.Notification), At: at.Time, RuleID: r.ID, Version: r.Version, Device: v.Device,
+		Severity: v.Severity, Reason: v.Reason, RecordID: v.RecordID, Before: v.Before, After: v.After, Deliver: deliver}
+}
+
+func copyOf(n *Notification) Notification {
+	c := *n
+	c.Labels, c.Annotations = maps.Clone(n.Labels), maps.Clone(n.Annotations)
+	c.Escalations, c.Parts = slices.Clone(n.Escalations), slices.Clone(n.Parts)
+	return c
+}
+
+// lasted writes how long a notification was open.
+func lasted(n *Notification) string {
+	return n.Resolved.Sub(n.Opened).Round(time.Second).String()
+}

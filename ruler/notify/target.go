@@ -1,0 +1,351 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// target is one Alertmanager: a queue with one slot per notification, worked
+// off by one goroutine, so that of one notification one request is in flight.
+type target struct {
+	s    *Sender
+	base string // with credentials
+	name string // without
+	wake chan struct{}
+
+	mu       sync.Mutex
+	queue    map[string]*waiting
+	told     map[string]*told
+	watchdog bool
+}
+
+// waiting is a notification that the target has to hear of.
+type waiting struct {
+	Notification
+	news     bool      // for the latency: changed just now, not repeated
+	notUntil time.Time // its end waits until the beginning has left
+	attempts int
+	first    time.Time
+}
+
+// told is what the target accepted of a notification.
+type told struct {
+	firing   time.Time // when it first accepted that it fires; zero = never
+	resolved time.Time // last time that it accepted the end
+	version  uint64
+	seen     time.Time // when the stored table last listed it
+}
+
+func newTarget(raw string, s *Sender) *target {
+	t := &target{s: s, base: strings.TrimRight(raw, "/"), name: raw, wake: make(chan struct{}, 1), queue: map[string]*waiting{}, told: map[string]*told{}}
+	if u, err := url.Parse(raw); err == nil {
+		u.User = nil
+		t.name = u.String()
+	}
+	return t
+}
+
+func (t *target) wakeUp() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// put queues a notification unless a newer version waits already.
+func (t *target) put(d Desired, news bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.enqueue(d, news)
+}
+
+func (t *target) enqueue(d Desired, news bool) {
+	w := t.queue[d.ID]
+	switch {
+	case w == nil:
+		t.queue[d.ID] = &waiting{Notification: d.Notification, news: news}
+	case d.Version < w.Version:
+		return
+	default:
+		if d.State != w.State {
+			w.attempts, w.first, w.notUntil = 0, time.Time{}, time.Time{}
+		}
+		w.Notification, w.news = d.Notification, w.news || news
+	}
+	k := t.told[d.ID]
+	if k == nil {
+		k = &told{}
+		t.told[d.ID] = k
+	}
+	k.seen = time.Now()
+	for i := range d.Accepted {
+		a := &d.Accepted[i]
+		switch {
+		case a.Target != t.name || a.Error != "":
+		case a.State == Firing && k.firing.IsZero():
+			k.firing = a.First
+		case a.State == Resolved && k.resolved.IsZero():
+			k.resolved = a.At
+		}
+	}
+}
+
+// refresh queues the whole desired state and forgets what is long over.
+func (t *target) refresh(rows []Desired) {
+	t.mu.Lock()
+	now := time.Now()
+	for i := range rows {
+		t.enqueue(rows[i], false)
+	}
+	for id, k := range t.told {
+		if t.queue[id] == nil && now.Sub(k.seen) > 2*resolvedFor {
+			delete(t.told, id)
+		}
+	}
+	t.watchdog = true
+	t.mu.Unlock()
+	t.wakeUp()
+}
+
+// clear empties the queue of a process that is not the owner.
+func (t *target) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.queue)
+	t.watchdog = false
+}
+
+// batch is what one request carries.
+type batch struct {
+	rows     []*waiting
+	as       []State // how each is told: an end whose beginning was never told is told as firing first
+	watchdog bool
+}
+
+func (b *batch) empty() bool { return len(b.rows) == 0 && !b.watchdog }
+
+// take picks what is due, news first, and says how long to wait for the rest.
+func (t *target) take(now time.Time, limit int) (b batch, wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wait = round
+	due := make([]*waiting, 0, min(len(t.queue), 4*maxBatch))
+	for _, w := range t.queue {
+		if d := w.notUntil.Sub(now); d > 0 {
+			wait = min(wait, d)
+			continue
+		}
+		due = append(due, w)
+	}
+	slices.SortFunc(due, func(a, b *waiting) int {
+		if a.news != b.news {
+			if a.news {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.Changed.Compare(b.Changed), cmp.Compare(a.ID, b.ID))
+	})
+	for _, w := range due {
+		if len(b.rows) == limit {
+			break
+		}
+		k := t.told[w.ID]
+		as := w.State
+		if as == Resolved && k.resolved.IsZero() {
+			switch {
+			case k.firing.IsZero():
+				as = Firing
+			case now.Sub(k.firing) < settle:
+				w.notUntil = k.firing.Add(settle)
+				wait = min(wait, w.notUntil.Sub(now))
+				continue
+			}
+		}
+		b.rows, b.as = append(b.rows, w), append(b.as, as)
+		delete(t.queue, w.ID)
+	}
+	b.watchdog, t.watchdog = t.watchdog, false
+	return b, wait
+}
+
+// accepted notes that the target took a batch, and returns the results.
+func (t *target) accepted(b batch, now time.Time) []Delivery {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Delivery, 0, len(b.rows))
+	for i, w := range b.rows {
+		k := t.told[w.ID]
+		if k == nil {
+			k = &told{seen: now}
+			t.told[w.ID] = k
+		}
+		known := k.version == w.Version && (b.as[i] == Firing && !k.firing.IsZero() || b.as[i] == Resolved && !k.resolved.IsZero())
+		if b.as[i] == Firing {
+			if k.firing.IsZero() {
+				k.firing = now
+			}
+		} else {
+			k.resolved = now
+		}
+		k.version = w.Version
+		if !known || w.attempts > 0 {
+			out = append(out, t.result(w, b.as[i], now, ""))
+		}
+		if b.as[i] != w.State && t.queue[w.ID] == nil { // the end is still to be told
+			t.queue[w.ID] = &waiting{Notification: w.Notification, news: w.news, notUntil: k.firing.Add(settle)}
+		}
+	}
+	return out
+}
+
+// requeue puts a batch back as it was, unless something newer waits.
+func (t *target) requeue(b batch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, w := range b.rows {
+		if t.queue[w.ID] == nil {
+			t.queue[w.ID] = w
+		}
+	}
+	t.watchdog = t.watchdog || b.watchdog
+}
+
+// failed puts a batch back and returns what is worth storing: the first
+// failure of a row; the success will tell the number of attempts.
+func (t *target) failed(b batch, now time.Time, reason string) []Delivery {
+	out := t.refused(b, now, reason)
+	t.requeue(b)
+	return out
+}
+
+// refused drops a batch: trying again does not help. The next round will try
+// all the same, so nothing is lost by a mistake of the other side.
+func (t *target) refused(b batch, now time.Time, reason string) []Delivery {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Delivery
+	for i, w := range b.rows {
+		if w.attempts == 0 {
+			w.first = now
+			out = append(out, t.result(w, b.as[i], now, reason))
+		}
+		w.attempts++
+	}
+	return out
+}
+
+func (t *target) result(w *waiting, as State, now time.Time, reason string) Delivery {
+	first := w.first
+	if first.IsZero() {
+		first = now
+	}
+	return Delivery{Notification: w.ID, Target: t.name, State: as, Version: w.Version, First: first, At: now, Attempts: w.attempts + 1, Error: reason}
+}
+
+// restarted is called when the Alertmanager is another process than before. It
+// knows no alert any more, and may have died with what it accepted last.
+func (t *target) restarted(lastGood time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	doubtful := lastGood.Add(-settle)
+	for _, k := range t.told {
+		if k.resolved.After(doubtful) || k.resolved.IsZero() && k.firing.After(doubtful) {
+			k.firing, k.resolved = time.Time{}, time.Time{}
+		}
+	}
+}
+
+func (t *target) waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.queue)
+}
+
+// run sends what waits, one request at a time.
+func (t *target) run(ctx context.Context) error {
+	timer := time.NewTimer(round)
+	defer timer.Stop()
+	failures := 0
+	for {
+		wait, err := t.drain(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			failures++
+			wait = backoff(failures)
+			t.s.opts.Log.Warn("alertmanager does not take notifications", "target", t.name, "waiting", t.waiting(), "retry_in", wait, "err", err)
+		default:
+			failures = 0
+		}
+		timer.Reset(wait)
+		wake := t.wake
+		if failures > 0 {
+			wake = nil // the timer says when
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-wake:
+		}
+	}
+}
+
+// backoff doubles with every failure in a row.
+func backoff(failures int) time.Duration {
+	d := minBackoff << min(failures-1, 10)
+	return min(d, maxBackoff)
+}
+
+// drain sends until nothing is due, and says when something will be.
+func (t *target) drain(ctx context.Context) (time.Duration, error) {
+	limit := maxBatch
+	for {
+		b, wait := t.take(time.Now(), limit)
+		if b.empty() {
+			return wait, nil
+		}
+		if !t.s.opts.Owns() {
+			return wait, nil // the new owner sends it
+		}
+		err := t.post(ctx, b)
+		now := time.Now()
+		switch {
+		case err == nil:
+			t.note(ctx, t.accepted(b, now))
+			t.s.metrics.handed(b, now)
+			limit = maxBatch
+		case errors.Is(err, errRefused) && len(b.rows) > 1:
+			// Alertmanager took the valid ones and does not say which: one by one.
+			t.requeue(b)
+			limit = 1
+		case errors.Is(err, errRefused) && len(b.rows) == 0:
+			return 0, err // the watchdog: not ours to mend
+		case errors.Is(err, errRefused):
+			t.note(ctx, t.refused(b, now, err.Error()))
+			t.s.metrics.refused.Inc()
+			t.s.opts.Log.Error("alertmanager refuses a notification", "target", t.name, "notification", b.rows[0].ID, "err", err)
+		default:
+			t.note(ctx, t.failed(b, now, err.Error()))
+			return 0, err
+		}
+	}
+}
+
+// note stores results. Losing some costs a repeated request.
+func (t *target) note(ctx context.Context, results []Delivery) {
+	if len(results) == 0 {
+		return
+	}
+	if err := t.s.opts.Source.Delivered(ctx, results); err != nil && ctx.Err() == nil {
+		t.s.opts.Log.Warn("store delivery results", "target", t.name, "results", len(results), "err", err)
+	}
+}

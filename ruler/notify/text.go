@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nocturne/ruler/operator"
+	"nocturne/ruler/rule"
+)
+
+// Alert labels. They are frozen when a notification opens; only LabelSimulated
+// may be missing, and device and site where they are empty.
+const (
+	LabelAlertname    = "alertname"
+	LabelRule         = "rule_id"
+	LabelServerID     = "server_id"
+	LabelServer       = "server"
+	LabelDevice       = "device"
+	LabelSeverity     = "severity"
+	LabelSite         = "site"
+	LabelNotification = "notification_id"
+	LabelSimulated    = "simulated"
+)
+
+// Annotations of alerts. They may change while a notification is open.
+const (
+	AnnotationSummary     = "summary"
+	AnnotationDescription = "description"
+	AnnotationRunbook     = "runbook"
+	AnnotationReason      = "reason"
+	AnnotationParts       = "parts"        // the other parts, one a line
+	AnnotationSeverityNow = "severity_now" // worst of what still fires
+	AnnotationEvidence    = "evidence"     // id of the record that opened the cause
+)
+
+const (
+	maxLabel      = 200
+	maxAnnotation = 4 << 10
+	maxPartLines  = 10
+)
+
+func labels(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, e *entry) map[string]string {
+	l := map[string]string{}
+	for key, value := range map[string]string{
+		LabelAlertname: r.Name, LabelRule: r.ID, LabelServerID: e.Server.String(), LabelServer: facts.Name, LabelDevice: e.Device,
+		LabelSeverity: v.Severity, LabelSite: facts.Site, LabelNotification: e.ID,
+	} {
+		if value = rule.Clean(value, maxLabel); value != "" {
+			l[key] = value
+		}
+	}
+	if facts.Simulated {
+		l[LabelSimulated] = "true"
+	}
+	return l
+}
+
+// fields are what the rule's templates may show.
+func fields(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts) rule.Fields {
+	get := func(key string) string {
+		for i := range v.Fields {
+			if v.Fields[i].Key == key {
+				return v.Fields[i].Value.Text()
+			}
+		}
+		return ""
+	}
+	return rule.Fields{
+		Server: cmp.Or(facts.Name, v.Server.String()), ServerID: v.Server.String(), Site: facts.Site, Rack: facts.Rack, Role: facts.Role, Owner: facts.Owner, OS: facts.OS,
+		Device: v.Device, Serial: get(operator.FieldSerial), Model: get(operator.FieldModel),
+		Before: v.Before, After: v.After, Reason: v.Reason, Rule: r.Name, Class: v.Class, Severity: v.Severity,
+		Message: get(operator.FieldMessage), Channel: get(operator.FieldChannel), Provider: get(operator.FieldProvider), EventID: get(operator.FieldEventID),
+	}
+}
+
+// rewrite makes title and annotations anew: the cause speaks for all.
+func (e *entry) rewrite(v operator.Verdict, at At) {
+	cause := &e.Parts[0]
+	e.Title, e.Reason, e.Changed = cause.Summary, v.Reason, at.Time
+	a := map[string]string{AnnotationSummary: cause.Summary, AnnotationRunbook: cause.Runbook, AnnotationReason: v.Reason}
+	if e.State == Resolved {
+		a[AnnotationReason] = fmt.Sprintf("%s (open for %s)", v.Reason, lasted(&e.Notification))
+	}
+	if lines := e.partLines(); lines != "" {
+		a[AnnotationParts] = lines
+	}
+	if cause.Description != "" {
+		a[AnnotationDescription] = cause.Description
+	}
+	if s := e.severityNow(); s != "" {
+		a[AnnotationSeverityNow] = s
+	}
+	if cause.RecordID != "" {
+		a[AnnotationEvidence] = cause.RecordID
+	}
+	for k, s := range a {
+		a[k] = rule.Cut(strings.ToValidUTF8(s, "\ufffd"), maxAnnotation)
+	}
+	e.Annotations = a
+}
+
+func (e *entry) severityNow() string {
+	worst := ""
+	for i := range e.Parts {
+		if p := &e.Parts[i]; p.State == Firing && (worst == "" || rule.Worse(p.Severity, worst)) {
+			worst = p.Severity
+		}
+	}
+	return worst
+}
+
+// partLines lists the parts besides the cause, bounded.
+func (e *entry) partLines() string {
+	var b strings.Builder
+	for i := range e.Parts[1:] {
+		p := &e.Parts[1+i]
+		if i == maxPartLines {
+			b.WriteString("… and " + strconv.Itoa(len(e.Parts)-1-maxPartLines) + " more\n")
+			break
+		}
+		what := p.Device
+		if what == "" {
+			what = "server"
+		}
+		fmt.Fprintf(&b, "%s: %s (%s since %s)\n", what, p.Reason, p.State, p.Changed.UTC().Format(time.TimeOnly))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

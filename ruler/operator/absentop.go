@@ -1,0 +1,254 @@
+package operator
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// beatGap is how long heartbeats may be missing before a server counts as not
+// alive for rules that judge only while it is.
+const beatGap = 5 * time.Minute
+
+// absent carries out rules of kind absent. A server has state from the first
+// record of the category on.
+type absent struct {
+	rule    *rule.Rule
+	spec    *rule.Absent
+	servers map[record.ID]*presence
+	dirty   map[record.ID]struct{}
+	due     calendar[record.ID]
+}
+
+// presence is what is known of one server. With map and calendar it stays far
+// below 1 KiB.
+type presence struct {
+	last       int64 // last record, Unix nanoseconds
+	deadline   int64
+	alive      int64 // last heartbeat, for WhileHeartbeat; 0 = not alive
+	aliveSince int64
+	slot       int64 // where it is filed; not saved
+	mode       presenceMode
+}
+
+type presenceMode uint8
+
+const (
+	watched presenceMode = iota // heard; deadline counts from the last record
+	left                        // said goodbye; deadline counts from it
+	silent                      // past its deadline
+)
+
+func newAbsent(r *rule.Rule) Operator {
+	return &absent{rule: r, spec: r.Spec.(*rule.Absent), servers: map[record.ID]*presence{}, dirty: map[record.ID]struct{}{},
+		due: newCalendar(func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) })}
+}
+
+// Step implements Operator.
+func (a *absent) Step(ctx Context, in Input) []Verdict {
+	if in.Header == nil {
+		return nil
+	}
+	id := ctx.Server.ID
+	p := a.servers[id]
+	if !selects(a.rule.Servers, &ctx.Server) {
+		if p == nil {
+			return nil
+		}
+		return a.unselect(ctx, id, p)
+	}
+	switch {
+	case in.Header.Category == record.Heartbeat && in.Record.Name == record.NameGoodbye:
+		if p != nil {
+			return a.goodbye(ctx, in, id, p)
+		}
+	case in.Header.Category == a.spec.Category && in.Record.Name != record.NameSourceFailed:
+		return a.heard(ctx, in, id, p)
+	case in.Header.Category == record.Heartbeat && a.spec.WhileHeartbeat && p != nil:
+		a.beat(ctx.Now, id, p)
+	}
+	return nil
+}
+
+func (a *absent) heard(ctx Context, in Input, id record.ID, p *presence) []Verdict {
+	if p == nil {
+		p = &presence{alive: ctx.Now.UnixNano(), aliveSince: ctx.Now.UnixNano()}
+		a.servers[id] = p
+	}
+	var out []Verdict
+	if p.mode == silent {
+		v := newVerdict(a.rule, Resolved, id, ctx.Now)
+		v.RecordID = in.RecordID
+		v.Reason = fmt.Sprintf("%s again after %s", a.spec.Category, span(ctx.Now.Sub(time.Unix(0, p.last))))
+		out = append(out, v)
+	}
+	p.mode, p.last = watched, ctx.Now.UnixNano()
+	a.deadline(id, p, ctx.Now.Add(a.spec.After))
+	return out
+}
+
+func (a *absent) goodbye(ctx Context, in Input, id record.ID, p *presence) []Verdict {
+	reason := keep(in.Record.Attr(record.AttrReason).Text())
+	if reason == "" {
+		reason = "no reason given"
+	}
+	var out []Verdict
+	if p.mode == silent {
+		v := newVerdict(a.rule, Resolved, id, ctx.Now)
+		v.RecordID, v.Reason = in.RecordID, "said goodbye: "+reason
+		out = append(out, v)
+	}
+	v := newVerdict(a.rule, Muted, id, ctx.Now)
+	v.RecordID = in.RecordID
+	v.Reason = fmt.Sprintf("said goodbye (%s), has %s to come back", reason, span(a.spec.Goodbye))
+	p.mode, p.last, p.alive = left, ctx.Now.UnixNano(), 0
+	a.deadline(id, p, ctx.Now.Add(a.spec.Goodbye))
+	return append(out, v)
+}
+
+// beat notes that a server is alive. After a gap the others get their full
+// time again.
+func (a *absent) beat(now time.Time, id record.ID, p *presence) {
+	if p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap) {
+		p.aliveSince = now.UnixNano()
+		if p.mode == left {
+			p.mode = watched
+		}
+		if p.mode == watched {
+			a.deadline(id, p, now.Add(a.spec.After))
+		}
+	}
+	p.alive = now.UnixNano()
+	a.dirty[id] = struct{}{}
+}
+
+// unselect stops watching a server that the rule is not about any more.
+func (a *absent) unselect(ctx Context, id record.ID, p *presence) []Verdict {
+	wasSilent := p.mode == silent
+	a.Forget(id)
+	if !wasSilent {
+		return nil
+	}
+	v := newVerdict(a.rule, Resolved, id, ctx.Now)
+	v.Reason = "the rule is not about this server any more"
+	return []Verdict{v}
+}
+
+func (a *absent) deadline(id record.ID, p *presence, at time.Time) {
+	a.dirty[id] = struct{}{}
+	p.deadline = at.UnixNano()
+	if p.slot == 0 || ceilSecond(p.deadline) < p.slot {
+		p.slot = a.due.file(id, p.deadline)
+	}
+}
+
+// Tick implements Operator.
+func (a *absent) Tick(now time.Time) []Verdict {
+	var out []Verdict
+	a.due.due(now, func(id record.ID, slot int64) {
+		p := a.servers[id]
+		if p == nil || p.slot != slot {
+			return
+		}
+		p.slot = 0
+		switch {
+		case p.mode == silent:
+		case p.deadline > now.UnixNano():
+			p.slot = a.due.file(id, p.deadline)
+		case a.spec.WhileHeartbeat && (p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap)):
+			// Not alive: the next heartbeat files it again.
+			p.alive = 0
+			a.dirty[id] = struct{}{}
+		default:
+			out = append(out, a.fire(now, id, p))
+		}
+	})
+	return out
+}
+
+func (a *absent) fire(now time.Time, id record.ID, p *presence) Verdict {
+	v := newVerdict(a.rule, Firing, id, now)
+	last := time.Unix(0, p.last)
+	v.Reason = fmt.Sprintf("no %s for %s", a.spec.Category, span(now.Sub(last)))
+	if p.mode == left {
+		v.Reason = fmt.Sprintf("said goodbye %s ago and did not come back", span(now.Sub(last)))
+	}
+	v.Before = "last seen " + last.UTC().Format(time.RFC3339)
+	p.mode, p.deadline = silent, 0
+	a.dirty[id] = struct{}{}
+	return v
+}
+
+const presenceVersion = 1
+
+// Save implements Operator.
+func (a *absent) Save(dirtyOnly bool) []KeyedState {
+	ids := make([]record.ID, 0, len(a.dirty))
+	if dirtyOnly {
+		for id := range a.dirty {
+			ids = append(ids, id)
+		}
+	} else {
+		for id := range a.servers {
+			ids = append(ids, id)
+		}
+	}
+	clear(a.dirty)
+	slices.SortFunc(ids, func(x, y record.ID) int { return bytes.Compare(x[:], y[:]) })
+	out := make([]KeyedState, 0, len(ids))
+	for _, id := range ids {
+		s := KeyedState{RuleID: a.rule.ID, Shape: a.rule.Shape, Server: id, Key: string(id[:])}
+		if p := a.servers[id]; p != nil {
+			w := writer{presenceVersion, byte(p.mode)}
+			// Deadline and life signs lie near the last record: small numbers.
+			for _, v := range []int64{p.last, p.deadline - p.last, p.alive - p.last, p.aliveSince - p.last} {
+				w.int(v)
+			}
+			s.Data = w
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Load implements Operator.
+func (a *absent) Load(s KeyedState) error {
+	if s.Key != string(s.Server[:]) {
+		return fmt.Errorf("load state of rule %s: key of another server: %w", s.RuleID, record.ErrMalformed)
+	}
+	if s.Data == nil {
+		delete(a.servers, s.Server)
+		return nil
+	}
+	r, err := open(s, a.rule.Shape, presenceVersion)
+	if err != nil {
+		return err
+	}
+	if len(r.b) == 0 || presenceMode(r.b[0]) > silent {
+		return fmt.Errorf("load state of rule %s: %w", s.RuleID, record.ErrMalformed)
+	}
+	p := &presence{mode: presenceMode(r.b[0])}
+	r.b = r.b[1:]
+	p.last = r.int()
+	p.deadline, p.alive, p.aliveSince = r.int()+p.last, r.int()+p.last, r.int()+p.last
+	if err := r.close(s); err != nil {
+		return err
+	}
+	a.servers[s.Server] = p
+	if p.mode != silent {
+		p.slot = a.due.file(s.Server, p.deadline)
+	}
+	return nil
+}
+
+// Forget implements Operator.
+func (a *absent) Forget(server record.ID) {
+	if a.servers[server] != nil {
+		delete(a.servers, server)
+		a.dirty[server] = struct{}{}
+	}
+}

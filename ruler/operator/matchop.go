@@ -1,0 +1,212 @@
+package operator
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// repeatAfter is how long events that say the same are only counted: a disk
+// that fails writes thousands.
+const repeatAfter = time.Minute
+
+// maxDevices is how many devices of one server a match rule tells apart: their
+// names come from the server.
+const maxDevices = 64
+
+// match carries out rules of kind match.
+type match struct {
+	problems
+	spec *rule.Match
+}
+
+func newMatch(r *rule.Rule) Operator {
+	return &match{problems: newProblems(r), spec: r.Spec.(*rule.Match)}
+}
+
+// Step implements Operator.
+func (m *match) Step(ctx Context, in Input) []Verdict {
+	var out []Verdict
+	if holds(&m.spec.Where, in.Record) {
+		out = m.fire(ctx, in)
+	}
+	if m.spec.Clear != nil && holds(m.spec.Clear, in.Record) {
+		out = append(out, m.clear(ctx, in)...)
+	}
+	return out
+}
+
+// fire takes a record for which Where holds.
+func (m *match) fire(ctx Context, in Input) []Verdict {
+	if !selects(m.rule.Servers, &ctx.Server) {
+		return nil
+	}
+	k := key{ctx.Server.ID, m.device(in.Record)}
+	if m.get(k) == nil && len(m.servers[ctx.Server.ID]) >= maxDevices {
+		k.device = m.spec.Device.Type + " (others)"
+	}
+	p := m.put(k, ctx.Now)
+	p.count++
+	p.untold++
+	if m.rule.Expires > 0 {
+		m.expireAt(k, p, ctx.Now.Add(m.rule.Expires))
+	}
+	if p.told != 0 && ctx.Now.UnixNano()-p.told < int64(repeatAfter) {
+		return nil
+	}
+	v := m.verdict(Firing, k, ctx.Now)
+	v.RecordID = in.RecordID
+	v.Reason = eventReason(in.Record)
+	if p.untold > 1 {
+		v.Reason += fmt.Sprintf(" (%d times since the last report)", p.untold)
+	}
+	v.Fields = eventFields(in.Record)
+	p.told, p.untold = ctx.Now.UnixNano(), 0
+	return []Verdict{v}
+}
+
+// clear takes a record for which Clear holds. When it does not say of which
+// device it speaks, it clears all of the server.
+func (m *match) clear(ctx Context, in Input) []Verdict {
+	var keys []key
+	if d := m.device(in.Record); d != "" || m.spec.Device.Type == "" {
+		keys = append(keys, key{ctx.Server.ID, d})
+	} else {
+		for device := range m.servers[ctx.Server.ID] {
+			keys = append(keys, key{ctx.Server.ID, device})
+		}
+	}
+	var out []Verdict
+	for _, k := range sorted(keys) {
+		if m.get(k) == nil {
+			continue
+		}
+		m.drop(k)
+		v := m.verdict(Resolved, k, ctx.Now)
+		v.RecordID = in.RecordID
+		v.Reason = "cleared by " + eventReason(in.Record)
+		out = append(out, v)
+	}
+	return out
+}
+
+// Tick implements Operator.
+func (m *match) Tick(now time.Time) []Verdict {
+	var out []Verdict
+	m.expired(now, func(k key, p *problem) {
+		v := m.verdict(Resolved, k, now)
+		v.Reason = fmt.Sprintf("not seen again for %s, %s in all", span(m.rule.Expires), times(p.count))
+		out = append(out, v)
+		m.drop(k)
+	})
+	return out
+}
+
+func (m *match) device(r *record.Record) string {
+	if m.spec.Device.Type == "" {
+		return ""
+	}
+	place := rule.Clean(r.Attr(m.spec.Device.Attr).Text(), maxKept)
+	if place == "" {
+		return ""
+	}
+	return m.spec.Device.Type + " " + place
+}
+
+// holds tells whether all conditions hold for a record.
+func holds(c *rule.Conditions, r *record.Record) bool {
+	switch {
+	case len(c.Records) > 0 && !contains(c.Records, r.Name):
+		return false
+	case len(c.Records) == 0 && !isEvent(r):
+		return false
+	case len(c.Provider) > 0 && !containsFold(c.Provider, r.Attr(record.AttrProvider).Str()):
+		return false
+	case len(c.Channel) > 0 && !containsFold(c.Channel, r.Attr(record.AttrChannel).Str()):
+		return false
+	case len(c.Level) > 0 && !contains(c.Level, r.Attr(record.AttrLevel).Str()):
+		return false
+	case len(c.EventID) > 0 && !containsInt(c.EventID, r.Attr(record.AttrEventID)):
+		return false
+	}
+	for i := range c.Attrs {
+		if v := r.Attr(c.Attrs[i].Key); v.IsNull() || !contains(c.Attrs[i].Values, v.Text()) {
+			return false
+		}
+	}
+	return true
+}
+
+func isEvent(r *record.Record) bool {
+	return r.Name == record.NameWindowsEvent || r.Name == record.NameJournal
+}
+
+func contains(list []string, s string) bool {
+	for _, w := range list {
+		if w == s {
+			return true
+		}
+	}
+	return false
+}
+
+func containsFold(list []string, s string) bool {
+	for _, w := range list {
+		if strings.EqualFold(w, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func containsInt(list []int64, v record.Value) bool {
+	n, ok := v.Int()
+	if !ok {
+		return false
+	}
+	for _, w := range list {
+		if w == n {
+			return true
+		}
+	}
+	return false
+}
+
+// eventReason names an event as a person would: "disk 7: The device … has a
+// bad block."
+func eventReason(r *record.Record) string {
+	head := r.Attr(record.AttrProvider).Str()
+	if id, ok := r.Attr(record.AttrEventID).Int(); ok && id != 0 {
+		head += " " + strconv.FormatInt(id, 10)
+	}
+	if head == "" {
+		head = r.Name
+	}
+	if body := rule.Clean(r.Body, maxKept); body != "" {
+		return rule.Clean(head, maxKept) + ": " + body
+	}
+	return rule.Clean(head, maxKept)
+}
+
+// Keys of Verdict.Fields.
+const (
+	FieldMessage  = "message"
+	FieldChannel  = "channel"
+	FieldProvider = "provider"
+	FieldEventID  = "event_id"
+	FieldSerial   = "serial"
+	FieldModel    = "model"
+)
+
+func eventFields(r *record.Record) []record.Attr {
+	return []record.Attr{
+		{Key: FieldMessage, Value: record.String(keep(r.Body))},
+		{Key: FieldChannel, Value: record.String(keep(r.Attr(record.AttrChannel).Str()))},
+		{Key: FieldProvider, Value: record.String(keep(r.Attr(record.AttrProvider).Str()))},
+		{Key: FieldEventID, Value: record.String(r.Attr(record.AttrEventID).Text())},
+	}
+}

@@ -1,0 +1,204 @@
+package operator
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// key is what the state of most operators is kept by.
+type key struct {
+	server record.ID
+	device string
+}
+
+func compareKeys(a, b key) int {
+	return cmp.Or(bytes.Compare(a.server[:], b.server[:]), cmp.Compare(a.device, b.device))
+}
+
+// problem is one key's state: something is wrong, or is about to be.
+type problem struct {
+	since    int64 // Unix nanoseconds, as all times here
+	deadline int64 // when time says something; 0 = never
+	told     int64 // last firing verdict; 0 = not fired yet
+	count    int64 // records that said so
+	untold   int64 // of them, since the last verdict
+	group    string
+	value    string
+	serial   string
+	slot     int64 // where it is filed; not saved
+}
+
+const problemVersion = 1
+
+func (p *problem) encode() []byte {
+	w := writer{problemVersion}
+	for _, v := range []int64{p.since, p.deadline, p.told, p.count, p.untold} {
+		w.int(v)
+	}
+	w.text(p.group)
+	w.text(p.value)
+	w.text(p.serial)
+	return w
+}
+
+func decodeProblem(s KeyedState, shape string) (*problem, error) {
+	r, err := open(s, shape, problemVersion)
+	if err != nil {
+		return nil, err
+	}
+	p := &problem{since: r.int(), deadline: r.int(), told: r.int(), count: r.int(), untold: r.int()}
+	p.group, p.value, p.serial = r.text(), r.text(), r.text()
+	return p, r.close(s)
+}
+
+// problems is the keyed state that match, state and change share.
+type problems struct {
+	rule    *rule.Rule
+	servers map[record.ID]map[string]*problem
+	dirty   map[key]struct{}
+	due     calendar[key]
+}
+
+func newProblems(r *rule.Rule) problems {
+	return problems{rule: r, servers: map[record.ID]map[string]*problem{}, dirty: map[key]struct{}{}, due: newCalendar(compareKeys)}
+}
+
+func (ps *problems) get(k key) *problem { return ps.servers[k.server][k.device] }
+
+// put returns the key's problem, a new one if need be, and counts it as
+// changed.
+func (ps *problems) put(k key, now time.Time) *problem {
+	ps.dirty[k] = struct{}{}
+	if p := ps.get(k); p != nil {
+		return p
+	}
+	m := ps.servers[k.server]
+	if m == nil {
+		m = map[string]*problem{}
+		ps.servers[k.server] = m
+	}
+	p := &problem{since: now.UnixNano()}
+	m[k.device] = p
+	return p
+}
+
+func (ps *problems) drop(k key) {
+	ps.dirty[k] = struct{}{}
+	m := ps.servers[k.server]
+	delete(m, k.device)
+	if len(m) == 0 {
+		delete(ps.servers, k.server)
+	}
+}
+
+// expireAt sets the deadline and files it where that is needed.
+func (ps *problems) expireAt(k key, p *problem, at time.Time) {
+	p.deadline = at.UnixNano()
+	if p.slot == 0 || ceilSecond(p.deadline) < p.slot {
+		p.slot = ps.due.file(k, p.deadline)
+	}
+}
+
+// expired calls fn for every problem whose deadline has come. fn drops it or
+// sets another deadline.
+func (ps *problems) expired(now time.Time, fn func(k key, p *problem)) {
+	ps.due.due(now, func(k key, slot int64) {
+		p := ps.get(k)
+		if p == nil || p.slot != slot {
+			return // gone, or filed anew
+		}
+		p.slot = 0
+		switch {
+		case p.deadline == 0:
+		case p.deadline > now.UnixNano():
+			p.slot = ps.due.file(k, p.deadline)
+		default:
+			fn(k, p)
+		}
+	})
+}
+
+// Save implements Operator.
+func (ps *problems) Save(dirtyOnly bool) []KeyedState {
+	keys := make([]key, 0, len(ps.dirty))
+	if dirtyOnly {
+		for k := range ps.dirty {
+			keys = append(keys, k)
+		}
+	} else {
+		for server, m := range ps.servers {
+			for device := range m {
+				keys = append(keys, key{server, device})
+			}
+		}
+	}
+	clear(ps.dirty)
+	slices.SortFunc(keys, compareKeys)
+	out := make([]KeyedState, 0, len(keys))
+	for _, k := range keys {
+		s := KeyedState{RuleID: ps.rule.ID, Shape: ps.rule.Shape, Server: k.server, Key: string(k.server[:]) + k.device}
+		if p := ps.get(k); p != nil {
+			s.Data = p.encode()
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Load implements Operator.
+func (ps *problems) Load(s KeyedState) error {
+	device, ok := strings.CutPrefix(s.Key, string(s.Server[:]))
+	if !ok {
+		return fmt.Errorf("load state of rule %s: key of another server: %w", s.RuleID, record.ErrMalformed)
+	}
+	k := key{s.Server, device}
+	if s.Data == nil {
+		if ps.get(k) != nil {
+			ps.drop(k)
+			delete(ps.dirty, k)
+		}
+		return nil
+	}
+	p, err := decodeProblem(s, ps.rule.Shape)
+	if err != nil {
+		return err
+	}
+	m := ps.servers[k.server]
+	if m == nil {
+		m = map[string]*problem{}
+		ps.servers[k.server] = m
+	}
+	m[k.device] = p
+	if p.deadline != 0 {
+		p.slot = ps.due.file(k, p.deadline)
+	}
+	return nil
+}
+
+// Forget implements Operator.
+func (ps *problems) Forget(server record.ID) {
+	for device := range ps.servers[server] {
+		ps.drop(key{server, device})
+	}
+}
+
+// verdict begins a verdict of this rule.
+func (ps *problems) verdict(kind VerdictKind, k key, now time.Time) Verdict {
+	v := newVerdict(ps.rule, kind, k.server, now)
+	v.Device = k.device
+	return v
+}
+
+func newVerdict(r *rule.Rule, kind VerdictKind, server record.ID, now time.Time) Verdict {
+	return Verdict{RuleID: r.ID, Server: server, Class: r.Class, Kind: kind, Severity: r.Severity, At: now}
+}
+
+// keep shortens a text that a server sent to what a state may hold.
+func keep(s string) string { return rule.Clean(s, maxKept) }

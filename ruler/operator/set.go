@@ -1,0 +1,274 @@
+package operator
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// makers is the registry: the kinds of rules and who carries them out.
+func makers() map[string]func(*rule.Rule) Operator {
+	return map[string]func(*rule.Rule) Operator{
+		"match":  newMatch,
+		"state":  newState,
+		"change": newChange,
+		"absent": newAbsent,
+		"clone":  newClone,
+	}
+}
+
+// New returns the operator of one rule.
+func New(r *rule.Rule) (Operator, error) {
+	f := makers()[r.Kind]
+	if f == nil {
+		return nil, fmt.Errorf("rule %s: no operator for kind %q", r.ID, r.Kind)
+	}
+	return f(r), nil
+}
+
+// Set carries out all rules over the servers of one partition. It shows a
+// record only to the rules that may care.
+type Set struct {
+	rules []*rule.Rule
+	ops   []Operator
+	byID  map[string]int
+
+	snapshots  []Operator                     // state, change
+	categories map[record.Category][]Operator // absent, clone
+	events     index
+}
+
+// NewSet makes the operators of the rules. Ids must be unique.
+func NewSet(rules []*rule.Rule) (*Set, error) {
+	s := &Set{rules: rules, byID: map[string]int{}, categories: map[record.Category][]Operator{}, events: newIndex()}
+	for i, r := range rules {
+		if _, twice := s.byID[r.ID]; twice {
+			return nil, fmt.Errorf("rule %s: the id is taken", r.ID)
+		}
+		op, err := New(r)
+		if err != nil {
+			return nil, err
+		}
+		s.byID[r.ID] = i
+		s.ops = append(s.ops, op)
+		switch op := op.(type) {
+		case *match:
+			s.events.add(op)
+		case *state, *change:
+			s.snapshots = append(s.snapshots, op)
+		case *absent:
+			s.watch(op.spec.Category, op)
+			if op.spec.Category != record.Heartbeat {
+				s.watch(record.Heartbeat, op)
+			}
+		case *clone:
+			s.watch(record.Heartbeat, op)
+		default:
+			return nil, fmt.Errorf("rule %s: kind %q is fed by nothing", r.ID, r.Kind)
+		}
+	}
+	return s, nil
+}
+
+func (s *Set) watch(c record.Category, op Operator) {
+	s.categories[c] = append(s.categories[c], op)
+}
+
+// Rules returns the rules, in the order given.
+func (s *Set) Rules() []*rule.Rule { return s.rules }
+
+// Step shows a record to the rules that it may concern. Verdicts come so that
+// what fires stands before what is over, and causes before effects: one
+// snapshot that shows a drive gone and its array degraded is one problem.
+func (s *Set) Step(ctx Context, in Input) []Verdict {
+	var out []Verdict
+	if in.Header != nil {
+		for _, op := range s.categories[in.Header.Category] {
+			out = append(out, op.Step(ctx, in)...)
+		}
+	}
+	if in.Record.Snapshot != nil {
+		for _, op := range s.snapshots {
+			out = append(out, op.Step(ctx, in)...)
+		}
+	}
+	out = s.events.step(out, ctx, in)
+	order(out)
+	return out
+}
+
+// Tick lets time pass in all rules.
+func (s *Set) Tick(now time.Time) []Verdict {
+	var out []Verdict
+	for _, op := range s.ops {
+		out = append(out, op.Tick(now)...)
+	}
+	order(out)
+	return out
+}
+
+// Save returns what changed since the last Save, or everything.
+func (s *Set) Save(dirtyOnly bool) []KeyedState {
+	var out []KeyedState
+	for _, op := range s.ops {
+		out = append(out, op.Save(dirtyOnly)...)
+	}
+	return out
+}
+
+// Load puts states back, in the order in which they were saved. It returns how
+// many it left out because their rule is gone or has another shape; an error
+// is a state that cannot be read.
+func (s *Set) Load(states []KeyedState) (left int, err error) {
+	for i := range states {
+		at, ok := s.byID[states[i].RuleID]
+		if !ok {
+			left++
+			continue
+		}
+		switch err := s.ops[at].Load(states[i]); {
+		case errors.Is(err, ErrShape):
+			left++
+		case err != nil:
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// Forget drops all that is known of a server.
+func (s *Set) Forget(server record.ID) {
+	for _, op := range s.ops {
+		op.Forget(server)
+	}
+}
+
+// order sorts verdicts: firing, then kept, then over; causes first.
+func order(v []Verdict) {
+	if len(v) < 2 {
+		return
+	}
+	phase := func(k VerdictKind) int {
+		switch k {
+		case Firing:
+			return 0
+		case Resolved:
+			return 2
+		default:
+			return 1
+		}
+	}
+	slices.SortStableFunc(v, func(a, b Verdict) int {
+		return cmp.Or(cmp.Compare(phase(a.Kind), phase(b.Kind)), cmp.Compare(Rank(a.Device), Rank(b.Device)))
+	})
+}
+
+// Rank orders devices from cause to effect: a drive fails, so its array
+// degrades, so its controller complains.
+func Rank(device string) int {
+	typ, _, _ := strings.Cut(device, " ")
+	switch typ {
+	case record.DevicePhysicalDrive:
+		return 1
+	case record.DeviceBattery:
+		return 2
+	case record.DeviceEnclosure:
+		return 3
+	case record.DeviceVirtualDrive:
+		return 4
+	case record.DeviceController:
+		return 5
+	default:
+		return 0
+	}
+}
+
+// FieldGroup is the field by which drives and virtual drives name their drive
+// group.
+const FieldGroup = "drive_group"
+
+// groupOf names the parts that fail together: "c0/dg1", or "c0" where the
+// drive group is not known. Only parts of a RAID controller have a group.
+func groupOf(d *record.Device) string {
+	if Rank(d.Type) == 0 {
+		return ""
+	}
+	controller, _, _ := strings.Cut(d.Place, "/")
+	if controller == "" {
+		return ""
+	}
+	if n, ok := d.Field(FieldGroup).Int(); ok && n >= 0 {
+		return controller + "/dg" + strconv.FormatInt(n, 10)
+	}
+	if s := d.Field(FieldGroup).Str(); s != "" && len(s) <= 4 && strings.Trim(s, "0123456789") == "" {
+		return controller + "/dg" + s
+	}
+	return controller
+}
+
+func deviceName(d *record.Device) string {
+	if d.Place == "" {
+		return d.Type
+	}
+	return d.Type + " " + d.Place
+}
+
+// selects tells whether a rule is about a server.
+func selects(s rule.Selector, f *ServerFacts) bool {
+	if len(s) == 0 {
+		return true
+	}
+	return s.Match(func(key string) string {
+		switch key {
+		case "name":
+			return f.Name
+		case "site":
+			return f.Site
+		case "rack":
+			return f.Rack
+		case "role":
+			return f.Role
+		case "owner":
+			return f.Owner
+		case "os":
+			return f.OS
+		default:
+			return strconv.FormatBool(f.Simulated)
+		}
+	})
+}
+
+func sorted(keys []key) []key {
+	slices.SortFunc(keys, compareKeys)
+	return keys
+}
+
+// span writes a time span for a person: whole seconds, or days.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}

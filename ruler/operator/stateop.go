@@ -1,0 +1,165 @@
+package operator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// state carries out rules of kind state. Only bad devices have state.
+type state struct {
+	problems
+	spec *rule.State
+}
+
+func newState(r *rule.Rule) Operator {
+	return &state{problems: newProblems(r), spec: r.Spec.(*rule.State)}
+}
+
+// Step implements Operator.
+func (s *state) Step(ctx Context, in Input) []Verdict {
+	snap := in.Record.Snapshot
+	if snap == nil || !selects(s.rule.Servers, &ctx.Server) {
+		return nil
+	}
+	var out []Verdict
+	for i := range snap.Devices {
+		d := &snap.Devices[i]
+		if d.Type != s.spec.Device {
+			continue
+		}
+		v := d.Field(s.spec.Field)
+		if v.IsNull() || v.Text() == "" {
+			continue // not known: what was last known holds
+		}
+		k := key{ctx.Server.ID, deviceName(d)}
+		number, isNumber := v.Float()
+		text := strings.TrimSpace(v.Text())
+		if s.spec.IsBad(text, number, isNumber) {
+			out = append(out, s.bad(ctx, in, k, d, text)...)
+		} else if p := s.get(k); p != nil {
+			out = append(out, s.good(ctx, in, k, p, fmt.Sprintf("%s is %s", s.spec.Field, keep(text)), text)...)
+		}
+	}
+	return append(out, s.gone(ctx, in)...)
+}
+
+func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string) []Verdict {
+	p := s.get(k)
+	if p != nil && p.value == keep(text) {
+		return nil // nothing new; For runs by Tick
+	}
+	before := ""
+	if p == nil {
+		before = previousField(ctx.Previous, d, s.spec.Field)
+	} else {
+		before = p.value
+	}
+	p = s.put(k, ctx.Now)
+	p.value, p.group = keep(text), groupOf(d)
+	if n := occupant(in.Current, d); n != "" {
+		p.serial = keep(n)
+	}
+	p.count++
+	if p.told == 0 && s.rule.For > 0 {
+		if p.deadline == 0 {
+			s.expireAt(k, p, ctx.Now.Add(s.rule.For))
+		}
+		return nil
+	}
+	v := s.firing(k, p, ctx.Now)
+	v.RecordID, v.Before = in.RecordID, before
+	v.Fields = append(v.Fields, record.Attr{Key: FieldModel, Value: record.String(keep(d.Field(record.FieldModel).Text()))})
+	return []Verdict{v}
+}
+
+func (s *state) firing(k key, p *problem, now time.Time) Verdict {
+	p.told = now.UnixNano()
+	v := s.verdict(Firing, k, now)
+	v.Reason = fmt.Sprintf("%s is %s", s.spec.Field, p.value)
+	v.After, v.Group = p.value, p.group
+	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(p.serial)}}
+	return v
+}
+
+func (s *state) good(ctx Context, in Input, k key, p *problem, reason, after string) []Verdict {
+	told := p.told != 0
+	s.drop(k)
+	if !told {
+		return nil // it was bad for less than For
+	}
+	v := s.verdict(Resolved, k, ctx.Now)
+	v.RecordID, v.Reason, v.Before, v.After, v.Group = in.RecordID, reason, p.value, keep(after), p.group
+	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(p.serial)}}
+	return []Verdict{v}
+}
+
+// gone clears devices that are not there any more. A device that was not
+// observed is not gone.
+func (s *state) gone(ctx Context, in Input) []Verdict {
+	known := s.servers[ctx.Server.ID]
+	if len(known) == 0 || in.Current == nil {
+		return nil
+	}
+	var keys []key
+	for device := range known {
+		typ, place, _ := strings.Cut(device, " ")
+		there := slices.ContainsFunc(in.Current.Devices, func(d record.Device) bool { return d.Type == typ && d.Place == place })
+		if !there && covers(in.Record.Snapshot, typ, place) {
+			keys = append(keys, key{ctx.Server.ID, device})
+		}
+	}
+	var out []Verdict
+	for _, k := range sorted(keys) {
+		out = append(out, s.good(ctx, in, k, s.get(k), "the device is gone", "")...)
+	}
+	return out
+}
+
+// Tick implements Operator.
+func (s *state) Tick(now time.Time) []Verdict {
+	var out []Verdict
+	s.expired(now, func(k key, p *problem) {
+		p.deadline = 0
+		s.dirty[k] = struct{}{}
+		v := s.firing(k, p, now)
+		v.Reason += " for " + span(s.rule.For)
+		out = append(out, v)
+	})
+	return out
+}
+
+func covers(s *record.Snapshot, typ, place string) bool {
+	return slices.ContainsFunc(s.Sections, func(sec record.Section) bool { return sec.Covers(typ, place) })
+}
+
+func deviceAt(s *record.Snapshot, typ, place string) *record.Device {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Devices {
+		if d := &s.Devices[i]; d.Type == typ && d.Place == place {
+			return d
+		}
+	}
+	return nil
+}
+
+func previousField(s *record.Snapshot, d *record.Device, field string) string {
+	if old := deviceAt(s, d.Type, d.Place); old != nil {
+		return keep(old.Field(field).Text())
+	}
+	return ""
+}
+
+// occupant is the last known one where the merged state is at hand.
+func occupant(current *record.Snapshot, d *record.Device) string {
+	if c := deviceAt(current, d.Type, d.Place); c != nil {
+		return c.Occupant
+	}
+	return d.Occupant
+}
