@@ -89,6 +89,7 @@ var devices = []device{
 			{suffix: "predictive_failures", field: "predictive_failures", help: "Failure predictions the controller counts for this drive."},
 			{suffix: "smart_alert", field: "smart_alert", help: "1 when the controller says that the drive raised a SMART alert."},
 			{suffix: "temperature_celsius", field: "temperature_celsius", help: "Temperature of the drive."},
+			{suffix: "progress_ratio", field: "progress_percent", scale: 0.01, help: "How far the drive's rebuild, copyback or other operation is, 0 to 1."},
 			{suffix: "size_bytes", field: record.FieldSize, help: "Size of the drive."},
 		},
 	},

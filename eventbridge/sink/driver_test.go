@@ -375,6 +375,7 @@ func TestSavedPositionTrails(t *testing.T) {
 		r.start()
 		began := time.Now()
 		for r.saved.Saves() == 0 {
+			r.mem.Flush()
 			r.send(server(1), 1)
 			r.settle(time.Second)
 		}
