@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -89,7 +88,7 @@ func (s *Server) Start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.path, s.args...)
 	s.cmd.Stderr = os.Stderr
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = child()
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
