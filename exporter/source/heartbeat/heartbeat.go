@@ -147,3 +147,7 @@ func Goodbye(reason string, now time.Time) record.Record {
 
 // osType is what record.AttrOSType says.
 const osType = runtime.GOOS
+
+// Read returns what can be known of this machine now; root is put before the
+// paths that are read on Linux, "" = "/".
+func Read(root string) (Facts, error) { return readFacts(root) }
