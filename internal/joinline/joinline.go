@@ -2,7 +2,7 @@
 // make it join the fleet, for Windows and for Linux. The page's "add a server"
 // and `nocturne token create` print the same text from here.
 //
-// Everything is pure and safe for concurrent use.
+// Everything but New is pure; all of it is safe for concurrent use.
 // To test: go test ./internal/joinline.
 package joinline
 
@@ -13,6 +13,60 @@ import (
 	"net/url"
 	"strings"
 )
+
+// Bridge is what the eventbridge says of its addresses in GET /admin/v1/status.
+type Bridge struct {
+	IngestURL     string `json:"ingest_url"` // for servers on its own machine
+	ListenURL     string `json:"listen_url"` // for servers on the network; "" = nobody listens
+	CAFingerprint string `json:"ca_fingerprint"`
+}
+
+// New makes an invite from what the bridge says. Where the bridge listens on
+// all addresses it takes one of this machine's.
+func New(b Bridge, token string) Invite {
+	if b.ListenURL == "" {
+		return Invite{URL: b.IngestURL, Token: token}
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		addrs = nil // Lines then says that the host is missing
+	}
+	return Invite{URL: reachable(b.ListenURL, addrs), CAFingerprint: b.CAFingerprint, Token: token}
+}
+
+// reachable puts an address of this machine in the place of "all addresses":
+// the first private IPv4 one, else the first that others can reach.
+func reachable(listen string, addrs []net.Addr) string {
+	u, err := url.Parse(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "" && (ip == nil || !ip.IsUnspecified()) {
+		return listen
+	}
+	best, bestRank := "", 0
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || !n.IP.IsGlobalUnicast() {
+			continue
+		}
+		rank := 1
+		if n.IP.To4() != nil {
+			rank++
+			if n.IP.IsPrivate() {
+				rank++
+			}
+		}
+		if rank > bestRank {
+			best, bestRank = n.IP.String(), rank
+		}
+	}
+	if best == "" {
+		return listen
+	}
+	u.Host = net.JoinHostPort(best, u.Port())
+	return u.String()
+}
 
 // Invite is what a newcomer needs to know.
 type Invite struct {
@@ -54,6 +108,9 @@ func (i Invite) Lines() (Lines, error) {
 		return Lines{}, fmt.Errorf("join token: none given")
 	}
 	args := [][2]string{{"--server", i.URL}}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
+		return Lines{}, fmt.Errorf("eventbridge URL %.80q: no host that others can reach, listen on one address of this machine", i.URL)
+	}
 	local := loopback(u.Hostname())
 	switch u.Scheme {
 	case "https":

@@ -1,6 +1,7 @@
 package joinline
 
 import (
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -49,6 +50,7 @@ func TestLines(t *testing.T) {
 		{name: "no fingerprint", invite: Invite{URL: "https://10.0.0.5:9471", Token: "t"}, err: "64 hexadecimal digits"},
 		{name: "no token", invite: Invite{URL: "http://127.0.0.1:9470"}, err: "none given"},
 		{name: "no host", invite: Invite{URL: "/x", Token: "t"}, err: "want https://HOST:PORT"},
+		{name: "all addresses", invite: Invite{URL: "https://[::]:9471", CAFingerprint: fp, Token: "t"}, err: "listen on one address"},
 		{name: "another scheme", invite: Invite{URL: "ftp://x", Token: "t"}, err: "want https://HOST:PORT"},
 	}
 	for _, tt := range tests {
@@ -83,5 +85,42 @@ func TestShellTakesTheTokenAsOneWord(t *testing.T) {
 	}
 	if got, want := quotePowerShell("a’b'c"), "'a’’b''c'"; got != want {
 		t.Errorf("quotePowerShell = %s, want %s", got, want)
+	}
+}
+
+func TestAllAddressesBecomeOne(t *testing.T) {
+	addrs := func(cidrs ...string) (out []net.Addr) {
+		for _, c := range cidrs {
+			ip, n, err := net.ParseCIDR(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, &net.IPNet{IP: ip, Mask: n.Mask})
+		}
+		return out
+	}
+	f := func(listen, want string, cidrs ...string) {
+		t.Helper()
+		if got := reachable(listen, addrs(cidrs...)); got != want {
+			t.Errorf("reachable(%s, %v) = %s, want %s", listen, cidrs, got, want)
+		}
+	}
+	all := []string{"127.0.0.1/8", "fe80::1/64", "2001:db8::5/64", "203.0.113.9/24", "10.1.2.3/16", "192.168.0.9/24"}
+	f("https://10.0.0.5:9471", "https://10.0.0.5:9471", all...)      // one address is kept
+	f("https://nocturne:9471", "https://nocturne:9471", all...)      // a name too
+	f("https://0.0.0.0:9471", "https://10.1.2.3:9471", all...)       // private IPv4 first
+	f("https://[::]:9471", "https://203.0.113.9:9471", all[:4]...)   // then any IPv4
+	f("https://[::]:9471", "https://[2001:db8::5]:9471", all[:3]...) // then IPv6
+	f("https://[::]:9471", "https://[::]:9471", all[:2]...)          // link-local and loopback lead nowhere
+}
+
+func TestNewTakesTheLoopbackAddressWhereNobodyListens(t *testing.T) {
+	i := New(Bridge{IngestURL: "http://127.0.0.1:9470", CAFingerprint: fp}, "t")
+	if lines, err := i.Lines(); err != nil || lines.Note != NoListener {
+		t.Errorf("lines %+v, %v", lines, err)
+	}
+	i = New(Bridge{IngestURL: "http://127.0.0.1:9470", ListenURL: "https://b:9471", CAFingerprint: fp}, "t")
+	if i != (Invite{URL: "https://b:9471", CAFingerprint: fp, Token: "t"}) {
+		t.Errorf("invite %+v", i)
 	}
 }

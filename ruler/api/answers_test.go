@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"nocturne/internal/joinline"
 	"nocturne/internal/record"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
@@ -172,8 +171,21 @@ func TestPipeline(t *testing.T) {
 	if !p.OK || len(p.Problems) != 0 || !p.Bridge.Reachable || len(p.Partitions) != 16 || *p.LagSeconds != 1 {
 		t.Errorf("a good pipeline: %+v", p)
 	}
-	if len(p.Stages) == 0 || len(p.Sinks) == 0 {
-		t.Errorf("the bridge's part: stages %+v, sinks %+v", p.Stages, p.Sinks)
+	var stages []string
+	for _, g := range p.Stages {
+		stages = append(stages, g.Name)
+		if g.In != g.Out+g.Dropped+g.Waiting {
+			t.Errorf("stage %+v does not add up", g)
+		}
+	}
+	if want := []string{"ingest", "otlp", "append", "sink victoriametrics", "sink victorialogs"}; !slices.Equal(stages, want) {
+		t.Errorf("stages %q, want %q", stages, want)
+	}
+	if r := p.Stages[0].Reasons; len(r) != 1 || r[0] != (Drop{Reason: "malformed", Records: 1}) {
+		t.Errorf("reasons %+v", r)
+	}
+	if *p.LagEntries != 3 || *p.Partitions[0].Head != 2003 || p.Partitions[2].Head != nil {
+		t.Errorf("lag %d entries, partition 0 %+v", *p.LagEntries, p.Partitions[0])
 	}
 	if !strings.Contains(p.Text, "0 missing") {
 		t.Errorf("it reads %q", p.Text)
@@ -251,9 +263,6 @@ func TestJoin(t *testing.T) {
 	none := newBench(t, func(c *Config) { c.Bridge = BridgeConfig{} })
 	if w := none.call("POST", Prefix+"/join-tokens", `{}`, nil); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("without a bridge answered %d", w.Code)
-	}
-	if joinline.NoListener == "" {
-		t.Error("no note for loopback")
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *server) join(r *request) (any, error) {
 	if err := s.ask(r.ctx, http.MethodPost, s.cfg.Bridge.URL+"/admin/v1/tokens", s.cfg.Bridge.TokenFile, ask, &token); err != nil {
 		return nil, through("the eventbridge", hint, err)
 	}
-	lines, err := st.invite(token.Token).Lines()
+	lines, err := joinline.New(st.Bridge, token.Token).Lines()
 	if err != nil {
 		return nil, &problem{status: http.StatusBadGateway, msg: "the eventbridge's address makes no line to paste", hint: "look at its listen addresses", cause: err}
 	}

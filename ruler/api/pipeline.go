@@ -16,30 +16,39 @@ import (
 
 // bridgeStatus is what we read of the bridge's GET /admin/v1/status.
 type bridgeStatus struct {
-	URL           string         `json:"url"`
-	CAFingerprint string         `json:"ca_fingerprint"`
-	Stages        []bridgeStage  `json:"stages"`
-	Sinks         []bridgeSink   `json:"sinks"`
-	Heads         map[int]uint64 `json:"-"`
+	joinline.Bridge
+	Probe struct {
+		OK    bool   `json:"ok"`
+		Error string `json:"error"`
+	} `json:"probe"`
+	Stages map[string]bridgeStage `json:"stages"`
+	Stream []struct {
+		Partition int    `json:"partition"`
+		Head      uint64 `json:"head"`
+	} `json:"stream"`
+	Sinks  []bridgeSink `json:"sinks"`
+	Errors []string     `json:"errors"`
 }
 
 type bridgeStage struct {
-	Name    string `json:"name"`
-	In      int64  `json:"in"`
-	Out     int64  `json:"out"`
-	Dropped int64  `json:"dropped"`
-	Waiting int64  `json:"waiting"`
+	In      int64            `json:"in"`
+	Out     int64            `json:"out"`
+	Waiting int64            `json:"waiting"`
+	Dropped map[string]int64 `json:"dropped"`
 }
 
 type bridgeSink struct {
-	Name  string `json:"name"`
-	Lag   int64  `json:"lag_entries"`
-	Error string `json:"error"`
+	Name    string           `json:"name"`
+	Lag     int64            `json:"lag_entries"`
+	In      int64            `json:"in_records"`
+	Out     int64            `json:"out_records"`
+	Waiting int64            `json:"waiting_records"`
+	Dropped map[string]int64 `json:"dropped_records"`
+	Store   string           `json:"store"` // "up", or the last error
 }
 
-func (st *bridgeStatus) invite(token string) joinline.Invite {
-	return joinline.Invite{URL: st.URL, CAFingerprint: st.CAFingerprint, Token: token}
-}
+// stageOrder is how records pass; a stage we do not know comes last.
+var stageOrder = []string{"ingest", "otlp", "append"}
 
 func (s *server) bridgeStatus(ctx context.Context) (*bridgeStatus, error) {
 	if s.cfg.Bridge.URL == "" {
@@ -80,15 +89,51 @@ func (s *server) pipeline(r *request) (any, error) {
 }
 
 func (out *Pipeline) addBridge(st *bridgeStatus) {
-	out.Stages = mapSlice(st.Stages, func(g bridgeStage) Stage {
-		return Stage{Name: clip(g.Name, maxName), In: g.In, Out: g.Out, Dropped: g.Dropped, Waiting: g.Waiting}
-	})
-	out.Sinks = mapSlice(st.Sinks, func(k bridgeSink) Sink {
-		return Sink{Name: clip(k.Name, maxName), OK: k.Error == "", LagEntries: k.Lag, Error: clip(k.Error, maxText)}
-	})
+	names := slices.Sorted(maps.Keys(st.Stages))
+	slices.SortStableFunc(names, func(a, b string) int { return stageRank(a) - stageRank(b) })
+	for _, name := range names {
+		g := st.Stages[name]
+		out.Stages = append(out.Stages, stageOf(name, g.In, g.Out, g.Waiting, g.Dropped))
+	}
+	for _, k := range st.Sinks {
+		sink := Sink{Name: clip(k.Name, maxName), OK: k.Store == "up", LagEntries: k.Lag}
+		if !sink.OK {
+			sink.Error = clip(k.Store, maxText)
+		}
+		out.Sinks = append(out.Sinks, sink)
+		out.Stages = append(out.Stages, stageOf("sink "+k.Name, k.In, k.Out, k.Waiting, k.Dropped))
+	}
+	out.Bridge.ProbeOK, out.Bridge.Error = st.Probe.OK, clip(strings.Join(append(st.Errors, st.Probe.Error), " "), maxText)
+	out.addHeads(st)
+}
+
+func stageRank(name string) int {
+	if i := slices.Index(stageOrder, name); i >= 0 {
+		return i
+	}
+	return len(stageOrder)
+}
+
+func stageOf(name string, in, out, waiting int64, dropped map[string]int64) Stage {
+	g := Stage{Name: clip(name, maxName), In: in, Out: out, Waiting: waiting, Reasons: []Drop{}}
+	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+		g.Dropped += dropped[reason]
+		if dropped[reason] > 0 {
+			g.Reasons = append(g.Reasons, Drop{Reason: clip(reason, maxName), Records: dropped[reason]})
+		}
+	}
+	return g
+}
+
+// addHeads says how far the stream is, and how far behind it the ruler.
+func (out *Pipeline) addHeads(st *bridgeStatus) {
+	heads := map[int]uint64{}
+	for _, p := range st.Stream {
+		heads[p.Partition] = p.Head
+	}
 	var lag int64
 	for i := range out.Partitions {
-		head, ok := st.Heads[out.Partitions[i].Partition]
+		head, ok := heads[out.Partitions[i].Partition]
 		if !ok {
 			continue
 		}
@@ -97,7 +142,7 @@ func (out *Pipeline) addBridge(st *bridgeStatus) {
 			lag += int64(head - out.Partitions[i].Entry)
 		}
 	}
-	if len(st.Heads) > 0 {
+	if len(heads) > 0 {
 		out.LagEntries = &lag
 	}
 }
@@ -122,6 +167,9 @@ func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
 	say := func(format string, args ...any) { out.Problems = append(out.Problems, fmt.Sprintf(format, args...)) }
 	if out.Bridge.Configured && !out.Bridge.Reachable {
 		say("the eventbridge does not answer")
+	}
+	if out.Bridge.Reachable && !out.Bridge.ProbeOK {
+		say("the eventbridge cannot reach its own listener: %s", inline(out.Bridge.Error))
 	}
 	if oldest.IsZero() {
 		say("the ruler has read nothing from the stream yet")

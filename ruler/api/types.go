@@ -308,7 +308,7 @@ type Pipeline struct {
 	OK         bool        `json:"ok"`
 	Text       string      `json:"text" doc:"the whole in a sentence"`
 	Problems   []string    `json:"problems" doc:"what is not as it should be"`
-	Stages     []Stage     `json:"stages" doc:"of the bridge, in the order records pass them"`
+	Stages     []Stage     `json:"stages" doc:"of the bridge and its sinks, in the order records pass them"`
 	Partitions []Partition `json:"partitions" doc:"how far the ruler is, per partition of the stream"`
 	LagEntries *int64      `json:"lag_entries" doc:"entries of the stream that the ruler has not committed; null = not known"`
 	LagSeconds *float64    `json:"lag_seconds" doc:"now minus the oldest stream time the ruler has committed; null = not known"`
@@ -326,6 +326,13 @@ type Stage struct {
 	Out     int64  `json:"out_records"`
 	Dropped int64  `json:"dropped_records"`
 	Waiting int64  `json:"waiting_records"`
+	Reasons []Drop `json:"dropped_by_reason" doc:"those that happened"`
+}
+
+// Drop counts what was dropped for one reason.
+type Drop struct {
+	Reason  string `json:"reason"`
+	Records int64  `json:"records"`
 }
 
 // Partition is the ruler's position in one partition.
@@ -371,6 +378,7 @@ type Sink struct {
 type Bridge struct {
 	Configured bool   `json:"configured"`
 	Reachable  bool   `json:"reachable"`
+	ProbeOK    bool   `json:"probe_ok" doc:"true: it reached its own public listener"`
 	Error      string `json:"error"`
 }
 
