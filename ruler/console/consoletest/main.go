@@ -1,0 +1,104 @@
+// Command consoletest serves the page and the API over a fixed fleet, for the
+// browser test and for looking at the page: go run ./ruler/console/consoletest.
+// It prints its address and ends when its standard input does.
+//
+// Beside the fixed data it plays the neighbours: a bridge that makes join
+// tokens, a demo receiver with messages, a simulator that writes down what it
+// is asked. POST /test/{fail,heal,empty,full} switches what the store answers.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"nocturne/ruler/api"
+	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/console"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "`address` to listen on")
+	flag.Parse()
+	if err := run(*listen); err != nil {
+		fmt.Fprintln(os.Stderr, "consoletest:", err)
+		os.Exit(1)
+	}
+}
+
+func run(listen string) error {
+	dir, err := os.MkdirTemp("", "consoletest-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	token := filepath.Join(dir, "admin.token")
+	if err := os.WriteFile(token, []byte("0123456789abcdef"), 0o600); err != nil {
+		return fmt.Errorf("write token: %w", err)
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	base := "http://" + l.Addr().String()
+	world := &world{reader: &reader{Fleet: apitest.Demo(time.Now())}}
+	mux, err := world.mux(base+"/neighbour", token)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	fmt.Println(base)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends with whoever started us
+		_ = srv.Close()
+	}()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// world is what the page sees.
+type world struct {
+	reader *reader
+	mu     sync.Mutex
+	broken []string // what the simulator was asked
+}
+
+func (w *world) mux(neighbours, token string) (http.Handler, error) {
+	cfg := api.DefaultConfig()
+	cfg.Reader = w.reader
+	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
+	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
+	h, err := api.New(cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, fmt.Errorf("make api: %w", err)
+	}
+	page, err := console.New()
+	if err != nil {
+		return nil, fmt.Errorf("make page: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	mux.Handle("/api/", h)
+	mux.HandleFunc("POST /test/{what}", func(_ http.ResponseWriter, r *http.Request) { w.reader.set(r.PathValue("what")) })
+	mux.HandleFunc("GET /test/broken", func(rw http.ResponseWriter, _ *http.Request) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		answer(rw, w.broken)
+	})
+	w.neighbours(mux)
+	return mux, nil
+}
+
+// answer writes JSON; whoever hung up does not need it.
+func answer(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
