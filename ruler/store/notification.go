@@ -119,6 +119,12 @@ type Delivery struct {
 	Error        string            `json:"error,omitempty"` // empty = accepted
 }
 
+// Outgoing is a notification to be told, and what was told of it.
+type Outgoing struct {
+	Notification
+	Deliveries []Delivery
+}
+
 // NotificationDetail is a notification with why.
 type NotificationDetail struct {
 	Notification

@@ -60,8 +60,13 @@ type Store interface {
 	// Snapshot returns a snapshot's bytes by content hash.
 	Snapshot(ctx context.Context, hash Hash) ([]byte, error)
 
-	// RecordDelivery notes the result of handing a notification to a target.
-	RecordDelivery(ctx context.Context, d Delivery) error
+	// Outbox returns every open notification that people are to be told of, and
+	// those that were resolved since; of older ones those whose end a target that
+	// accepted the beginning has not accepted. Muted, folded and held ones are
+	// left out.
+	Outbox(ctx context.Context, resolvedSince time.Time) ([]Outgoing, error)
+	// RecordDeliveries notes results of handing notifications to targets.
+	RecordDeliveries(ctx context.Context, ds []Delivery) error
 	// Audit appends to the audit log.
 	Audit(ctx context.Context, e AuditEntry) error
 	// Prune deletes facts older than the retention, and says how many rows.

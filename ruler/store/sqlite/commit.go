@@ -255,10 +255,15 @@ func serverID(b []byte) record.ID {
 	return id
 }
 
-// RecordDelivery implements store.Store.
-func (s *Store) RecordDelivery(ctx context.Context, d store.Delivery) error {
-	return s.update(ctx, "record delivery", func(w *writer) {
-		w.exec(stDelivery, d.Notification, d.Target, string(d.State), int64(d.Version), unix(d.First), unix(d.At), d.Attempts, d.Error)
+// RecordDeliveries implements store.Store.
+func (s *Store) RecordDeliveries(ctx context.Context, ds []store.Delivery) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	return s.update(ctx, "record deliveries", func(w *writer) {
+		for _, d := range ds {
+			w.exec(stDelivery, d.Notification, d.Target, string(d.State), int64(d.Version), unix(d.First), unix(d.At), d.Attempts, d.Error)
+		}
 	})
 }
 

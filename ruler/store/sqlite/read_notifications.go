@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"nocturne/ruler/store"
 )
@@ -104,15 +105,7 @@ func (s *Store) Notification(ctx context.Context, id string) (store.Notification
 	if err != nil {
 		return fail(err)
 	}
-	err = each(ctx, s.read, func(rows *sql.Rows) error {
-		v := store.Delivery{Notification: id}
-		var version, first, at int64
-		err := rows.Scan(&v.Target, &v.State, &version, &first, &at, &v.Attempts, &v.Error)
-		v.Version, v.First, v.At = uint64(version), moment(first), moment(at)
-		d.Deliveries = append(d.Deliveries, v)
-		return err
-	}, "SELECT target, state, version, first, at, attempts, error FROM deliveries WHERE notification = ? ORDER BY first, target, state", id)
-	if err != nil {
+	if d.Deliveries, err = s.deliveries(ctx, id); err != nil {
 		return fail(err)
 	}
 	d.Members, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n WHERE n.folded_into = ? ORDER BY n.name, n.id LIMIT 1000", id)
@@ -120,4 +113,42 @@ func (s *Store) Notification(ctx context.Context, id string) (store.Notification
 		return fail(err)
 	}
 	return d, nil
+}
+
+func (s *Store) deliveries(ctx context.Context, id string) ([]store.Delivery, error) {
+	out := []store.Delivery{}
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		v := store.Delivery{Notification: id}
+		var version, first, at int64
+		err := rows.Scan(&v.Target, &v.State, &version, &first, &at, &v.Attempts, &v.Error)
+		v.Version, v.First, v.At = uint64(version), moment(first), moment(at)
+		out = append(out, v)
+		return err
+	}, "SELECT target, state, version, first, at, attempts, error FROM deliveries WHERE notification = ? ORDER BY first, target, state", id)
+	return out, err
+}
+
+// endUntold finds resolved ones of which a target heard the beginning and not
+// the end. Who did not hear it for a week does not wait for it.
+const endUntold = `n.state = 'resolved' AND n.changed >= ? AND EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = n.id AND d.state = 'firing' AND d.error = ''
+	AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.notification = n.id AND e.target = d.target AND e.state = 'resolved' AND e.error = ''))`
+
+const endWait = 7 * 24 * time.Hour
+
+// Outbox implements store.Store.
+func (s *Store) Outbox(ctx context.Context, resolvedSince time.Time) ([]store.Outgoing, error) {
+	rows, err := scanNotifications(ctx, s.read, "SELECT "+notificationColumns+` FROM notifications n WHERE n.muted = '' AND n.folded_into = '' AND n.held = 0
+		AND (n.state = 'firing' OR (n.state = 'resolved' AND n.changed >= ?) OR (`+endUntold+")) ORDER BY n.opened, n.id", unix(resolvedSince), unix(resolvedSince.Add(-endWait)))
+	if err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	out := make([]store.Outgoing, 0, len(rows))
+	for _, n := range rows {
+		d, err := s.deliveries(ctx, n.ID)
+		if err != nil {
+			return nil, fmt.Errorf("read outbox: deliveries of %s: %w", n.ID, err)
+		}
+		out = append(out, store.Outgoing{Notification: n, Deliveries: d})
+	}
+	return out, nil
 }

@@ -161,8 +161,8 @@ func deliveries(t *testing.T, f *fixture) {
 	again := d
 	again.First, again.At, again.Attempts, again.Error = at(2), at(2), 2, ""
 	over := store.Delivery{Notification: "n1", Target: "http://am", State: store.Resolved, Version: 2, First: at(3), At: at(3), Attempts: 1}
-	for _, v := range []store.Delivery{d, again, over} {
-		if err := f.RecordDelivery(ctx, v); err != nil {
+	for _, v := range [][]store.Delivery{{d}, {again, over}, nil} {
+		if err := f.RecordDeliveries(ctx, v); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -204,5 +204,47 @@ func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
 	}
 	if a := must[[]store.AuditEntry](t)(f.AuditLog(ctx, 10)); len(a) != 1 || a[0].Actor != "console" || string(a[0].Detail) != `{"a":1}` || !a[0].At.Equal(at(time.Hour)) {
 		t.Errorf("audit log %+v", a)
+	}
+}
+
+func outbox(t *testing.T, f *fixture) {
+	var c store.PartitionCommit
+	c.Partition = 1
+	for i, name := range []string{"a-firing", "b-fresh", "c-untold", "d-told", "e-never-told", "f-muted", "g-held", "h-half-told"} {
+		n := problem(name, 1)
+		n.Opened = at(time.Duration(i))
+		if i > 0 {
+			n.State, n.Changed = store.Resolved, at(time.Minute)
+		}
+		switch name {
+		case "b-fresh":
+			n.Changed = at(time.Hour)
+		case "f-muted":
+			n.State, n.Muted = store.Firing, "maintenance"
+		case "g-held":
+			n.State, n.Held = store.Firing, true
+		}
+		c.Notifications = append(c.Notifications, n)
+	}
+	f.commit(c)
+	told := func(n, target string, s store.NotificationState, failed string) store.Delivery {
+		return store.Delivery{Notification: n, Target: target, State: s, Version: 1, First: at(1), At: at(1), Attempts: 1, Error: failed}
+	}
+	err := f.RecordDeliveries(ctx, []store.Delivery{
+		told("a-firing", "am1", store.Firing, ""),
+		told("c-untold", "am1", store.Firing, ""), told("c-untold", "am1", store.Resolved, "refused"),
+		told("d-told", "am1", store.Firing, ""), told("d-told", "am1", store.Resolved, ""),
+		told("e-never-told", "am1", store.Firing, "refused"),
+		told("h-half-told", "am1", store.Firing, ""), told("h-half-told", "am1", store.Resolved, ""), told("h-half-told", "am2", store.Firing, ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, o := range must[[]store.Outgoing](t)(f.Outbox(ctx, at(30*time.Minute))) {
+		got += o.ID + fmt.Sprintf("/%d ", len(o.Deliveries))
+	}
+	if want := "a-firing/1 b-fresh/0 c-untold/2 h-half-told/3 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

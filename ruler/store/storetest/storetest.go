@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"FoldsAreTheFleetOperators", foldsAreTheFleetOperators},
 		{"EvidenceIsBounded", evidenceIsBounded},
 		{"Deliveries", deliveries},
+		{"Outbox", outbox},
 		{"FactsInOrder", factsInOrder},
 		{"SilentAndOverview", silentAndOverview},
 		{"PipelineSums", pipelineSums},
