@@ -96,7 +96,7 @@ type Options struct {
 	Registry *registry.Registry
 	Gatherer *Gatherer
 	Stream   stream.Log
-	// Forward takes pushed metrics of an authenticated server; nil = 404.
+	// Forward takes pushed metrics of an authenticated server; nil = refused.
 	Forward func(w http.ResponseWriter, req *http.Request, from registry.Principal)
 	Metrics *Metrics
 	Log     *slog.Logger
@@ -128,9 +128,10 @@ func New(o Options) *Handler {
 	h.handle(endpointHello, h.hello)
 	h.handle(endpointLogs, h.logs)
 	h.handle(endpointEnrol, h.enrol)
-	if o.Forward != nil {
-		h.handle(endpointMetrics, h.forward)
-	}
+	h.handle(endpointMetrics, h.forward)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		answer(w, http.StatusNotFound, map[string]string{"error": "nothing is at " + req.URL.EscapedPath(), "hint": "docs/eventbridge.md lists what there is"})
+	})
 	return h
 }
 
@@ -275,6 +276,15 @@ func (h *Handler) forward(w *response, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if h.Forward == nil {
+		return refuse(http.StatusNotFound, reasonNoStore, "set victoriametrics.url in the bridge's configuration", "this bridge forwards no metrics")
+	}
+	// What the decoder may need at most.
+	free, err := h.reserve(req, h.Config.MaxUnpackedBytes)
+	if err != nil {
+		return err
+	}
+	defer free()
 	h.Forward(w, req, p)
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 
 // codes are the statuses that an endpoint can answer with; anything else is
 // counted as "other".
-func codes() []int { return []int{200, 204, 400, 401, 403, 405, 413, 415, 429, 500, 502, 503} }
+func codes() []int { return []int{200, 204, 400, 401, 403, 404, 405, 413, 415, 429, 500, 502, 503} }
 
 // Why a request was refused as a whole.
 const (
@@ -34,12 +34,13 @@ const (
 	reasonEmpty       = "empty"
 	reasonCredential  = "credential"
 	reasonIdentity    = "identity" // speaks for another server
+	reasonNoStore     = "no_store"
 	reasonBusy        = "busy"
 	reasonInternal    = "internal"
 )
 
 func refusedReasons() []string {
-	return []string{reasonMethod, reasonContentType, reasonEncoding, reasonTooLarge, reasonBody, reasonUnpack, reasonDecode, reasonEmpty, reasonCredential, reasonIdentity, reasonBusy, reasonInternal}
+	return []string{reasonMethod, reasonContentType, reasonEncoding, reasonTooLarge, reasonBody, reasonUnpack, reasonDecode, reasonEmpty, reasonCredential, reasonIdentity, reasonNoStore, reasonBusy, reasonInternal}
 }
 
 // Why a frame was refused, beside record.Rejects.

@@ -1,0 +1,182 @@
+package app
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	caValid   = 10 * 365 * 24 * time.Hour
+	leafValid = 90 * 24 * time.Hour
+	backdate  = 24 * time.Hour // servers' clocks are wrong
+)
+
+// authority is the CA of this installation. Servers know it by its
+// fingerprint; its certificate stays, the server's is renewed.
+type authority struct {
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+	names []string
+
+	mu    sync.Mutex
+	leaf  *tls.Certificate
+	renew time.Time
+}
+
+// openAuthority reads the CA of a data folder, making it at the first start.
+func openAuthority(dir, listen string, names []string) (*authority, error) {
+	certPath, keyPath := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key")
+	certPEM, err := os.ReadFile(certPath)
+	keyPEM, keyErr := os.ReadFile(keyPath)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if certPEM, keyPEM, err = makeCA(); err != nil {
+			return nil, fmt.Errorf("make CA: %w", err)
+		}
+		// The key first: a certificate without its key would be kept for ever.
+		if err := errors.Join(os.WriteFile(keyPath, keyPEM, 0o600), os.WriteFile(certPath, certPEM, 0o644)); err != nil {
+			return nil, fmt.Errorf("write CA: %w", err)
+		}
+	case err != nil || keyErr != nil:
+		return nil, fmt.Errorf("read CA: %w", errors.Join(err, keyErr))
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("read CA %s: %w", certPath, err)
+	}
+	cert, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("read CA %s: %w", certPath, err)
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("read CA %s: want an ECDSA key", keyPath)
+	}
+	ca := &authority{cert: cert, key: key, names: append([]string{"localhost", "127.0.0.1", "::1"}, names...)}
+	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
+		ca.names = append(ca.names, host)
+	}
+	return ca, nil
+}
+
+func makeCA() (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	t := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Nocturne CA", Organization: []string{"Nocturne"}},
+		NotBefore: now.Add(-backdate), NotAfter: now.Add(caValid),
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), nil
+}
+
+func serial() *big.Int {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	b[0] &= 0x7f
+	return new(big.Int).SetBytes(b)
+}
+
+// fingerprint is the SHA-256 of the CA certificate, in hexadecimal.
+func (ca *authority) fingerprint() string {
+	sum := sha256.Sum256(ca.cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// serverConfig serves a certificate that is made at the first handshake and
+// renewed long before it expires. The CA is sent along, so that a server that
+// knows only the fingerprint can check it.
+func (ca *authority) serverConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return ca.certificate(time.Now())
+		},
+	}
+}
+
+// clientConfig trusts this CA alone.
+func (ca *authority) clientConfig() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+}
+
+func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	if ca.leaf != nil && now.Before(ca.renew) {
+		return ca.leaf, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make server certificate: %w", err)
+	}
+	t := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "nocturne eventbridge"},
+		NotBefore: now.Add(-backdate), NotAfter: now.Add(leafValid),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	t.DNSNames, t.IPAddresses = ca.subjects()
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, key.Public(), ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("make server certificate: %w", err)
+	}
+	ca.leaf = &tls.Certificate{Certificate: [][]byte{der, ca.cert.Raw}, PrivateKey: key}
+	ca.renew = now.Add(leafValid * 2 / 3)
+	return ca.leaf, nil
+}
+
+// subjects are all names and addresses by which this machine can be called.
+func (ca *authority) subjects() (dns []string, ips []net.IP) {
+	names := ca.names
+	if host, err := os.Hostname(); err == nil {
+		names = append(names[:len(names):len(names)], host)
+	}
+	addrs, _ := net.InterfaceAddrs() // without them the configured names remain
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok {
+			names = append(names[:len(names):len(names)], n.IP.String())
+		}
+	}
+	seen := map[string]bool{}
+	for _, n := range names {
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		if ip := net.ParseIP(n); ip == nil {
+			dns = append(dns, n)
+		} else if !ip.IsUnspecified() {
+			ips = append(ips, ip)
+		}
+	}
+	return dns, ips
+}
