@@ -78,10 +78,10 @@ func TestServerDetail(t *testing.T) {
 func TestHistoryAndChanges(t *testing.T) {
 	b := newBench(t, nil)
 	h := get[History](b, "/servers/"+apitest.ID(5).String()+"/history?limit=2")
-	if len(h.Snapshots) != 2 || len(h.Changes) != 2 || h.NextBeforeID != 41 {
+	if len(h.Snapshots) != 2 || len(h.Changes) != 2 || h.NextBeforeID != 5 {
 		t.Fatalf("%d snapshots, %d changes, next %d", len(h.Snapshots), len(h.Changes), h.NextBeforeID)
 	}
-	rest := get[History](b, "/servers/"+apitest.ID(5).String()+"/history?before_id=41&category=raid")
+	rest := get[History](b, "/servers/"+apitest.ID(5).String()+"/history?before_id=5&category=raid")
 	if len(rest.Changes) != 2 || rest.NextBeforeID != 0 {
 		t.Errorf("the rest: %+v", rest.Changes)
 	}
@@ -139,7 +139,7 @@ func TestNotificationDetail(t *testing.T) {
 	f("state=resolved", 2)
 	f("state=firing&severity=critical", 2)
 	f("server="+apitest.ID(7).String(), 2)
-	f("class=silence&site=south", 1)
+	f("class=silent&site=south", 1)
 	f("muted=true", 0)
 }
 

@@ -25,7 +25,7 @@ var now = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
 // bench is an API over the fixed fleet with neighbours that answer.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	fleet   *apitest.Fleet
 	cfg     Config
@@ -34,7 +34,7 @@ type bench struct {
 }
 
 // newBench builds one; change may be nil.
-func newBench(t *testing.T, change func(*Config)) *bench {
+func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, fleet: apitest.Demo(now)}
 	neighbours := httptest.NewServer(http.HandlerFunc(b.neighbour))

@@ -104,6 +104,7 @@ func partOf(p store.Part) Part {
 	return Part{
 		RuleID: p.RuleID, Rule: clip(p.Rule, maxName), Device: clip(p.Device, maxName), State: string(p.State), Severity: p.Severity,
 		Reason: clip(p.Reason, maxText), Since: at(p.Since), ChangedAt: at(p.Changed), Cause: p.Cause,
+		Version: clip(p.RuleVersion, maxName), Before: clip(p.Before, maxText), After: clip(p.After, maxText), RecordID: p.RecordID, Count: p.Count,
 	}
 }
 

@@ -99,7 +99,7 @@ func categoryNames() []string {
 
 var (
 	serverID    = param{name: "id", kind: kindServer, path: true, doc: "server id, 32 hexadecimal digits"}
-	severities  = []string{"critical", "warning", "info"}
+	severities  = store.Severities()
 	changeKinds = []string{"added", "removed", "replaced", "moved", "field"}
 	sortKeys    = []string{"worst", "-worst", "name", "-name", "site", "-site", "state", "-state", "last_seen", "-last_seen", "os", "-os"}
 )

@@ -205,6 +205,11 @@ type Part struct {
 	Since     *time.Time `json:"since"`
 	ChangedAt *time.Time `json:"changed_at"`
 	Cause     bool       `json:"cause" doc:"true: the others follow from it"`
+	Version   string     `json:"rule_version" doc:"the rule as it was when the part opened"`
+	Before    string     `json:"before"`
+	After     string     `json:"after"`
+	RecordID  string     `json:"record_id" doc:"the record that opened it"`
+	Count     int        `json:"firing_verdicts" doc:"how often the rule said so"`
 }
 
 // Event is a step in the life of a notification.

@@ -57,6 +57,9 @@ func Demo(now time.Time) *Fleet {
 	f.at(ID(16)).Lines, twin.Lines = []store.Server{twin.Server}, []store.Server{f.at(ID(16)).Server}
 	f.List = append(f.List, twin)
 	f.hostile(ID(40), now)
+	for i := range f.ChangeLog { // newest first, numbered as a store would
+		f.ChangeLog[i].ID = int64(len(f.ChangeLog) - i)
+	}
 	return f
 }
 
@@ -79,10 +82,10 @@ func (f *Fleet) add(s store.Server, now time.Time) {
 		s.ReportedName = strings.ToUpper(s.Name)
 	}
 	d := store.ServerDetail{Server: s, Devices: devices(n, s.OSType, now)}
-	for _, c := range []record.Category{record.Hardware, record.RAID} {
-		h := store.Hash{byte(c), byte(n)}
-		d.Observed = append(d.Observed, store.Observed{Category: c, At: now.Add(-26 * time.Hour), Hash: h})
-		f.Entries = append(f.Entries, store.HistoryEntry{Server: s.ID, Category: c, At: now.Add(-26 * time.Hour), Hash: h, RecordID: recordID(s.ID, c, 3)})
+	for _, c := range []record.Category{record.RAID, record.Hardware} {
+		h, since := store.Hash{byte(c), byte(n)}, now.Add(-time.Duration(23+c)*time.Hour)
+		d.Observed = append(d.Observed, store.Observed{Category: c, At: since, Hash: h})
+		f.Entries = append(f.Entries, store.HistoryEntry{Server: s.ID, Category: c, At: since, Hash: h, RecordID: recordID(s.ID, c, 3)})
 	}
 	f.List = append(f.List, d)
 }
@@ -136,12 +139,12 @@ func (f *Fleet) failedDrive(id record.ID, now time.Time) {
 	}
 	rec := recordID(id, record.RAID, 41)
 	f.ChangeLog = append(f.ChangeLog,
-		store.Change{ID: 42, Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DeviceVirtualDrive, Place: "c0/v0", Field: "state", Before: "Optl", After: "Dgrd", RecordID: rec},
-		store.Change{ID: 41, Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DevicePhysicalDrive, Place: "c0/e252/s4", Field: "state", Before: "Onln", After: "Failed", RecordID: rec},
-		store.Change{ID: 30, Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-30 * time.Hour), Stream: now.Add(-30 * time.Hour), Kind: "replaced", Type: record.DevicePhysicalDrive, Place: "c0/e252/s7", Before: "ZA10404X", After: "ZA10507K", RecordID: recordID(id, record.RAID, 12)},
-		store.Change{ID: 29, Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-31 * time.Hour), Stream: now.Add(-31 * time.Hour), Kind: "moved", Type: record.DevicePhysicalDrive, From: "c0/e252/s8", Place: "c0/e252/s9", After: "ZA10509K", RecordID: recordID(id, record.RAID, 11)},
-		store.Change{ID: 28, Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-90 * time.Hour), Stream: now.Add(-90 * time.Hour), Kind: "added", Type: record.DeviceMemory, Place: "DIMM_B1", After: "3G000005", RecordID: recordID(id, record.Hardware, 2)},
-		store.Change{ID: 27, Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-91 * time.Hour), Stream: now.Add(-91 * time.Hour), Kind: "removed", Type: record.DeviceMemory, Place: "DIMM_C1", Before: "3H000005", RecordID: recordID(id, record.Hardware, 2)})
+		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DeviceVirtualDrive, Place: "c0/v0", Field: "state", Before: "Optl", After: "Dgrd", RecordID: rec},
+		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DevicePhysicalDrive, Place: "c0/e252/s4", Field: "state", Before: "Onln", After: "Failed", RecordID: rec},
+		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-30 * time.Hour), Stream: now.Add(-30 * time.Hour), Kind: "replaced", Type: record.DevicePhysicalDrive, Place: "c0/e252/s7", Before: "ZA10404X", After: "ZA10507K", RecordID: recordID(id, record.RAID, 12)},
+		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-31 * time.Hour), Stream: now.Add(-31 * time.Hour), Kind: "moved", Type: record.DevicePhysicalDrive, From: "c0/e252/s8", Place: "c0/e252/s9", After: "ZA10509K", RecordID: recordID(id, record.RAID, 11)},
+		store.Change{Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-90 * time.Hour), Stream: now.Add(-90 * time.Hour), Kind: "added", Type: record.DeviceMemory, Place: "DIMM_B1", After: "3G000005", RecordID: recordID(id, record.Hardware, 2)},
+		store.Change{Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-91 * time.Hour), Stream: now.Add(-91 * time.Hour), Kind: "removed", Type: record.DeviceMemory, Place: "DIMM_C1", Before: "3H000005", RecordID: recordID(id, record.Hardware, 2)})
 	f.Entries = append([]store.HistoryEntry{{Server: id, Category: record.RAID, At: t0, Hash: store.Hash{0xfa}, RecordID: rec, Changes: 2}}, f.Entries...)
 	drive := f.problem("a1b2c3d4e5f60718", s.Server, "physical_drive c0/e252/s4", "drive_failed", "critical", "Drive failed in slot c0/e252/s4", t0)
 	drive.Reason = "state went from Onln to Failed"
@@ -186,7 +189,7 @@ func (f *Fleet) silence(id record.ID, now time.Time) {
 	s := f.at(id)
 	since := now.Add(-12 * time.Minute)
 	s.State, s.StateReason, s.StateSince, s.LastSeen = store.StateSilent, "no heartbeat for 30 s", since, since.Add(-30*time.Second)
-	n := f.problem("d4e5f60718293041", s.Server, "", "silence", "critical", "Server is silent", since)
+	n := f.problem("d4e5f60718293041", s.Server, "", store.ClassSilent, "critical", "Server is silent", since)
 	n.Reason = "no heartbeat for 30 s"
 	rack := f.problem("e5f6071829304152", s.Server, "", "rack_silent", "critical", "Rack s01 is silent", since.Add(time.Second))
 	rack.Reason, rack.Members = "2 of 2 servers of rack s01 stopped speaking within 10 s", []store.Notification{n.Notification}

@@ -41,7 +41,7 @@ func (f *Fleet) Servers(_ context.Context, q store.ServerQuery) (store.ServerPag
 		if q.Reverse {
 			c = -c
 		}
-		return cmp.Or(c, strings.Compare(a.Name, b.Name))
+		return cmp.Or(c, strings.Compare(a.Name, b.Name), strings.Compare(a.ID.String(), b.ID.String()))
 	})
 	page.Total = len(page.Servers)
 	page.Servers = cut(page.Servers, q.Offset, q.Limit)
@@ -51,9 +51,9 @@ func (f *Fleet) Servers(_ context.Context, q store.ServerQuery) (store.ServerPag
 // summed counts the open notifications of a server.
 func (f *Fleet) summed(s store.Server) store.Server {
 	for _, n := range f.Problems {
-		if n.Server == s.ID && n.State == store.Firing && n.Muted == "" {
+		if n.Server == s.ID && n.State == store.Firing && !silenced(n.Notification) {
 			s.Open++
-			if weight(n.Severity) > weight(s.Worst) {
+			if store.SeverityRank(n.Severity) > store.SeverityRank(s.Worst) {
 				s.Worst = n.Severity
 			}
 		}
@@ -61,9 +61,8 @@ func (f *Fleet) summed(s store.Server) store.Server {
 	return s
 }
 
-func weight(severity string) int {
-	return slices.Index([]string{"", "info", "warning", "critical"}, severity)
-}
+// silenced tells whether nobody is told of a notification.
+func silenced(n store.Notification) bool { return n.Muted != "" || n.FoldedInto != "" || n.Held }
 
 func matches(s *store.Server, q *store.ServerQuery) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
@@ -78,10 +77,11 @@ func matches(s *store.Server, q *store.ServerQuery) bool {
 
 func order(a, b *store.Server, by store.SortKey) int {
 	bad := func(s *store.Server) int {
+		rank := 2 * store.SeverityRank(s.Worst)
 		if s.State == store.StateSilent {
-			return 10
+			rank++
 		}
-		return weight(s.Worst)
+		return rank
 	}
 	switch by {
 	case store.ByName:
@@ -91,7 +91,7 @@ func order(a, b *store.Server, by store.SortKey) int {
 	case store.ByState:
 		return strings.Compare(string(a.State), string(b.State))
 	case store.ByLastSeen:
-		return a.LastSeen.Compare(b.LastSeen)
+		return b.LastSeen.Compare(a.LastSeen)
 	case store.ByOS:
 		return strings.Compare(a.OSName, b.OSName)
 	default:
@@ -152,14 +152,16 @@ func (f *Fleet) Notifications(_ context.Context, q store.NotificationQuery) (sto
 	var page store.NotificationPage
 	is := func(want, got string) bool { return want == "" || want == got }
 	for _, n := range f.Problems {
-		muted := n.Muted != "" || n.FoldedInto != "" || n.Held
+		text := strings.ToLower(n.Title + "\n" + n.Name + "\n" + n.Device + "\n" + n.Reason + "\n" + n.Class + "\n" + n.ID)
 		state := q.State == "" || q.State == n.State || !q.ResolvedSince.IsZero() && !n.Resolved.Before(q.ResolvedSince)
 		if state && (q.Server.IsZero() || q.Server == n.Server) && is(q.Severity, n.Severity) && is(q.Class, n.Class) && is(q.RuleID, n.RuleID) &&
-			is(q.Site, n.Labels["site"]) && (q.Muted == nil || *q.Muted == muted) && strings.Contains(strings.ToLower(n.Title+n.Name+n.Reason), strings.ToLower(q.Text)) {
+			is(q.Site, n.Labels["site"]) && (q.Muted == nil || *q.Muted == silenced(n.Notification)) && strings.Contains(text, strings.ToLower(q.Text)) {
 			page.Notifications = append(page.Notifications, n.Notification)
 		}
 	}
-	slices.SortStableFunc(page.Notifications, func(a, b store.Notification) int { return b.Changed.Compare(a.Changed) })
+	slices.SortStableFunc(page.Notifications, func(a, b store.Notification) int {
+		return cmp.Or(b.Changed.Compare(a.Changed), strings.Compare(a.ID, b.ID))
+	})
 	page.Total = len(page.Notifications)
 	page.Notifications = cut(page.Notifications, q.Offset, q.Limit)
 	return page, f.Err
@@ -184,7 +186,7 @@ func (f *Fleet) Silent(context.Context) ([]store.SilentServer, error) {
 		}
 		v := store.SilentServer{Server: f.summed(d.Server)}
 		for _, n := range f.Problems {
-			if n.Server == d.ID && n.Class == "silence" && n.State == store.Firing {
+			if n.Server == d.ID && n.Class == store.ClassSilent && n.State == store.Firing {
 				v.Notification, v.FoldedInto = n.ID, n.FoldedInto
 			}
 		}
@@ -226,7 +228,7 @@ func (f *Fleet) Overview(context.Context) (store.Overview, error) {
 	}
 	slices.SortFunc(o.Sites, func(a, b store.Group) int { return strings.Compare(a.Name, b.Name) })
 	for _, n := range f.Problems {
-		if n.State == store.Firing && n.Muted == "" {
+		if n.State == store.Firing && !silenced(n.Notification) {
 			o.Open++
 		}
 	}

@@ -44,7 +44,7 @@ function filters(q, overview, ctx) {
     pick('severity', 'Problems', [['', 'any'], ['critical', 'critical'], ['warning', 'warning'], ['info', 'info']]),
     pick('site', 'Site', [['', 'all'], ...overview.sites.filter((s) => s.site).map((s) => [s.site, s.site.length > 30 ? s.site.slice(0, 30) + '…' : s.site])]),
     pick('simulated', 'Kind', [['', 'all'], ['false', 'real'], ['true', 'simulated']]),
-    pick('sort', 'Order', [['', 'worst first'], ['name', 'name'], ['site', 'site'], ['os', 'system'], ['-last_seen', 'last heard']]));
+    pick('sort', 'Order', [['', 'worst first'], ['name', 'name'], ['site', 'site'], ['os', 'system'], ['last_seen', 'last heard']]));
 }
 
 function row(s) {

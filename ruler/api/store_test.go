@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/store"
+	"nocturne/ruler/store/sqlite"
+)
+
+func openStore(tb testing.TB) *sqlite.Store {
+	tb.Helper()
+	s, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(tb.TempDir(), "ruler.db"), Partitions: 16, Hash: "fnv32a-1024"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// The API answers the same from SQLite as from memory.
+func TestAnswersFromSQLite(t *testing.T) {
+	memory := newBench(t, nil)
+	s := openStore(t)
+	if err := apitest.Fill(context.Background(), s, memory.fleet); err != nil {
+		t.Fatal(err)
+	}
+	real := newBench(t, func(c *Config) { c.Reader = s })
+	for _, target := range []string{
+		"/overview", "/servers", "/servers?sort=-name&limit=5&offset=2", "/servers?search=vault", "/servers?site=south&state=up,silent", "/servers?severity=critical", "/servers?clones=true",
+		"/servers?simulated=false&sort=last_seen", "/servers?offset=500", "/servers?search=%25", "/servers?search=_", "/servers?search=5e17",
+		"/servers/" + apitest.ID(5).String(), "/servers/" + apitest.ID(16).String(), "/servers/" + apitest.ID(40).String(), "/servers/" + apitest.ID(99).String(),
+		"/servers/" + apitest.ID(5).String() + "/history", "/servers/" + apitest.ID(5).String() + "/history?limit=2&category=raid",
+		"/changes", "/changes?kind=replaced", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
+		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=silent",
+		"/notifications/a1b2c3d4e5f60718", "/notifications/none", "/silent", "/silent?planned=true", "/discovery",
+	} {
+		a, b := memory.call("GET", Prefix+target, "", nil), real.call("GET", Prefix+target, "", nil)
+		if a.Code != b.Code {
+			t.Errorf("%s: memory answers %d, SQLite %d: %.200s", target, a.Code, b.Code, b.Body)
+			continue
+		}
+		if want, got := pretty(t, a.Body.Bytes()), pretty(t, b.Body.Bytes()); want != got {
+			t.Errorf("%s: SQLite answers differently at %s", target, firstDifference(want, got))
+		}
+	}
+}
+
+func pretty(t *testing.T, b []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func firstDifference(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	cut := func(s string) string { return clip(s[max(0, n-120):], 300) }
+	return fmt.Sprintf("\n memory: %s\n SQLite: %s", cut(a), cut(b))
+}
+
+// BenchmarkServerList answers pages of a fleet of 10,000 servers from SQLite
+// and reports the 95th percentile. The figure to reach is 100 ms.
+func BenchmarkServerList(b *testing.B) {
+	const servers = 10_000
+	f := &apitest.Fleet{}
+	for i := range servers {
+		f.List = append(f.List, store.ServerDetail{Server: store.Server{
+			ID: record.ID{14: byte(i >> 8), 15: byte(i), 0: 1}, Name: fmt.Sprintf("srv-%05d", i), Site: fmt.Sprintf("site-%02d", i%20), Rack: fmt.Sprintf("r%03d", i%400),
+			Role: "file", Owner: "it", State: store.StateUp, OSName: "Windows Server 2022 Standard", OSType: "windows", LastSeen: now.Add(-time.Duration(i) * time.Millisecond),
+		}})
+		if i%50 == 0 {
+			f.Problems = append(f.Problems, store.NotificationDetail{Notification: store.Notification{
+				ID: fmt.Sprintf("%016x", i), Server: f.List[i].ID, Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
+			}})
+		}
+	}
+	s := openStore(b)
+	if err := apitest.Fill(context.Background(), s, f); err != nil {
+		b.Fatal(err)
+	}
+	bench := newBench(b, func(c *Config) { c.Reader = s })
+	for _, query := range []string{"", "?sort=name&limit=1000", "?search=srv-099", "?site=site-07&sort=-last_seen", "?offset=9900&sort=os"} {
+		b.Run("query="+query, func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				if w := bench.call("GET", Prefix+"/servers"+query, "", nil); w.Code != 200 {
+					b.Fatalf("answered %d %s", w.Code, w.Body)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
+		})
+	}
+}
