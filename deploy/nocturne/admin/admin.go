@@ -14,6 +14,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"nocturne/internal/joinline"
 )
 
 const (
@@ -66,8 +68,7 @@ type Server struct {
 
 // Status is what the bridge says of itself.
 type Status struct {
-	URL           string `json:"url"` // where servers reach it
-	CAFingerprint string `json:"ca_fingerprint"`
+	joinline.Bridge
 }
 
 // CreateToken makes a join token.
