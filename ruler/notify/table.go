@@ -86,7 +86,7 @@ func (t *Table) Apply(v operator.Verdict, facts operator.ServerFacts, at At) Tra
 	case operator.Resolved:
 		return t.resolve(r, v, at)
 	default:
-		e := t.find(v)
+		e := t.find(v, at)
 		if e == nil {
 			return ignored(v, at, v.Reason)
 		}
@@ -99,10 +99,10 @@ func ignored(v operator.Verdict, at At, reason string) Transition {
 }
 
 func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) Transition {
-	e := t.find(v)
+	e := t.find(v, at)
 	if e == nil && len(t.open[v.Server]) >= maxOpen {
 		v.Device = ""
-		e = t.find(v)
+		e = t.find(v, at)
 	}
 	if e == nil {
 		e = t.openNew(r, v, facts, at)
@@ -110,12 +110,17 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 		e.rewrite(v, at)
 		return e.transition(Opened, r, v, at, true)
 	}
+	fresh := e.part(v.RuleID, v.Device) == nil
 	effect := e.firePart(r, v, facts, at)
-	if effect == Noted {
+	worse := rule.Worse(v.Severity, e.Severity)
+	switch {
+	case effect == Noted:
 		return e.transition(Noted, r, v, at, false)
-	}
-	if rule.Worse(v.Severity, e.Severity) {
+	case worse:
 		e.Severity, effect = v.Severity, Escalated
+		e.escalate(r, v, facts, at)
+	case fresh && r.Retell && v.Severity == e.Severity && e.opened != at:
+		effect = Escalated
 		e.escalate(r, v, facts, at)
 	}
 	e.rewrite(v, at)
@@ -170,7 +175,6 @@ func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.Server
 	p.Group, p.Reason, p.Before, p.After, p.Changed = v.Group, v.Reason, v.Before, v.After, at.Time
 	p.Summary, p.Description, p.Runbook = r.Summary.Render(f), r.Description.Render(f), r.Runbook
 	p.Count++
-	slices.SortStableFunc(e.Parts, compareParts)
 	return effect
 }
 
@@ -308,11 +312,16 @@ func (t *Table) end(e *entry, reason func(*Part) string, at At) []Transition {
 }
 
 // find returns the open notification that a verdict belongs to, or nil.
-func (t *Table) find(v operator.Verdict) *entry {
+func (t *Table) find(v operator.Verdict, at At) *entry {
 	list := t.open[v.Server]
 	for _, e := range list {
 		if e.Device == v.Device && e.Class == v.Class {
 			return e
+		}
+	}
+	for _, e := range slices.Backward(list) {
+		if e.opened == at && e.rollsUp(v) {
+			return e // what the same record just showed is the cause
 		}
 	}
 	for _, e := range slices.Backward(list) {
@@ -391,7 +400,7 @@ func sameGroup(a, b string) bool {
 }
 
 // compareParts puts causes first: what lasts before what was noted in passing,
-// drives before arrays, then by age.
+// drives before arrays, what still fires, then the worst, then the oldest.
 func compareParts(a, b Part) int {
 	if a.Momentary != b.Momentary {
 		if a.Momentary {
@@ -399,7 +408,19 @@ func compareParts(a, b Part) int {
 		}
 		return -1
 	}
-	return cmp.Or(cmp.Compare(level(a.Device), level(b.Device)), a.Since.Compare(b.Since), cmp.Compare(a.RuleID, b.RuleID), cmp.Compare(a.Device, b.Device))
+	if n := cmp.Compare(level(a.Device), level(b.Device)); n != 0 {
+		return n
+	}
+	if a.State != b.State {
+		return cmp.Compare(a.State, b.State) // "firing" sorts before "resolved"
+	}
+	if a.Severity != b.Severity {
+		if rule.Worse(a.Severity, b.Severity) {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.RuleID, b.RuleID), cmp.Compare(a.Device, b.Device))
 }
 
 func (e *entry) transition(effect Effect, r *rule.Rule, v operator.Verdict, at At, deliver bool) Transition {

@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,9 +69,10 @@ func fields(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts) rule.F
 		}
 		return ""
 	}
+	_, place, _ := strings.Cut(v.Device, " ")
 	return rule.Fields{
 		Server: cmp.Or(facts.Name, v.Server.String()), ServerID: v.Server.String(), Site: facts.Site, Rack: facts.Rack, Role: facts.Role, Owner: facts.Owner, OS: facts.OS,
-		Device: v.Device, Serial: get(operator.FieldSerial), Model: get(operator.FieldModel),
+		Device: v.Device, Place: place, Serial: get(operator.FieldSerial), Model: get(operator.FieldModel),
 		Before: v.Before, After: v.After, Reason: v.Reason, Rule: r.Name, Class: v.Class, Severity: v.Severity,
 		Message: get(operator.FieldMessage), Channel: get(operator.FieldChannel), Provider: get(operator.FieldProvider), EventID: get(operator.FieldEventID),
 	}
@@ -78,6 +80,7 @@ func fields(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts) rule.F
 
 // rewrite makes title and annotations anew: the cause speaks for all.
 func (e *entry) rewrite(v operator.Verdict, at At) {
+	slices.SortStableFunc(e.Parts, compareParts)
 	cause := &e.Parts[0]
 	e.Title, e.Reason, e.Changed = cause.Summary, v.Reason, at.Time
 	a := map[string]string{AnnotationSummary: cause.Summary, AnnotationRunbook: cause.Runbook, AnnotationReason: v.Reason}

@@ -83,7 +83,7 @@ func (a *absent) heard(ctx Context, in Input, id record.ID, p *presence) []Verdi
 	if p.mode == silent {
 		v := newVerdict(a.rule, Resolved, id, ctx.Now)
 		v.RecordID = in.RecordID
-		v.Reason = fmt.Sprintf("%s again after %s", a.spec.Category, span(ctx.Now.Sub(time.Unix(0, p.last))))
+		v.Reason = fmt.Sprintf("%s again after %s", a.what(), span(ctx.Now.Sub(time.Unix(0, p.last))))
 		out = append(out, v)
 	}
 	p.mode, p.last = watched, ctx.Now.UnixNano()
@@ -173,7 +173,7 @@ func (a *absent) Tick(now time.Time) []Verdict {
 func (a *absent) fire(now time.Time, id record.ID, p *presence) Verdict {
 	v := newVerdict(a.rule, Firing, id, now)
 	last := time.Unix(0, p.last)
-	v.Reason = fmt.Sprintf("no %s for %s", a.spec.Category, span(now.Sub(last)))
+	v.Reason = fmt.Sprintf("no %s for %s", a.what(), span(now.Sub(last)))
 	if p.mode == left {
 		v.Reason = fmt.Sprintf("said goodbye %s ago and did not come back", span(now.Sub(last)))
 	}
@@ -181,6 +181,14 @@ func (a *absent) fire(now time.Time, id record.ID, p *presence) Verdict {
 	p.mode, p.deadline = silent, 0
 	a.dirty[id] = struct{}{}
 	return v
+}
+
+// what names what is missing.
+func (a *absent) what() string {
+	if a.spec.Category == record.Heartbeat {
+		return "heartbeat"
+	}
+	return a.spec.Category.String() + " record"
 }
 
 const presenceVersion = 1

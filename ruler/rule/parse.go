@@ -188,6 +188,7 @@ func (d *decoder) rule(n *yaml.Node) *Rule {
 		{"runbook", func(n *yaml.Node) {
 			r.Runbook = d.form(n, "runbook", bookForm, "file and anchor below alerts/runbooks, such as raid#drive-failed")
 		}},
+		{"retell", func(n *yaml.Node) { r.Retell = d.word(n, "retell", []string{"true", "false"}) == "true" }},
 		{"servers", func(n *yaml.Node) { r.Servers = d.selector(n) }},
 		{"when", func(n *yaml.Node) {
 			d.fail(n.Line, "free conditions are not supported yet", "use the fields of the kind; \"when\" is kept for CEL")

@@ -59,6 +59,9 @@ type Rule struct {
 	Description *Template // nil = none
 	Runbook     string    // "raid#drive-failed": file and anchor below alerts/runbooks
 	Servers     Selector
+	// Retell makes the rule worth another message when it joins an open problem
+	// of the same severity: an array that goes offline after it degraded.
+	Retell bool
 
 	// Kind names the kind, Spec is its part: *Match, *State, *Change, *Absent or
 	// *Clone.
@@ -112,7 +115,7 @@ func (r *Rule) seal() {
 		Spec         Spec
 	}{r.Kind, r.Class, r.For, r.Expires, r.Servers, r.Spec}
 	r.Shape = digest(shape)
-	r.Version = digest([]any{shape, r.ID, r.Name, r.Severity, r.Summary.String(), r.Description.String(), r.Runbook})
+	r.Version = digest([]any{shape, r.ID, r.Name, r.Severity, r.Summary.String(), r.Description.String(), r.Runbook, r.Retell})
 }
 
 // digest hashes a value by its JSON: map keys are sorted there.

@@ -23,7 +23,7 @@ const (
 // hostile: Render bounds them and takes control characters out.
 type Fields struct {
 	Server, ServerID, Site, Rack, Role, Owner, OS string // from the registry
-	Device, Serial, Model                         string
+	Device, Place, Serial, Model                  string // Device is "physical_drive c0/e252/s4", Place "c0/e252/s4"
 	Before, After, Reason                         string
 	Rule, Class, Severity                         string
 	Message, Channel, Provider, EventID           string // of the event
@@ -31,7 +31,7 @@ type Fields struct {
 
 // TemplateFields returns the names of all fields, in the order of Fields.
 func TemplateFields() []string {
-	return []string{"Server", "ServerID", "Site", "Rack", "Role", "Owner", "OS", "Device", "Serial", "Model", "Before", "After", "Reason",
+	return []string{"Server", "ServerID", "Site", "Rack", "Role", "Owner", "OS", "Device", "Place", "Serial", "Model", "Before", "After", "Reason",
 		"Rule", "Class", "Severity", "Message", "Channel", "Provider", "EventID"}
 }
 
@@ -111,7 +111,7 @@ func (t *Template) Render(f Fields) string {
 	if t == nil {
 		return ""
 	}
-	for _, s := range []*string{&f.Server, &f.ServerID, &f.Site, &f.Rack, &f.Role, &f.Owner, &f.OS, &f.Device, &f.Serial, &f.Model,
+	for _, s := range []*string{&f.Server, &f.ServerID, &f.Site, &f.Rack, &f.Role, &f.Owner, &f.OS, &f.Device, &f.Place, &f.Serial, &f.Model,
 		&f.Before, &f.After, &f.Reason, &f.Rule, &f.Class, &f.Severity, &f.Message, &f.Channel, &f.Provider, &f.EventID} {
 		*s = Clean(*s, maxValue)
 	}

@@ -1,0 +1,16 @@
+// Package alerts holds the default rules, what to do about each, and the
+// configuration of Alertmanager that goes with them. The files are meant to be
+// read and copied; the package only makes them part of the programs.
+//
+// To test: go test ./alerts. Every rule has a story that fires and one that does
+// not in the *.txtar beside its file, and a section in runbooks.
+package alerts
+
+import "embed"
+
+//go:embed records/*.yml runbooks/*.md alertmanager.yml
+var files embed.FS
+
+// Files returns the default files: records/*.yml, runbooks/*.md and
+// alertmanager.yml.
+func Files() embed.FS { return files }

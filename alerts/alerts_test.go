@@ -1,0 +1,95 @@
+package alerts_test
+
+import (
+	"flag"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"nocturne/alerts"
+	"nocturne/ruler/operator/operatortest"
+	"nocturne/ruler/rule"
+)
+
+var update = flag.Bool("update", false, "rewrite what the stories want")
+
+func pack(t *testing.T) []*rule.Rule {
+	t.Helper()
+	rules, err := rule.ParseFS(alerts.Files(), "records")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
+}
+
+// Every story runs against the whole pack, so a rule that speaks out of turn
+// shows in another rule's story.
+func TestStories(t *testing.T) {
+	rules := pack(t)
+	fired, quiet := map[string]string{}, map[string]string{}
+	for _, r := range operatortest.Run(t, "records", operatortest.Options{Rules: rules, Update: *update}) {
+		for _, id := range r.Fired {
+			fired[id] = r.File
+		}
+		for _, id := range r.Quiet {
+			quiet[id] = r.File
+		}
+	}
+	for _, r := range rules {
+		if fired[r.ID] == "" {
+			t.Errorf("rule %s: no story in which it fires", r.ID)
+		}
+		if quiet[r.ID] == "" {
+			t.Errorf("rule %s: no story that names it below \"quiet\"", r.ID)
+		}
+	}
+}
+
+func TestRunbooks(t *testing.T) {
+	anchors := map[string]bool{}
+	books, err := alerts.Files().ReadDir("runbooks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heading := regexp.MustCompile(`(?m)^## (.+)$`)
+	for _, b := range books {
+		text, err := alerts.Files().ReadFile("runbooks/" + b.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := heading.FindAllStringSubmatchIndex(string(text), -1)
+		for i, m := range parts {
+			end := len(text)
+			if i+1 < len(parts) {
+				end = parts[i+1][0]
+			}
+			name := strings.TrimSuffix(b.Name(), path.Ext(b.Name())) + "#" + strings.ReplaceAll(strings.ToLower(string(text[m[2]:m[3]])), " ", "-")
+			anchors[name] = true
+			if len(strings.Fields(string(text[m[1]:end]))) < 20 {
+				t.Errorf("%s: says next to nothing", name)
+			}
+		}
+	}
+	used := []string{"nocturne#watchdog"}
+	for _, r := range pack(t) {
+		used = append(used, r.Runbook)
+		if !anchors[r.Runbook] {
+			t.Errorf("rule %s: no section %s", r.ID, r.Runbook)
+		}
+	}
+	for a := range anchors {
+		if !slices.Contains(used, a) {
+			t.Errorf("runbook %s: no rule leads there", a)
+		}
+	}
+}
+
+func TestExplained(t *testing.T) {
+	for _, r := range pack(t) {
+		if s := rule.Explain(r); !strings.Contains(s, "Fires ") || !strings.HasSuffix(s, ".") {
+			t.Errorf("rule %s explains itself as %q", r.ID, s)
+		}
+	}
+}

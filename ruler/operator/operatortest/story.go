@@ -1,0 +1,314 @@
+// Package operatortest runs stories: text files that say what servers send over
+// virtual hours, which verdicts the rules give, and what people are told.
+//
+// A story is a txtar archive:
+//
+//	What the story is about, in free text.
+//	-- rule.yml --
+//	(rules; without it the rules given to Run hold)
+//	-- in --
+//	00:00 db7 heartbeat
+//	00:00 db7 raid physical_drive c0/e252/s4 Z1 state=Onln
+//	00:04 db7 raid physical_drive c0/e252/s4 - state=Failed
+//	00:06 db7 event provider=disk id=7 level=error text="bad block"
+//	-- want --
+//	00:04:00 firing db7 raid-drive-failed critical physical_drive c0/e252/s4: state is Failed
+//	-- told --
+//	00:04:00 opened db7 critical physical_drive c0/e252/s4: …
+//	-- quiet --
+//	ids of rules that this story shows not to fire
+//
+// Times are hours and minutes since the story began, with seconds if need be;
+// hours may exceed 24. Between the lines time passes in ticks of a second.
+//
+// Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON;
+// boot (a new epoch); event key=value … (provider, id, channel, level, text,
+// data.*, any other attribute); raid or hardware with devices separated by ";",
+// each "TYPE PLACE SERIAL key=value …", which change the snapshot sent before
+// ("-TYPE PLACE" takes a device out, observed=TYPE,TYPE restricts this one
+// snapshot to these types); labels key=value …; forget; end.
+//
+// Every story is run three times: straight through, with a save and load of
+// everything after each line, and with loads from the deltas alone. All three
+// must tell the same.
+package operatortest
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/rule"
+)
+
+// Options say how stories are run.
+type Options struct {
+	// Rules hold for stories without rules of their own.
+	Rules []*rule.Rule
+	// Update rewrites want and told.
+	Update bool
+}
+
+// Result is what a story showed.
+type Result struct {
+	File  string
+	Fired []string // ids of rules with a firing verdict
+	Quiet []string // ids of rules that were to stay quiet, and did
+}
+
+// Run runs every *.txtar of a directory as a test and returns what they showed.
+func Run(t *testing.T, dir string, o Options) []Result {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories in %s (%v)", dir, err)
+	}
+	var out []Result
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			out = append(out, runFile(t, file, o))
+		})
+	}
+	return out
+}
+
+func runFile(t *testing.T, file string, o Options) Result {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := parseStory(file, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := s.rules
+	if rules == nil {
+		rules = o.Rules
+	}
+	straight := play(t, s, rules, restartNever)
+	for _, how := range []restart{restartFull, restartDeltas} {
+		if got := play(t, s, rules, how); got.want != straight.want || got.told != straight.told {
+			t.Errorf("%s: not the same as without a restart:\n%s\nwithout:\n%s", how, got.want+got.told, straight.want+straight.told)
+		}
+	}
+	if o.Update {
+		if err := s.rewrite(file, straight); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		compare(t, "want", s.section("want"), straight.want)
+		if _, ok := s.files["told"]; ok {
+			compare(t, "told", s.section("told"), straight.told)
+		}
+	}
+	r := Result{File: file, Fired: straight.fired}
+	for _, id := range strings.Fields(s.section("quiet")) {
+		switch {
+		case slices.Contains(straight.fired, id):
+			t.Errorf("rule %s was to stay quiet", id)
+		case !slices.ContainsFunc(rules, func(r *rule.Rule) bool { return r.ID == id }):
+			t.Errorf("quiet names the rule %s, which does not exist", id)
+		default:
+			r.Quiet = append(r.Quiet, id)
+		}
+	}
+	return r
+}
+
+func compare(t *testing.T, what, want, got string) {
+	t.Helper()
+	if strings.TrimSpace(want) != strings.TrimSpace(got) {
+		t.Errorf("%s differs (run with -update to take the new one)\ngot:\n%s\nwant:\n%s", what, got, want)
+	}
+}
+
+// story is a parsed archive.
+type story struct {
+	comment string
+	names   []string // sections in order
+	files   map[string]string
+	rules   []*rule.Rule
+	lines   []line
+}
+
+// line is one line of "in".
+type line struct {
+	number int
+	at     time.Duration
+	server string
+	verb   string
+	args   []string
+}
+
+func (s *story) section(name string) string { return s.files[name] }
+
+func parseStory(file string, data []byte) (*story, error) {
+	s := &story{files: map[string]string{}}
+	name := ""
+	for raw := range bytes.Lines(data) {
+		text := string(raw)
+		if h, ok := strings.CutPrefix(strings.TrimRight(text, "\r\n"), "-- "); ok && strings.HasSuffix(h, " --") {
+			name = strings.TrimSuffix(h, " --")
+			s.names = append(s.names, name)
+			s.files[name] = ""
+			continue
+		}
+		if name == "" {
+			s.comment += text
+			continue
+		}
+		s.files[name] += text
+	}
+	if _, ok := s.files["in"]; !ok {
+		return nil, fmt.Errorf("%s: no section \"in\"", file)
+	}
+	if src, ok := s.files["rule.yml"]; ok {
+		rules, err := rule.Parse(filepath.Base(file)+"/rule.yml", []byte(src))
+		if err != nil {
+			return nil, err
+		}
+		s.rules = rules
+	}
+	for i, text := range strings.Split(s.files["in"], "\n") {
+		text, _, _ = strings.Cut(text, " #")
+		if text = strings.TrimSpace(text); text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		l, err := parseLine(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: line %d of in: %w", file, i+1, err)
+		}
+		l.number = i + 1
+		if n := len(s.lines); n > 0 && l.at < s.lines[n-1].at {
+			return nil, fmt.Errorf("%s: line %d of in: time runs backwards", file, i+1)
+		}
+		s.lines = append(s.lines, l)
+	}
+	return s, nil
+}
+
+func parseLine(text string) (line, error) {
+	words, err := split(text)
+	if err != nil {
+		return line{}, err
+	}
+	if len(words) == 2 && words[1] == "end" {
+		words = []string{words[0], "", "end"}
+	}
+	if len(words) < 3 {
+		return line{}, errors.New("want: TIME SERVER VERB …")
+	}
+	at, err := parseTime(words[0])
+	return line{at: at, server: words[1], verb: words[2], args: words[3:]}, err
+}
+
+// split cuts at spaces outside of double quotes, and takes the quotes away.
+func split(text string) ([]string, error) {
+	var out []string
+	var b strings.Builder
+	quoted, open := false, false
+	for _, r := range text {
+		switch {
+		case r == '"':
+			quoted, open = !quoted, true
+		case r == ' ' && !quoted:
+			if b.Len() > 0 || open {
+				out = append(out, b.String())
+			}
+			b.Reset()
+			open = false
+		default:
+			b.WriteRune(r)
+		}
+	}
+	if quoted {
+		return nil, errors.New("a quote is not closed")
+	}
+	if b.Len() > 0 || open {
+		out = append(out, b.String())
+	}
+	return out, nil
+}
+
+func parseTime(s string) (time.Duration, error) {
+	parts := strings.Split(s, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return 0, fmt.Errorf("time %q: want HH:MM or HH:MM:SS", s)
+	}
+	var d time.Duration
+	for i, unit := range []time.Duration{time.Hour, time.Minute, time.Second}[:len(parts)] {
+		n, err := strconv.Atoi(parts[i])
+		if err != nil || n < 0 {
+			return 0, fmt.Errorf("time %q: want HH:MM or HH:MM:SS", s)
+		}
+		d += time.Duration(n) * unit
+	}
+	return d, nil
+}
+
+func formatTime(d time.Duration) string {
+	s := int(d / time.Second)
+	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+func (s *story) rewrite(file string, p played) error {
+	s.files["want"] = p.want
+	if !slices.Contains(s.names, "want") {
+		s.names = append(s.names, "want")
+	}
+	if _, ok := s.files["told"]; ok {
+		s.files["told"] = p.told
+	}
+	var b strings.Builder
+	b.WriteString(s.comment)
+	for _, name := range s.names {
+		b.WriteString("-- " + name + " --\n" + s.files[name])
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o644)
+}
+
+// serverID makes an id of a server's name in a story.
+func serverID(name string) record.ID {
+	sum := sha256.Sum256([]byte("story " + name))
+	return record.ID(sum[:16])
+}
+
+// value reads a field: number, true, false, or text.
+func value(s string) record.Value {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return record.Int(n)
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		return record.Double(f)
+	}
+	switch s {
+	case "true", "false":
+		return record.Bool(s == "true")
+	}
+	return record.String(s)
+}
+
+func set(attrs []record.Attr, key string, v record.Value) []record.Attr {
+	if i := slices.IndexFunc(attrs, func(a record.Attr) bool { return a.Key == key }); i >= 0 {
+		attrs[i].Value = v
+		return attrs
+	}
+	return append(attrs, record.Attr{Key: key, Value: v})
+}
+
+func sortDevices(d []record.Device) {
+	slices.SortFunc(d, func(a, b record.Device) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Place, b.Place))
+	})
+}
