@@ -27,7 +27,15 @@ type EnrolAnswer struct {
 	ServerID   record.ID `json:"server_id"`
 	Credential string    `json:"credential"`
 	Server     string    `json:"server"`
-	Labels     Labels    `json:"labels"`
+	Labels     Place     `json:"labels"`
+}
+
+// Place is where the server belongs, as it is told.
+type Place struct {
+	Site  string `json:"site"`
+	Rack  string `json:"rack"`
+	Role  string `json:"role"`
+	Owner string `json:"owner"`
 }
 
 // Ways in which an enrolment ends well, a closed set for labels.
@@ -180,7 +188,7 @@ func (r *Registry) welcome(ctx context.Context, s *Server, credential, result st
 	}
 	r.Metrics.enrolled[result].Inc()
 	r.log.Info("server enrolled", "host", s.Name, "server_id", s.ID, "result", result, "site", s.Labels.Site, "token", s.Token)
-	return EnrolAnswer{ServerID: s.ID, Credential: credential, Server: s.Name, Labels: s.Labels}, nil
+	return EnrolAnswer{ServerID: s.ID, Credential: credential, Server: s.Name, Labels: Place{s.Labels.Site, s.Labels.Rack, s.Labels.Role, s.Labels.Owner}}, nil
 }
 
 // succeeds is the rule of an automatic succession: the token is for the same
