@@ -166,7 +166,7 @@ type Fact struct {
 }
 
 // ClassSilent is the problem class of a server's own silence.
-const ClassSilent = "silent"
+const ClassSilent = "silence"
 
 // GroupSize counts the servers of a rack that should be heard from.
 type GroupSize struct {

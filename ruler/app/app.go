@@ -1,0 +1,269 @@
+// Package app wires the ruler: store, stream, engine, sender, API and page. New
+// builds everything and binds the listener, Run works until its context ends,
+// Close releases the rest in reverse.
+//
+// To test: go test ./ruler/app.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"nocturne/internal/stream"
+	"nocturne/ruler/api"
+	"nocturne/ruler/config"
+	"nocturne/ruler/console"
+	"nocturne/ruler/engine"
+	"nocturne/ruler/notify"
+	"nocturne/ruler/rule"
+	"nocturne/ruler/store/sqlite"
+)
+
+// Options are what New needs.
+type Options struct {
+	Config config.Config
+	Rules  []*rule.Rule
+	Log    *slog.Logger // nil: none
+	// Stream replaces the connection that the config names; for tests.
+	Stream stream.Log
+}
+
+// App is a whole ruler.
+type App struct {
+	cfg      config.Config
+	log      *slog.Logger
+	store    *sqlite.Store
+	stream   stream.Log
+	engine   *engine.Engine
+	sender   *notify.Sender
+	server   *http.Server
+	listener net.Listener
+
+	stops     []stop
+	closeOnce sync.Once
+	closeErr  error
+}
+
+type stop struct {
+	name string
+	fn   func() error
+}
+
+const (
+	openTimeout = time.Minute
+	streamWait  = 250 * time.Millisecond
+	drainTime   = time.Second
+	pruneEvery  = time.Hour
+	layoutHash  = "fnv32a % 1024" // of stream.Partition
+)
+
+// New builds the ruler. On error everything that was opened is closed again.
+func New(o Options) (_ *App, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// The address first: a second ruler on this machine stops here, before it
+	// could take the partitions of the first.
+	if a.listener, err = net.Listen("tcp", a.cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s for the page and the API (is another ruler running?): %w", a.cfg.Listen, err)
+	}
+	a.onClose("listener", func() error { return ignoreClosed(a.listener.Close()) })
+	if a.store, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(a.cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash}); err != nil {
+		return nil, err
+	}
+	a.onClose("store", a.store.Close)
+	owner, err := ownerName(a.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.connect(ctx); err != nil {
+		return nil, err
+	}
+	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: engine.Outbox{Store: a.store}, Log: a.component("notify"), Registerer: reg}); err != nil {
+		return nil, err
+	}
+	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Logger: a.component("engine"), Registerer: reg})
+	if err != nil {
+		return nil, err
+	}
+	handler, err := a.handler(reg)
+	if err != nil {
+		return nil, err
+	}
+	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(a.component("http").Handler(), slog.LevelDebug)}
+	return a, nil
+}
+
+// connect waits for the stream's server, which starts beside us.
+func (a *App) connect(ctx context.Context) error {
+	if a.stream != nil {
+		return nil
+	}
+	cfg := stream.Config{URL: a.cfg.Stream.URL, TokenFile: a.cfg.Stream.TokenFile, Role: stream.RoleRuler, Name: "ruler", Log: a.component("stream")}
+	for {
+		c, err := stream.Connect(cfg)
+		if err == nil {
+			a.stream = c
+			a.onClose("stream", func() error { c.Close(); return nil })
+			return nil
+		}
+		a.log.Debug("stream is not there yet", "err", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the stream at %s: %w", a.cfg.Stream.URL, err)
+		case <-time.After(streamWait):
+		}
+	}
+}
+
+func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
+	cfg := a.cfg.API
+	cfg.Reader, cfg.Registerer = a.store, reg
+	rest, err := api.New(cfg, a.component("api"))
+	if err != nil {
+		return nil, err
+	}
+	page, err := console.New()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/api/", rest)
+	mux.Handle("/", page)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := a.store.AuditLog(r.Context(), 1); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n")) // the caller hung up: nobody is left to tell
+	})
+	return mux, nil
+}
+
+// ownerName names this ruler among those of one store: the host, and a number
+// made once per data folder, so that a restart takes over at once.
+func ownerName(dir string) (string, error) {
+	path := filepath.Join(dir, "owner")
+	b, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(b))) > 0 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read owner: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	var n [4]byte
+	if _, err := rand.Read(n[:]); err != nil {
+		return "", fmt.Errorf("make owner: %w", err)
+	}
+	name := host + "-" + hex.EncodeToString(n[:])
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write owner: %w", err)
+	}
+	return name, nil
+}
+
+// Addr is where the page and the API are.
+func (a *App) Addr() string { return a.listener.Addr().String() }
+
+// Run works until ctx ends or a part fails.
+func (a *App) Run(ctx context.Context) error {
+	a.log.Info("ruler started", "address", a.Addr(), "data", a.cfg.Data)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.engine.Run(ctx) })
+	g.Go(func() error { return a.sender.Run(ctx) })
+	g.Go(func() error { return a.prune(ctx) })
+	g.Go(func() error {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve the page and the API: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if err := a.server.Shutdown(drain); err != nil {
+			return a.server.Close() // somebody reads on and on
+		}
+		return nil
+	})
+	err := g.Wait()
+	a.log.Info("ruler stopped", "err", err)
+	return err
+}
+
+// prune deletes facts that are older than the retention.
+func (a *App) prune(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		n, err := a.store.Prune(ctx, time.Now().Add(-a.cfg.Store.Retention))
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("prune store", "err", err)
+		}
+		if n > 0 {
+			a.log.Info("store pruned", "rows", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *App) component(name string) *slog.Logger { return a.log.With("component", name) }
+
+func (a *App) onClose(name string, fn func() error) { a.stops = append(a.stops, stop{name, fn}) }
+
+// Close releases what New opened. It may be called again.
+func (a *App) Close() error {
+	a.closeOnce.Do(func() {
+		var errs []error
+		for i := len(a.stops) - 1; i >= 0; i-- {
+			if err := a.stops[i].fn(); err != nil {
+				errs = append(errs, fmt.Errorf("close %s: %w", a.stops[i].name, err))
+			}
+		}
+		a.closeErr = errors.Join(errs...)
+	})
+	return a.closeErr
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,195 @@
+// Package config is the ruler's configuration file: one YAML document, decoded
+// strictly, every key with a default, so that the file may be empty.
+//
+// Everything is pure but Load and Rules, which read files. To test: go test
+// ./ruler/config.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"nocturne/alerts"
+	"nocturne/ruler/api"
+	"nocturne/ruler/notify"
+	"nocturne/ruler/rule"
+)
+
+// Config is the whole file.
+type Config struct {
+	// Data is the folder that holds the store.
+	Data     string `yaml:"data"`
+	LogLevel string `yaml:"log_level"` // debug info warn error
+
+	Stream       Stream       `yaml:"stream"`
+	Rules        Rules        `yaml:"rules"`
+	Alertmanager Alertmanager `yaml:"alertmanager"`
+	// Listen is where the page, the API and /metrics are.
+	Listen string     `yaml:"listen"`
+	API    api.Config `yaml:"api"`
+	Store  Store      `yaml:"store"`
+}
+
+// Stream is where entries are read from.
+type Stream struct {
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"token_file"` // holds the ruler's token
+}
+
+// Rules say what matters.
+type Rules struct {
+	// Builtin takes the default rules that the program carries.
+	Builtin bool `yaml:"builtin"`
+	// Dirs hold further *.yml files.
+	Dirs []string `yaml:"dirs"`
+	// Overrides change single rules, by id.
+	Overrides rule.Overrides `yaml:"overrides"`
+}
+
+// Alertmanager is who tells people.
+type Alertmanager struct {
+	URLs []string `yaml:"urls"` // every one is told; none = nobody
+	// ConsoleURL is where people open the page; messages link to it.
+	ConsoleURL string `yaml:"console_url"`
+}
+
+// Store is how long facts are kept.
+type Store struct {
+	Retention time.Duration `yaml:"retention"`
+}
+
+const minRetention = 24 * time.Hour
+
+// Default returns the defaults.
+func Default() Config {
+	data := "/var/lib/nocturne/ruler"
+	if runtime.GOOS == "windows" {
+		data = filepath.Join(os.Getenv("ProgramData"), "Nocturne", "ruler")
+	}
+	return Config{
+		Data: data, LogLevel: "info",
+		Stream:       Stream{URL: "nats://127.0.0.1:9473", TokenFile: filepath.Join(filepath.Dir(data), "eventbridge", "stream", "ruler.token")},
+		Rules:        Rules{Builtin: true},
+		Alertmanager: Alertmanager{URLs: []string{"http://127.0.0.1:9093"}},
+		Listen:       "127.0.0.1:9480",
+		API:          api.DefaultConfig(),
+		Store:        Store{Retention: 2 * 365 * 24 * time.Hour},
+	}
+}
+
+// Load reads a file; "" is an empty one.
+func Load(path string) (Config, error) {
+	c := Default()
+	if path == "" {
+		return c, c.Validate()
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("read config: %w", err)
+	}
+	if err := c.Decode(b); err != nil {
+		return c, fmt.Errorf("config %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Decode lays a YAML document over c and validates the whole.
+func (c *Config) Decode(b []byte) error {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document: keep one")
+	}
+	return c.Validate()
+}
+
+// Validate says what to write instead of what is wrong; all of it at once.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Data != "", "data is empty: name a folder")
+	_, err := c.Level()
+	check(err == nil, "log_level %q: want debug, info, warn or error", c.LogLevel)
+	u, err := url.Parse(c.Stream.URL)
+	check(err == nil && (u.Scheme == "nats" || u.Scheme == "tls") && u.Host != "", "stream.url %q: want nats://HOST:PORT or tls://HOST:PORT", c.Stream.URL)
+	check(c.Stream.TokenFile != "", "stream.token_file is empty: name the ruler.token that the eventbridge made in its data folder, below stream/")
+	check(c.Rules.Builtin || len(c.Rules.Dirs) > 0, "rules.builtin is false and rules.dirs is empty: nothing would be noticed; name a folder with rule files")
+	_, port, err := net.SplitHostPort(c.Listen)
+	check(err == nil && port != "", "listen %q: want HOST:PORT such as 127.0.0.1:9480", c.Listen)
+	check(c.Store.Retention >= minRetention, "store.retention %s: want at least %s", c.Store.Retention, minRetention)
+	n := c.Notify()
+	if err := n.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("alertmanager.urls: %w", err))
+	}
+	if err := c.API.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Notify is the sender's part.
+func (c *Config) Notify() notify.Config {
+	return notify.Config{Targets: c.Alertmanager.URLs, ConsoleURL: c.Alertmanager.ConsoleURL}
+}
+
+// Level is the log level.
+func (c *Config) Level() (slog.Level, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return l, fmt.Errorf("log_level %q: %w", c.LogLevel, err)
+	}
+	return l, nil
+}
+
+// Load reads all rules and carries the overrides out.
+func (r *Rules) Load() ([]*rule.Rule, error) {
+	var rules []*rule.Rule
+	add := func(fsys fs.FS, dir, shown string) error {
+		more, err := rule.ParseFS(fsys, dir)
+		if err != nil {
+			return fmt.Errorf("rules in %s: %w", shown, err)
+		}
+		rules = append(rules, more...)
+		return nil
+	}
+	if r.Builtin {
+		if err := add(alerts.Files(), "records", "the program"); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range r.Dirs {
+		if err := add(os.DirFS(dir), ".", dir); err != nil {
+			return nil, err
+		}
+	}
+	if errs := rule.Unique(rules); len(errs) > 0 {
+		return nil, errs
+	}
+	out, err := r.Overrides.Apply(rules)
+	if err != nil {
+		return nil, fmt.Errorf("rules.overrides: %w", err)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("there are no rules: nothing would be noticed")
+	}
+	return out, nil
+}

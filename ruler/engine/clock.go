@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"time"
+
+	"nocturne/internal/stream"
+)
+
+// The operators' clock. It is moved by ticks alone, and by at most two tick
+// periods each, so that time in which no bridge took anything in does not
+// count against a server: a ruler that was down finds ticks and heartbeats side
+// by side in the log, a bridge that was down wrote neither.
+//
+// A bridge counts when servers used it in the last day. It is good when its
+// tick says that the probe of its public listener succeeded and frames came in
+// as they used to. After a gap the clock stands still a little longer: exporters
+// wait before they try again.
+
+const (
+	bridgeMemory = 24 * time.Hour
+	maxPeriod    = 10 * time.Second // a tick's claim of its period is not believed beyond
+	maxGrace     = time.Minute
+	quietFrames  = 20               // frames that should have come in before an inflow is called stopped
+	quietAtLeast = 10 * time.Second // and for how long
+	quietFleet   = 3                // smaller fleets are judged server by server
+	rateWindow   = 5 * time.Minute
+)
+
+// Why the clock stands still. The set is closed.
+const (
+	frozenProbe  = "the bridge cannot reach its own listener"
+	frozenInflow = "the bridge takes in nothing"
+	frozenGrace  = "servers get time to come back after the bridge was away"
+)
+
+// clock is one partition's.
+type clock struct {
+	now     int64 // operators' time, Unix nanoseconds
+	stream  int64 // append time of the last entry, monotonic
+	ticked  int64 // append time of the last tick that counted
+	fleet   int   // servers of all partitions, as last counted
+	frozen  string
+	grace   time.Duration // left
+	bridges map[string]*bridge
+}
+
+// bridge is what a partition knows of one.
+type bridge struct {
+	tick  int64   // append time of its last tick
+	used  int64   // append time of the last entry with frames
+	quiet int64   // nanoseconds without a frame accepted
+	rate  float64 // frames per second while not quiet
+	why   string  // "" = good
+}
+
+func newClock() clock { return clock{bridges: map[string]*bridge{}} }
+
+// advance moves stream time, which never goes back.
+func (c *clock) advance(appended time.Time) {
+	c.stream = max(c.stream, appended.UnixNano())
+	if c.now == 0 {
+		c.now = c.stream
+	}
+}
+
+func (c *clock) bridge(id string) *bridge {
+	b := c.bridges[id]
+	if b == nil {
+		b = &bridge{}
+		c.bridges[id] = b
+	}
+	return b
+}
+
+// tick moves the clock and tells whether it moved.
+func (c *clock) tick(id string, t stream.Tick) bool {
+	b := c.bridge(id)
+	period := min(max(t.Period, 100*time.Millisecond), maxPeriod)
+	gap := time.Duration(0)
+	if b.tick != 0 {
+		gap = time.Duration(c.stream - b.tick)
+	}
+	step := min(gap, 2*period)
+	was := b.why
+	b.judge(t, step, c.fleet)
+	b.tick = c.stream
+	if !c.counts(b) {
+		return false
+	}
+	passed := min(int64(step), c.stream-c.ticked) // several bridges tick one clock
+	c.ticked = c.stream
+	if gap > 2*period || (was != "" && was != frozenGrace && b.why == "") {
+		c.grace = max(c.grace, min(max(gap, step), maxGrace))
+	}
+	switch {
+	case b.why != "" && c.anyGood(period):
+		return false // another bridge moves it
+	case b.why != "":
+		c.frozen = b.why
+		return false
+	case c.grace > 0:
+		c.grace -= step
+		c.frozen = frozenGrace
+		return false
+	}
+	c.frozen = ""
+	next := min(c.now+passed, c.stream)
+	moved := next > c.now
+	c.now = max(c.now, next)
+	return moved
+}
+
+// judge decides whether the bridge is good.
+func (b *bridge) judge(t stream.Tick, step time.Duration, fleet int) {
+	if t.Accepted > 0 {
+		b.quiet = 0
+		if s := step.Seconds(); s > 0 {
+			w := min(s/rateWindow.Seconds(), 1)
+			b.rate += (float64(t.Accepted)/s - b.rate) * w
+		}
+	} else {
+		b.quiet += int64(step)
+		if quiet := time.Duration(b.quiet); quiet < quietAtLeast || b.rate*quiet.Seconds() < quietFrames {
+			b.rate -= b.rate * min(step.Seconds()/rateWindow.Seconds(), 1)
+		}
+	}
+	quiet := time.Duration(b.quiet)
+	switch {
+	case !t.ProbeOK:
+		b.why = frozenProbe
+	case fleet >= quietFleet && quiet >= quietAtLeast && b.rate*quiet.Seconds() >= quietFrames:
+		b.why = frozenInflow
+	default:
+		b.why = ""
+	}
+}
+
+// counts tells whether servers of this partition used the bridge of late. A
+// partition nobody used yet follows every bridge.
+func (c *clock) counts(b *bridge) bool {
+	recent := func(b *bridge) bool { return b.used != 0 && c.stream-b.used < int64(bridgeMemory) }
+	if recent(b) {
+		return true
+	}
+	for _, o := range c.bridges {
+		if recent(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// anyGood tells whether a bridge that counts ticked well within two periods.
+func (c *clock) anyGood(period time.Duration) bool {
+	for _, b := range c.bridges {
+		if b.why == "" && b.tick != 0 && c.stream-b.tick <= int64(2*period) && c.counts(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// shown translates a moment of the operators' clock into stream time: the two
+// differ by all the time in which the clock stood still.
+func (c *clock) shown(t time.Time) time.Time {
+	return time.Unix(0, t.UnixNano()+c.stream-c.now).UTC()
+}

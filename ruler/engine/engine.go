@@ -1,0 +1,173 @@
+// Package engine feeds what is in the stream to the operators, in order, per
+// partition, and commits what comes of it.
+//
+// A partition is one single-threaded pipeline: read an entry, decode its frames,
+// ask the ledger which records are fresh, step them, gather verdicts, changes
+// and facts, and hand all of it to the committer as one transaction that begins
+// by moving the position. While that is on its way the next batch is applied.
+// Nothing but the stream's append times is a clock, so a replay gives what the
+// first run gave, and a crash between any two steps repeats work and loses none.
+//
+// One committer merges the partitions that are ready. The fleet operator judges
+// what no partition can see alone, fed by facts in their commits.
+//
+// Engine.Run may be called once. To test: go test ./ruler/engine.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"nocturne/internal/stream"
+	"nocturne/ruler/notify"
+	"nocturne/ruler/rule"
+	"nocturne/ruler/store"
+)
+
+// Config is what an Engine is built from.
+type Config struct {
+	Log   stream.Log
+	Store store.Store
+	Rules []*rule.Rule
+	// Owner names this process among rulers of one store.
+	Owner string
+	// Changed is told of notifications that were just committed and that people
+	// are to be told of; nil = nobody. It must not block.
+	Changed func(...notify.Notification)
+	// Now is the wall clock, for metrics and for noticing that the stream itself
+	// stands still; nil = time.Now.
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Engine runs all partitions.
+type Engine struct {
+	cfg       Config
+	rules     ruleset
+	metrics   *metrics
+	committer *committer
+	fleetWake chan struct{}
+	servers   atomic.Int64 // of all partitions, as last counted
+	status    [stream.Partitions]status
+}
+
+// status is what others may know of a running partition.
+type status struct {
+	stream  atomic.Int64 // append time of the last entry applied, Unix nanoseconds
+	arrived atomic.Int64 // wall clock when it was
+	frozen  atomic.Pointer[string]
+}
+
+// New checks the rules. It starts nothing.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func(...notify.Notification) {}
+	}
+	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), fleetWake: make(chan struct{}, 1)}
+	if _, err := newPartition(0, e.rules, nil); err != nil {
+		return nil, err
+	}
+	e.metrics = newMetrics(e, cfg.Registerer)
+	e.committer = newCommitter(cfg.Store, e.metrics)
+	return e, nil
+}
+
+// Run owns all partitions until ctx ends or another owner takes one.
+func (e *Engine) Run(ctx context.Context) error {
+	e.count(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	// The committer ends last, so that what was applied can still be committed.
+	commits, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan struct{})
+	go func() { e.committer.run(commits); close(done) }()
+	for n := range stream.Partitions {
+		g.Go(func() error { return e.own(ctx, n) })
+	}
+	g.Go(func() error { return e.runFleet(ctx) })
+	err := g.Wait()
+	stop()
+	<-done
+	return err
+}
+
+// count learns how many servers there are; while it cannot, the last number holds.
+func (e *Engine) count(ctx context.Context) {
+	groups, err := e.cfg.Store.Groups(ctx)
+	if err != nil {
+		e.cfg.Logger.Warn("count servers", "err", err)
+		return
+	}
+	n := 0
+	for _, g := range groups {
+		n += g.Servers
+	}
+	e.servers.Store(int64(n))
+}
+
+const (
+	claimWait  = time.Second
+	lastCommit = 5 * time.Second // for what was applied when asked to stop
+)
+
+// own runs one partition, and claims it anew when its state cannot be trusted.
+func (e *Engine) own(ctx context.Context, n int) error {
+	for {
+		r := &runner{engine: e, number: n, log: e.cfg.Logger.With("partition", n)}
+		err := r.run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, store.ErrFenced):
+			return fmt.Errorf("another ruler owns the partition: %w", err)
+		}
+		e.metrics.restarts.Inc()
+		r.log.Error("partition starts over", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(claimWait):
+		}
+	}
+}
+
+// told hands committed notifications to whoever tells people.
+func (e *Engine) told(rows []store.Notification) {
+	var out []notify.Notification
+	for i := range rows {
+		n := &rows[i]
+		if n.Held || n.Muted != "" || n.FoldedInto != "" {
+			continue
+		}
+		v, err := saved(n)
+		if err != nil {
+			e.cfg.Logger.Error("read notification", "err", err)
+			continue
+		}
+		out = append(out, v)
+	}
+	if len(out) > 0 {
+		e.cfg.Changed(out...)
+	}
+}
+
+func (e *Engine) wakeFleet() {
+	select {
+	case e.fleetWake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/operator"
+	"nocturne/ruler/store"
+)
+
+// route finds the line that a record belongs to, and lets a heartbeat decide
+// who speaks.
+func (p *partition) route(id *identity, in *input) *server {
+	switch {
+	case !in.fromExporter():
+		return p.lines[id.root]
+	case in.header.Category != record.Heartbeat:
+		if len(id.all) == 1 {
+			return p.lines[id.root]
+		}
+		return p.lines[id.lines.route(&in.header.Epoch).key]
+	}
+	r := in.record
+	b := beat{
+		epoch: in.header.Epoch, observed: r.Observed.UnixNano(), sent: in.header.Sent, interval: interval(r), goodbye: r.Name == record.NameGoodbye,
+		machine: evidence(r.Attr(record.AttrMachineID).Str()), board: evidence(r.Attr(record.AttrSMBIOSUUID).Str()),
+	}
+	before := len(id.all)
+	d := id.observe(b, p.clock.now)
+	p.out.dirty[id] = struct{}{}
+	p.counts.findings[d.finding]++
+	for _, l := range id.all[min(before, len(id.all)):] {
+		p.addLine(id, l)
+	}
+	if d.dropped != nil {
+		p.retireLine(d.dropped.key, "part of "+p.lines[d.line.key].name)
+	}
+	p.found(id, d)
+	return p.lines[d.line.key]
+}
+
+// addLine makes a server of a second line, with the registered labels of the first.
+func (p *partition) addLine(id *identity, l *line) {
+	if p.lines[l.key] != nil {
+		return
+	}
+	first := p.lines[id.root]
+	s := p.add(id, l.key, first.labels)
+	s.name = lineName(first.name, l)
+	w := p.out.server(l.key)
+	w.Labels = s.registered(p.streamTime())
+	w.Clones = &store.CloneWrite{Of: id.root, Clones: id.clones}
+	w.State = &store.StateWrite{State: store.StateWaiting, Reason: "another machine under the identity of " + first.name, Since: p.streamTime()}
+	p.out.urgent = true
+}
+
+// lineName tells two machines of one name apart.
+func lineName(name string, l *line) string {
+	return strings.TrimSpace(name + " [other " + l.key.String()[:4] + "]")
+}
+
+func (s *server) registered(enrolled time.Time) *store.ServerLabels {
+	l := s.labels
+	return &store.ServerLabels{Name: s.name, Site: l.site, Rack: l.rack, Role: l.role, Owner: l.owner, Simulated: l.simulated, Enrolled: enrolled}
+}
+
+// found writes down what a heartbeat told about who speaks.
+func (p *partition) found(id *identity, d decision) {
+	switch d.finding {
+	case findNothing:
+		return
+	case findClones:
+		p.markClones(id)
+	case findSucceeded:
+		if d.reason == "restart" {
+			return
+		}
+	}
+	detail, err := json.Marshal(map[string]string{"line": d.line.key.String(), "reason": d.reason})
+	if err != nil {
+		detail = nil // strings always marshal
+	}
+	p.audit("identity "+d.finding.String(), id.root.String(), string(detail))
+}
+
+func (p *partition) markClones(id *identity) {
+	for _, l := range id.all {
+		w := &store.CloneWrite{Clones: id.clones}
+		if l.key != id.root {
+			w.Of = id.root
+		}
+		p.out.server(l.key).Clones = w
+	}
+	p.out.urgent = true
+}
+
+// retireLine forgets a second line: it became part of another, or is quiet.
+func (p *partition) retireLine(key record.ID, reason string) {
+	s := p.lines[key]
+	if s == nil {
+		return
+	}
+	p.forget(s, reason)
+	p.out.server(key).State = &store.StateWrite{State: store.StateDecommissioned, Reason: reason, Since: p.streamTime()}
+	p.out.server(key).Clones = &store.CloneWrite{Of: s.root.root, Clones: false}
+	delete(p.lines, key)
+	p.out.gone[key] = struct{}{}
+	p.out.dirty[s.root] = struct{}{}
+	if !s.root.clones {
+		p.markClones(s.root)
+	}
+}
+
+// forget drops what operators know of a server and closes what is open for it.
+func (p *partition) forget(s *server, reason string) {
+	p.set.Forget(s.id)
+	for _, tr := range p.table.Forget(s.id, reason, p.at()) {
+		p.transition(tr, s, nil, operator.Resolved)
+	}
+	if s.overdue || s.silent {
+		p.fact(store.FactGone, s, "")
+	}
+	s.overdue, s.silent, s.heard = false, false, 0
+	p.out.dirty[s.root] = struct{}{}
+}
+
+// heard notes that a server speaks, and what its heartbeat says.
+func (p *partition) heard(s *server, in *input) {
+	s.seen, s.skew = p.clock.stream, in.skew
+	moved := s.skew-s.told > int64(skewStep) || s.told-s.skew > int64(skewStep)
+	if s.seen-s.saved >= int64(seenEvery) || moved {
+		s.saved, s.told = s.seen, s.skew
+		p.out.server(s.id).Seen = &store.SeenWrite{At: time.Unix(0, s.seen).UTC(), Skew: time.Duration(s.skew)}
+	}
+	if in.header.Category != record.Heartbeat {
+		return
+	}
+	p.out.dirty[s.root] = struct{}{}
+	if s.overdue || s.silent {
+		p.fact(store.FactBack, s, "")
+	}
+	s.overdue = false
+	s.heard, s.interval = p.clock.now, interval(in.record)
+	if in.record.Name == record.NameGoodbye {
+		s.heard = 0
+		reason := "said goodbye"
+		if why := text(in.record, record.AttrReason); why != "" {
+			reason += ": " + why
+		}
+		p.state(s, store.StateStopped, reason)
+		return
+	}
+	p.facts(s, in.record)
+	p.state(s, store.StateUp, "heartbeats arrive")
+}
+
+func (p *partition) facts(s *server, r *record.Record) {
+	f := heartbeatFacts(r)
+	if d := f.BootTime.Unix() - s.boot; -5 <= d && d <= 5 {
+		f.BootTime = time.Unix(s.boot, 0).UTC() // jitter
+	}
+	h := factsHash(&f, f.BootTime)
+	if h == s.facts {
+		return
+	}
+	s.facts, s.boot, s.os = h, f.BootTime.Unix(), p.intern(f.OSType)
+	p.out.server(s.id).Facts = &f
+}
+
+// state changes a server's state, as a fact, when it is another one.
+func (p *partition) state(s *server, to store.ServerState, reason string) {
+	if s.state == to {
+		return
+	}
+	s.state = to
+	p.out.server(s.id).State = &store.StateWrite{State: to, Reason: reason, Since: p.streamTime()}
+	p.out.urgent = true
+}
+
+// watch looks for servers whose heartbeat is missing and tells the fleet
+// operator before any deadline, and for clones that are gone.
+func (p *partition) watch() {
+	for _, s := range p.lines {
+		if !s.overdue && !s.silent && s.late(p.clock.now) {
+			s.overdue = true
+			p.out.dirty[s.root] = struct{}{}
+			p.fact(store.FactOverdue, s, "")
+		}
+		if len(s.root.all) > 1 && s.id == s.root.root {
+			if q := s.root.quiet(p.clock.now); q != nil {
+				s.root.remove(q)
+				p.retireLine(q.key, "only one machine is left")
+			}
+		}
+	}
+}
+
+func (p *partition) fact(kind store.FactKind, s *server, notification string) {
+	p.out.commit.Facts = append(p.out.commit.Facts, store.Fact{Partition: p.number, Kind: kind, At: p.streamTime(), Server: s.id,
+		Site: s.labels.site, Rack: s.labels.rack, Simulated: s.labels.simulated, Notification: notification})
+	p.out.urgent = true
+}
+
+// registry takes a record of the bridge's registry.
+func (p *partition) registry(id *identity, in *input) {
+	r := in.record
+	switch r.Name {
+	case record.NameEnrolled, record.NameLabels:
+		p.register(id, r)
+		if r.Name == record.NameEnrolled && id.retired {
+			id.retired = false
+			for _, l := range id.all {
+				p.state(p.lines[l.key], store.StateWaiting, "enrolled again")
+			}
+		}
+	case record.NameRevoked:
+		p.retire(id, store.StateRevoked, "its credential was revoked")
+	case record.NameDecommissioned:
+		p.retire(id, store.StateDecommissioned, "decommissioned")
+	default:
+		return
+	}
+	p.out.dirty[id] = struct{}{}
+	p.audit(r.Name, id.root.String(), "")
+}
+
+// register takes labels; they hold for all lines of the identity.
+func (p *partition) register(id *identity, r *record.Record) {
+	l := p.label(labels{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), simulated: r.Attr(record.AttrSimulated).Bool()})
+	name := text(r, record.AttrServer)
+	enrolled := time.Time{}
+	if r.Name == record.NameEnrolled {
+		enrolled = p.streamTime()
+		id.registered = true
+	}
+	for _, ln := range id.all {
+		s := p.lines[ln.key]
+		s.labels, s.name = l, name
+		if ln.key != id.root {
+			s.name = lineName(name, ln)
+		}
+		p.out.server(s.id).Labels = s.registered(enrolled)
+	}
+	p.out.urgent = true
+}
+
+// retire takes a server out of service: its silence is no news.
+func (p *partition) retire(id *identity, to store.ServerState, reason string) {
+	id.retired = true
+	for _, l := range append([]*line(nil), id.all...) {
+		s := p.lines[l.key]
+		p.forget(s, reason)
+		p.state(s, to, reason)
+		if l.key != id.root {
+			id.remove(l)
+			delete(p.lines, l.key)
+			p.out.gone[l.key] = struct{}{}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nocturne/ruler/notify"
+	"nocturne/ruler/store"
+)
+
+// Outbox shows the sender the stored table.
+type Outbox struct{ Store store.Store }
+
+var _ notify.Source = Outbox{}
+
+// Desired implements notify.Source.
+func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.Desired, error) {
+	rows, err := o.Store.Outbox(ctx, resolvedSince)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]notify.Desired, 0, len(rows))
+	for i := range rows {
+		n, err := saved(&rows[i].Notification)
+		if err != nil {
+			return nil, fmt.Errorf("read outbox: %w", err)
+		}
+		d := notify.Desired{Notification: n}
+		for _, v := range rows[i].Deliveries {
+			if v.Error == "" {
+				d.Accepted = append(d.Accepted, notify.Delivery{Notification: n.ID, Target: v.Target, State: notify.State(v.State), Version: v.Version, First: v.First, At: v.At, Attempts: v.Attempts})
+			}
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// Delivered implements notify.Source.
+func (o Outbox) Delivered(ctx context.Context, results []notify.Delivery) error {
+	ds := make([]store.Delivery, 0, len(results))
+	for _, r := range results {
+		ds = append(ds, store.Delivery{Notification: r.Notification, Target: r.Target, State: store.NotificationState(r.State), Version: r.Version, First: r.First, At: r.At, Attempts: r.Attempts, Error: r.Error})
+	}
+	return o.Store.RecordDeliveries(ctx, ds)
+}

@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/internal/stream"
+	"nocturne/ruler/notify"
+	"nocturne/ruler/operator"
+	"nocturne/ruler/rule"
+	"nocturne/ruler/store"
+)
+
+// partition is the pipeline of one partition: a pure state machine over the
+// entries of the log, but for snapshots that it looks up by content. It belongs
+// to one goroutine. What an entry changed is gathered until take hands it out
+// as one commit.
+type partition struct {
+	number  int
+	epoch   uint64
+	pos     store.Position // of the last entry applied
+	from    store.Position // of the last commit handed out
+	clock   clock
+	ledger  *record.Ledger
+	losses  store.StreamLosses
+	rejects int64 // frames
+
+	rules  ruleset
+	set    *operator.Set
+	table  *notify.Table
+	owners map[record.ID]*identity // by issued id
+	lines  map[record.ID]*server   // by line key
+
+	snapshots *snapshots
+	words     map[string]string // interned texts
+	groups    map[labels]*labels
+
+	counts  counts // since the last take
+	out     pending
+	deltas  int // bytes since the base
+	base    int // bytes of the last base
+	folded  int64
+	entryAt int64 // append time of the entry being applied
+}
+
+// ruleset is the rules and what the engine itself looks at in them.
+type ruleset struct {
+	rules   []*rule.Rule
+	silence map[string]bool // rules about missing heartbeats
+}
+
+func newRuleset(rules []*rule.Rule) ruleset {
+	r := ruleset{rules: rules, silence: map[string]bool{}}
+	for _, v := range rules {
+		if a, ok := v.Spec.(*rule.Absent); ok && a.Category == record.Heartbeat {
+			r.silence[v.ID] = true
+		}
+	}
+	return r
+}
+
+// counts are what metrics are made of, in records unless they say otherwise.
+type counts struct {
+	entries, frames, bytes      int64
+	received, stepped, dropped  int64 // records: received = stepped + dropped + duplicate
+	duplicate, retired          int64
+	rejected                    map[record.Reject]int64 // frames
+	misrouted, badEntries       int64
+	changes, verdicts, snapshot int64
+	effects                     map[notify.Effect]int64
+	clamped                     record.Stats
+	findings                    [5]int64
+	statesLeft                  int64
+}
+
+func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, error)) (*partition, error) {
+	set, err := operator.NewSet(rules.rules)
+	if err != nil {
+		return nil, fmt.Errorf("partition %d: %w", number, err)
+	}
+	p := &partition{
+		number: number, rules: rules, set: set, table: notify.NewTable(rules.rules), ledger: record.NewLedger(), clock: newClock(),
+		owners: map[record.ID]*identity{}, lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
+		words: map[string]string{}, groups: map[labels]*labels{},
+	}
+	p.reset()
+	return p, nil
+}
+
+// apply takes one entry. An error means that the state could not be kept right:
+// forget it and claim anew.
+func (p *partition) apply(m stream.Message) error {
+	if p.pos.Incarnation == m.Position.Incarnation && m.Position.Entry <= p.pos.Entry {
+		return fmt.Errorf("partition %d: entry %d after %d", p.number, m.Position.Entry, p.pos.Entry)
+	}
+	if p.pos.Incarnation == m.Position.Incarnation && m.Position.Entry > p.pos.Entry+1 {
+		p.truncated(int64(m.Position.Entry - p.pos.Entry - 1))
+	}
+	p.pos = store.Position{Incarnation: m.Position.Incarnation, Entry: m.Position.Entry}
+	p.clock.advance(m.Time)
+	p.entryAt = m.Time.UnixNano()
+	p.counts.entries++
+	p.counts.bytes += int64(len(m.Data))
+	e, err := stream.DecodeEntry(m.Data)
+	if err != nil { // the bridge wrote it, so nobody can mend it
+		p.counts.badEntries++
+		return nil
+	}
+	if e.Kind == stream.EntryTick {
+		p.out.clock = true
+		if p.clock.tick(e.Bridge, e.Tick) {
+			return p.tick()
+		}
+		return nil
+	}
+	p.clock.bridge(e.Bridge).used = p.clock.stream
+	for i := range e.Frames {
+		if err := p.frame(&e.Frames[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// truncated notes that retention took entries before they were read.
+func (p *partition) truncated(entries int64) {
+	p.losses.LogTruncated += entries
+	p.ledger.Truncated = true
+	p.audit("log truncated", fmt.Sprintf("partition %d", p.number), fmt.Sprintf(`{"entries":%d}`, entries))
+}
+
+func (p *partition) now() time.Time { return time.Unix(0, p.clock.now).UTC() }
+
+func (p *partition) streamTime() time.Time { return time.Unix(0, p.clock.stream).UTC() }
+
+func (p *partition) at() notify.At {
+	return notify.At{Time: p.streamTime(), Incarnation: p.pos.Incarnation, Partition: p.number, Entry: p.pos.Entry}
+}
+
+// tick lets the operators' time pass.
+func (p *partition) tick() error {
+	for _, v := range p.set.Tick(p.now()) {
+		p.verdict(v, nil)
+	}
+	p.watch()
+	return nil
+}
+
+// frame takes one frame.
+func (p *partition) frame(ef *stream.EntryFrame) error {
+	p.counts.frames++
+	f, err := record.DecodeFrame(ef.Frame)
+	if err != nil {
+		why := record.RejectOf(err)
+		p.counts.rejected[why]++
+		p.rejects++
+		if (why == record.RejectPayload || why == record.RejectCount) && stream.Partition(f.Subject) == p.number {
+			// Header and checksum are right: its records did arrive.
+			obs := p.ledger.Observe(&f.Header)
+			n := total(obs.Fresh)
+			p.ledger.CountRejected(f.Key(), n)
+			p.counts.received += int64(n + obs.Duplicate)
+			p.counts.dropped += int64(n)
+			p.counts.duplicate += int64(obs.Duplicate)
+		}
+		return nil
+	}
+	if stream.Partition(f.Subject) != p.number {
+		p.counts.misrouted++
+		p.rejects++
+		return nil
+	}
+	obs := p.ledger.Observe(&f.Header)
+	fresh := total(obs.Fresh)
+	p.counts.received += int64(fresh + obs.Duplicate)
+	p.counts.duplicate += int64(obs.Duplicate)
+	p.counts.clamped.AttrsCut += f.Stats.AttrsCut
+	p.counts.clamped.TextMended += f.Stats.TextMended
+	p.counts.clamped.IdentityClaims += f.Stats.IdentityClaims
+	if fresh == 0 {
+		return nil
+	}
+	id := p.owner(f.Subject)
+	for _, r := range obs.Fresh {
+		for seq := r.From; seq <= r.To; seq++ {
+			in := input{header: &f.Header, record: &f.Records[seq-f.First], seq: seq, skew: ef.Skew}
+			if err := p.record(id, &in); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func total(rs []record.Range) (n uint64) {
+	for _, r := range rs {
+		n += r.Len()
+	}
+	return n
+}
+
+// input is one fresh record on its way.
+type input struct {
+	header *record.Header
+	record *record.Record
+	seq    uint64
+	skew   int64
+	id     string // record id, made when first wanted
+}
+
+func (in *input) recordID() string {
+	if in.id == "" {
+		in.id = record.RecordID(in.header, in.seq)
+	}
+	return in.id
+}
+
+// fromRegistry tells whether a bridge's registry says it: what an agent says of
+// enrolment and labels counts for nothing.
+func (in *input) fromRegistry() bool {
+	p := in.header.Producer
+	return in.header.Category == record.Agent && strings.HasPrefix(p, "bridge/") && strings.HasSuffix(p, "/registry")
+}
+
+// fromExporter tells whether the server's own exporter says it.
+func (in *input) fromExporter() bool {
+	const prefix = "exporter/"
+	p := in.header.Producer
+	if len(p) != len(prefix)+2*len(in.header.Subject) || p[:len(prefix)] != prefix {
+		return false
+	}
+	const digits = "0123456789abcdef"
+	for i, c := range in.header.Subject {
+		if p[len(prefix)+2*i] != digits[c>>4] || p[len(prefix)+2*i+1] != digits[c&15] {
+			return false
+		}
+	}
+	return true
+}
+
+// record takes one fresh record.
+func (p *partition) record(id *identity, in *input) error {
+	if in.fromRegistry() {
+		p.registry(id, in)
+	}
+	if id.retired {
+		p.counts.retired++
+		p.counts.dropped++
+		return nil
+	}
+	s := p.route(id, in)
+	p.heard(s, in)
+	c := operator.Context{Now: p.now(), Server: s.serverFacts()}
+	i := operator.Input{Record: in.record, Header: in.header, Seq: in.seq, RecordID: in.recordID()}
+	if in.record.Snapshot != nil {
+		if err := p.snapshot(s, in, &c, &i); err != nil {
+			return err
+		}
+	}
+	for _, v := range p.set.Step(c, i) {
+		p.verdict(v, &i)
+	}
+	p.counts.stepped++
+	return nil
+}
+
+// owner returns the identity of an issued id, making it at first sight.
+func (p *partition) owner(root record.ID) *identity {
+	id := p.owners[root]
+	if id == nil {
+		id = &identity{lines: lines{root: root, all: []*line{{key: root}}}}
+		p.owners[root] = id
+		p.add(id, root, &labels{})
+		p.out.server(root).State = &store.StateWrite{State: store.StateWaiting, Since: p.streamTime()}
+		p.out.urgent = true
+	}
+	return id
+}
+
+// add makes the server of a line.
+func (p *partition) add(id *identity, key record.ID, l *labels) *server {
+	s := &server{id: key, root: id, labels: p.label(*l), state: store.StateWaiting}
+	p.lines[key] = s
+	p.out.dirty[id] = struct{}{}
+	return s
+}
+
+func (p *partition) label(l labels) *labels {
+	if have := p.groups[l]; have != nil {
+		return have
+	}
+	p.groups[l] = &l
+	return &l
+}
+
+func (p *partition) intern(s string) string {
+	if have, ok := p.words[s]; ok {
+		return have
+	}
+	if len(p.words) < 10_000 {
+		p.words[s] = s
+	}
+	return s
+}
+
+func (p *partition) audit(action, subject, detail string) {
+	p.out.commit.Audit = append(p.out.commit.Audit, store.AuditEntry{At: p.streamTime(), Actor: "ruler", Action: action, Subject: subject, Detail: []byte(detail)})
+	p.out.urgent = true
+}
+
+// volumeLost makes the partition go on with another life of the stream. The
+// ledger stays: what is sent again is a duplicate.
+func (p *partition) volumeLost(first store.Position) {
+	p.losses.VolumeLost++
+	p.audit("stream volume lost", fmt.Sprintf("partition %d", p.number),
+		fmt.Sprintf(`{"was":%q,"was_entry":%d,"is":%q,"from_entry":%d}`, p.pos.Incarnation, p.pos.Entry, first.Incarnation, first.Entry))
+	p.pos = first
+	for _, b := range p.clock.bridges { // a tick of the new life is not measured from one of the old
+		b.tick = 0
+	}
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"nocturne/internal/stream"
+	"nocturne/ruler/store"
+)
+
+// runner is the shell of one partition: it reads the log, applies, commits.
+type runner struct {
+	engine *Engine
+	number int
+	log    *slog.Logger
+	part   *partition
+
+	flight  chan error            // answer to the commit on its way; nil = none
+	sent    store.PartitionCommit // that commit
+	counted counts                // what it holds
+	waiting time.Time             // wall clock of the oldest entry applied and not handed out
+	linger  *time.Timer
+}
+
+const (
+	readAhead   = 32                     // entries, of at most record.MaxEntry bytes
+	batchSize   = 256                    // entries applied between two looks around
+	lingerFacts = 100 * time.Millisecond // how long working state may wait for company
+	lingerIdle  = 5 * time.Second        // and a clock that ticks
+	holdBytes   = 16 << 20               // applied and not handed out; then the commit is waited for
+)
+
+func (r *runner) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := r.claim(ctx); err != nil {
+		return err
+	}
+	entries := make(chan stream.Message, readAhead)
+	failed := make(chan error, 1)
+	reader := func(from stream.Position) {
+		failed <- r.read(ctx, from, entries)
+	}
+	go reader(stream.Position(r.part.pos))
+	defer cancel()
+	r.linger = time.NewTimer(time.Hour)
+	defer r.linger.Stop()
+	for {
+		in := entries
+		if r.full() {
+			in = nil
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			return r.finish()
+		case m := <-in:
+			err = r.applyAll(m, in)
+		case answer := <-r.flight:
+			err = r.landed(answer)
+		case <-r.linger.C:
+		case err = <-failed:
+			if ctx.Err() != nil {
+				return r.finish()
+			}
+			if !errors.Is(err, errLost) {
+				return err
+			}
+			// What was read of the old life is applied; go on with the new one.
+			for len(entries) > 0 && err != nil {
+				if err = r.apply(<-entries); err == nil {
+					err = errLost
+				}
+			}
+			if !errors.Is(err, errLost) {
+				return err
+			}
+			if err = r.lost(ctx); err == nil {
+				go reader(stream.Position(r.part.pos))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		r.submit(ctx)
+	}
+}
+
+func (r *runner) claim(ctx context.Context) error {
+	e := r.engine
+	claim, err := e.cfg.Store.Claim(ctx, r.number, e.cfg.Owner)
+	if err != nil {
+		return err
+	}
+	load := func(h store.Hash) ([]byte, error) { return e.cfg.Store.Snapshot(context.WithoutCancel(ctx), h) }
+	if r.part, err = newPartition(r.number, e.rules, load); err != nil {
+		return err
+	}
+	if err := r.part.restore(&claim); err != nil {
+		return err
+	}
+	if claim.Position == (store.Position{}) {
+		first, err := e.cfg.Log.First(ctx, r.number)
+		if err != nil {
+			return fmt.Errorf("partition %d: find the first entry: %w", r.number, err)
+		}
+		r.part.pos = store.Position(first)
+		r.part.ledger.Truncated = first.Entry > 0
+	}
+	r.log.Info("partition claimed", "epoch", claim.Epoch, "incarnation", r.part.pos.Incarnation, "entry", r.part.pos.Entry, "servers", len(r.part.lines), "states_left", r.part.counts.statesLeft)
+	return nil
+}
+
+// errLost says that the stream is another one, or shorter than what was read.
+var errLost = errors.New("stream volume lost")
+
+// read hands on what the log has. It ends with errLost when the position is not
+// in the log any more.
+func (r *runner) read(ctx context.Context, from stream.Position, entries chan<- stream.Message) error {
+	err := r.engine.cfg.Log.Read(ctx, r.number, from, func(m stream.Message) error {
+		select {
+		case entries <- m:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	if errors.Is(err, stream.ErrIncarnation) {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return err
+}
+
+func (r *runner) lost(ctx context.Context) error {
+	first, err := r.engine.cfg.Log.First(ctx, r.number)
+	if err != nil {
+		return fmt.Errorf("partition %d: find the first entry: %w", r.number, err)
+	}
+	r.log.Error("stream volume lost: starting from the first entry of the new one", "was", r.part.pos.Incarnation, "was_entry", r.part.pos.Entry, "incarnation", first.Incarnation, "entry", first.Entry)
+	r.engine.metrics.volumeLost.Inc()
+	r.part.volumeLost(store.Position(first))
+	return nil
+}
+
+// applyAll applies an entry and those that wait behind it.
+func (r *runner) applyAll(m stream.Message, in <-chan stream.Message) error {
+	for range batchSize {
+		if err := r.apply(m); err != nil {
+			return err
+		}
+		if r.full() {
+			return nil
+		}
+		select {
+		case m = <-in:
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func (r *runner) apply(m stream.Message) error {
+	e := r.engine
+	was, records := r.part.losses.LogTruncated, r.part.counts.received
+	if err := r.part.apply(m); err != nil {
+		return err
+	}
+	if n := r.part.losses.LogTruncated - was; n > 0 {
+		e.metrics.truncated.Add(float64(n))
+		r.log.Error("log truncated: entries were deleted before they were read", "entries", n)
+	}
+	now := e.cfg.Now()
+	if r.waiting.IsZero() {
+		r.waiting = now
+	}
+	s := &e.status[r.number]
+	s.stream.Store(r.part.clock.stream)
+	s.arrived.Store(now.UnixNano())
+	if f := r.part.clock.frozen; s.frozen.Load() == nil || *s.frozen.Load() != f {
+		s.frozen.Store(&f)
+	}
+	e.metrics.in(r.part.counts.received - records)
+	return nil
+}
+
+// full tells whether so much is applied that the commit must be waited for.
+func (r *runner) full() bool { return r.flight != nil && r.part.counts.bytes > holdBytes }
+
+// submit hands the gathered batch to the committer when it is time.
+func (r *runner) submit(ctx context.Context) {
+	p := r.part
+	if r.flight != nil || p.pos == p.from {
+		return
+	}
+	wait := lingerFacts
+	switch {
+	case p.out.urgent, p.counts.bytes > holdBytes/4:
+		wait = 0
+	case p.idle():
+		wait = lingerIdle
+	}
+	now := r.engine.cfg.Now()
+	if left := wait - now.Sub(r.waiting); left > 0 && !r.waiting.IsZero() {
+		r.linger.Reset(left)
+		return
+	}
+	p.clock.fleet = int(r.engine.servers.Load())
+	r.counted = p.counts
+	r.sent = p.take(now)
+	r.waiting = time.Time{}
+	r.flight = r.engine.committer.submit(ctx, &r.sent)
+}
+
+// landed takes the committer's answer.
+func (r *runner) landed(err error) error {
+	r.flight = nil
+	if err != nil {
+		return err
+	}
+	r.part.snapshots.stored(r.sent.Snapshots)
+	e := r.engine
+	e.metrics.out(&r.counted, &r.sent)
+	e.told(r.sent.Notifications)
+	if len(r.sent.Facts) > 0 {
+		e.wakeFleet()
+	}
+	r.sent = store.PartitionCommit{}
+	return nil
+}
+
+// finish commits what was applied before the process was asked to stop.
+func (r *runner) finish() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastCommit)
+	defer cancel()
+	for range 2 {
+		if r.flight != nil {
+			select {
+			case err := <-r.flight:
+				if err := r.landed(err); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		r.part.out.urgent = true
+		r.submit(ctx)
+	}
+	if r.flight == nil {
+		return nil
+	}
+	select {
+	case err := <-r.flight:
+		return r.landed(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/diff"
+	"nocturne/ruler/operator"
+	"nocturne/ruler/store"
+)
+
+// snapshot compares a snapshot with what was known and writes down what is new.
+// Kept is the merged state without what is volatile, so that a server whose
+// temperatures vary has one configuration; the operators see everything.
+func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *operator.Input) error {
+	cat := in.header.Category
+	p.counts.snapshot++
+	prev, err := p.snapshots.get(s.currentHash(cat))
+	if err != nil {
+		return fmt.Errorf("server %s: previous %s snapshot: %w", s.id, cat, err)
+	}
+	cur := in.record.Snapshot
+	c.Previous = prev
+	i.Changes = diff.Diff(prev, cur)
+	i.Current = diff.Merge(prev, cur)
+	kept := diff.Stable(i.Current)
+	hash, bytes := pack(kept)
+	if hash == s.currentHash(cat) {
+		return nil
+	}
+	p.snapshots.put(hash, kept, bytes)
+	s.setCurrent(cat, hash)
+	at := eventTime(in.record, in.skew, p.entryAt)
+	out := &p.out.commit
+	out.Snapshots = append(out.Snapshots, store.SnapshotWrite{Server: s.id, Category: cat, At: at, Hash: hash, Bytes: bytes})
+	changes := diff.Significant(i.Changes)
+	for _, ch := range changes {
+		out.Changes = append(out.Changes, store.Change{Server: s.id, Category: cat, At: at, Stream: p.streamTime(), Kind: ch.Kind.String(), Type: ch.Type, Place: ch.Place,
+			Field: ch.Field, Before: before(&ch), After: after(&ch), From: ch.From, RecordID: in.recordID(), Hash: hash})
+	}
+	p.counts.changes += int64(len(changes))
+	out.History = append(out.History, store.HistoryEntry{Server: s.id, Category: cat, At: at, Hash: hash, RecordID: in.recordID(), Changes: len(changes)})
+	p.devices(s, cat, prev, kept)
+	p.out.urgent = true
+	return nil
+}
+
+func before(c *diff.Change) string {
+	if c.Kind == diff.Removed && c.Before.IsNull() {
+		return c.Occupant
+	}
+	return c.Before.Text()
+}
+
+func after(c *diff.Change) string {
+	if c.Kind == diff.Added && c.After.IsNull() {
+		return c.Occupant
+	}
+	return c.After.Text()
+}
+
+// devices writes the rows of devices that are new, different or gone.
+func (p *partition) devices(s *server, cat record.Category, prev, kept *record.Snapshot) {
+	type place struct{ typ, place string }
+	was := map[place]*record.Device{}
+	if prev != nil {
+		for i := range prev.Devices {
+			d := &prev.Devices[i]
+			was[place{d.Type, d.Place}] = d
+		}
+	}
+	now := p.streamTime()
+	write := func(d *record.Device) store.DeviceWrite {
+		return store.DeviceWrite{Server: s.id, Device: store.Device{Category: cat, Type: d.Type, Place: d.Place, Occupant: d.Occupant, State: d.Field(record.FieldState).Text(),
+			Fields: record.AppendJSONAttrs(nil, d.Fields), First: now, Changed: now}}
+	}
+	for i := range kept.Devices {
+		d := &kept.Devices[i]
+		at := place{d.Type, d.Place}
+		if o := was[at]; o == nil || !sameDevice(o, d) {
+			p.out.commit.Devices = append(p.out.commit.Devices, write(d))
+		}
+		delete(was, at)
+	}
+	if prev == nil {
+		return
+	}
+	for i := range prev.Devices { // in order, so that a replay writes the same
+		d := &prev.Devices[i]
+		if was[place{d.Type, d.Place}] != nil {
+			w := write(d)
+			w.Removed = now
+			p.out.commit.Devices = append(p.out.commit.Devices, w)
+		}
+	}
+}
+
+func sameDevice(a, b *record.Device) bool {
+	if a.Occupant != b.Occupant || len(a.Fields) != len(b.Fields) {
+		return false
+	}
+	for i := range a.Fields { // both sorted
+		if a.Fields[i].Key != b.Fields[i].Key || !a.Fields[i].Value.Equal(b.Fields[i].Value) {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	packer = sync.OnceValue(func() *zstd.Encoder {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			panic(err) // constant options
+		}
+		return e
+	})
+	unpacker = sync.OnceValue(func() *zstd.Decoder {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(256<<20))
+		if err != nil {
+			panic(err) // constant options
+		}
+		return d
+	})
+)
+
+// pack returns a snapshot's content hash and its bytes as stored.
+func pack(s *record.Snapshot) (store.Hash, []byte) {
+	raw := record.AppendRecords(nil, []record.Record{{Name: record.NameSnapshot, Snapshot: s}})
+	sum := sha256.Sum256(raw)
+	return store.Hash(sum[:16]), packer().EncodeAll(raw, nil)
+}
+
+// Unpack reads a snapshot as stored.
+func Unpack(b []byte) (*record.Snapshot, error) {
+	raw, err := unpacker().DecodeAll(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("unpack snapshot: %w", err)
+	}
+	recs, _, err := record.DecodeRecords(raw)
+	if err != nil {
+		return nil, fmt.Errorf("decode snapshot: %w", err)
+	}
+	if len(recs) != 1 || recs[0].Snapshot == nil {
+		return nil, errors.New("decode snapshot: no snapshot in it")
+	}
+	return recs[0].Snapshot, nil
+}
+
+const (
+	cacheSnapshots = 256     // per partition and generation
+	cacheBytes     = 2 << 20 // packed; a snapshot in memory is about ten times as big
+)
+
+// snapshots finds snapshots by content: those not committed yet, those used of
+// late, the rest in the store.
+type snapshots struct {
+	load     func(store.Hash) ([]byte, error)
+	young    map[store.Hash]cached
+	old      map[store.Hash]cached
+	bytes    int
+	unstored map[store.Hash]cached // until the commit that holds them is in
+}
+
+type cached struct {
+	snapshot *record.Snapshot
+	bytes    int
+}
+
+func newSnapshots(load func(store.Hash) ([]byte, error)) *snapshots {
+	return &snapshots{load: load, young: map[store.Hash]cached{}, old: map[store.Hash]cached{}, unstored: map[store.Hash]cached{}}
+}
+
+func (c *snapshots) get(h store.Hash) (*record.Snapshot, error) {
+	if h.IsZero() {
+		return nil, nil
+	}
+	for _, m := range []map[store.Hash]cached{c.young, c.unstored, c.old} {
+		if v, ok := m[h]; ok {
+			c.remember(h, v)
+			return v.snapshot, nil
+		}
+	}
+	b, err := c.load(h)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Unpack(b)
+	if err != nil {
+		return nil, err
+	}
+	c.remember(h, cached{s, len(b)})
+	return s, nil
+}
+
+func (c *snapshots) put(h store.Hash, s *record.Snapshot, bytes []byte) {
+	v := cached{s, len(bytes)}
+	c.unstored[h] = v
+	c.remember(h, v)
+}
+
+// stored says that all that was put by now is in the store.
+func (c *snapshots) stored(hs []store.SnapshotWrite) {
+	for i := range hs {
+		delete(c.unstored, hs[i].Hash)
+	}
+}
+
+// remember keeps two generations: what was used since the last turn, and before.
+func (c *snapshots) remember(h store.Hash, v cached) {
+	if _, ok := c.young[h]; ok {
+		return
+	}
+	if len(c.young) >= cacheSnapshots || c.bytes >= cacheBytes {
+		c.old, c.young, c.bytes = c.young, map[store.Hash]cached{}, 0
+	}
+	c.young[h] = v
+	c.bytes += v.bytes
+}

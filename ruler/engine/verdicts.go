@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/diff"
+	"nocturne/ruler/notify"
+	"nocturne/ruler/operator"
+	"nocturne/ruler/store"
+)
+
+// verdict takes what a rule says. in is nil when time said it.
+func (p *partition) verdict(v operator.Verdict, in *operator.Input) {
+	p.counts.verdicts++
+	about := p.lines[v.Server]
+	if about == nil {
+		return // retired by the same record
+	}
+	if p.rules.silence[v.RuleID] && v.Device == "" {
+		p.silence(about, &v)
+	}
+	v.At = p.clock.shown(v.At)
+	tr := p.table.Apply(v, about.serverFacts(), p.at())
+	p.transition(tr, about, in, v.Kind)
+}
+
+// silence keeps the server's state in step with the rule about heartbeats.
+func (p *partition) silence(s *server, v *operator.Verdict) {
+	switch v.Kind {
+	case operator.Firing:
+		s.silent = true
+		p.out.dirty[s.root] = struct{}{}
+		p.state(s, store.StateSilent, v.Reason)
+	case operator.Resolved:
+		s.silent = false // heard has set the state
+		p.out.dirty[s.root] = struct{}{}
+	}
+}
+
+// transition writes down what a verdict did.
+func (p *partition) transition(tr notify.Transition, s *server, in *operator.Input, kind operator.VerdictKind) {
+	p.counts.effects[tr.Effect]++
+	if tr.Effect == notify.Ignored {
+		return
+	}
+	n := row(&tr.Notification, p.number)
+	if tr.Effect == notify.Opened && p.rules.silence[tr.RuleID] {
+		n.Held = true
+		p.fact(store.FactSilent, s, n.ID)
+	}
+	if tr.Effect != notify.Noted {
+		p.out.notification(n)
+		p.out.urgent = p.out.urgent || tr.Deliver
+	}
+	e := store.Evidence{Notification: tr.Notification.ID, At: tr.At, Event: tr.At, Effect: kind.String(), RuleID: tr.RuleID, Reason: tr.Reason,
+		RecordID: tr.RecordID, Before: tr.Before, After: tr.After}
+	if in != nil && in.RecordID == tr.RecordID {
+		p.witness(&e, s, in, tr.Device)
+	}
+	p.out.commit.Evidence = append(p.out.commit.Evidence, e)
+}
+
+// witness puts the record into the evidence, bounded.
+func (p *partition) witness(e *store.Evidence, s *server, in *operator.Input, device string) {
+	r := in.Record
+	e.Category, e.Name = in.Header.Category, cut(r.Name, maxFact)
+	e.Event = eventTime(r, s.skew, p.entryAt)
+	e.Body, e.Cut = bound(r.Body, store.MaxEvidenceBody, e.Cut)
+	e.Raw, e.Cut = bound(r.Attr(record.AttrRaw).Text(), store.MaxEvidenceRaw, e.Cut)
+	var keep []record.Attr
+	room := store.MaxEvidenceAttrs - 64
+	take := func(a record.Attr) {
+		if a.Key == record.AttrRaw {
+			return
+		}
+		n := len(record.AppendJSONAttrs(nil, []record.Attr{a}))
+		if n > room {
+			e.Cut = true
+			return
+		}
+		room -= n
+		keep = append(keep, a)
+	}
+	if d := findDevice(r.Snapshot, device); d != nil {
+		for _, f := range d.Fields {
+			take(record.Attr{Key: "device." + f.Key, Value: f.Value})
+		}
+		if d.Occupant != "" {
+			take(record.Attr{Key: "device.serial", Value: record.String(d.Occupant)})
+		}
+	}
+	for _, a := range r.Attrs {
+		take(a)
+	}
+	e.Attrs = record.AppendJSONAttrs(nil, keep)
+}
+
+func bound(s string, n int, was bool) (string, bool) {
+	if len(s) <= n {
+		return s, was
+	}
+	return cut(s, n), true
+}
+
+func findDevice(s *record.Snapshot, name string) *record.Device {
+	if s == nil || name == "" {
+		return nil
+	}
+	for i := range s.Devices {
+		if d := &s.Devices[i]; diff.DeviceName(d.Type, d.Place) == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// row is a notification as it is stored.
+func row(n *notify.Notification, partition int) store.Notification {
+	saved, err := json.Marshal(n)
+	if err != nil {
+		saved = nil // plain strings and times always marshal
+	}
+	out := store.Notification{
+		ID: n.ID, Server: n.Server, Name: n.Name, Device: n.Device, Class: n.Class, State: store.NotificationState(n.State), Severity: n.Severity, RuleID: n.RuleID,
+		Title: n.Title, Reason: n.Reason, Opened: n.Opened, Changed: n.Changed, Resolved: n.Resolved, Simulated: n.Simulated,
+		Labels: n.Labels, Annotations: n.Annotations, Partition: partition, Saved: saved,
+	}
+	for i := range n.Parts {
+		q := &n.Parts[i]
+		out.Parts = append(out.Parts, store.Part{RuleID: q.RuleID, Rule: q.Rule, RuleVersion: q.RuleVersion, Shape: q.Shape, Device: q.Device, State: store.NotificationState(q.State),
+			Severity: q.Severity, Momentary: q.Momentary, Reason: q.Reason, Before: q.Before, After: q.After, RecordID: q.RecordID, Since: q.Since, Changed: q.Changed, Count: q.Count, Cause: i == 0})
+	}
+	return out
+}
+
+// saved reads back a row as the table, and whoever sends it, wants it.
+func saved(n *store.Notification) (notify.Notification, error) {
+	var out notify.Notification
+	if err := json.Unmarshal(n.Saved, &out); err != nil {
+		return out, fmt.Errorf("notification %s: %w", n.ID, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,77 @@
+// The ruler keeps the state of every server, finds what changed, failed or fell
+// silent, tells Alertmanager, and serves the page and the API. See docs/ruler.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"nocturne/ruler/app"
+	"nocturne/ruler/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ruler:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stderr io.Writer) error {
+	fs := flag.NewFlagSet("ruler", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	path := fs.String("config", "", "configuration file (YAML); without one the defaults hold")
+	listen := fs.String("listen", "", "address of the page, the API and /metrics; overrides listen")
+	level := fs.String("log-level", "", "debug, info, warn or error; overrides log_level")
+	check := fs.Bool("check", false, "check the configuration and the rules, and exit")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: the ruler takes flags only", fs.Arg(0))
+	}
+	cfg, err := config.Load(*path)
+	if err != nil {
+		return err
+	}
+	if *listen != "" {
+		cfg.Listen = *listen
+	}
+	if *level != "" {
+		cfg.LogLevel = *level
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	rules, err := cfg.Rules.Load()
+	if err != nil {
+		return err
+	}
+	if *check {
+		fmt.Fprintf(stderr, "configuration is valid, %d rules\n", len(rules))
+		return nil
+	}
+	lvl, err := cfg.Level()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lvl}))
+	a, err := app.New(app.Options{Config: cfg, Rules: rules, Log: log})
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.Run(ctx), a.Close())
+}
