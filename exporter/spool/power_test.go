@@ -195,7 +195,7 @@ func (m *machine) run(n int) {
 				return
 			}
 		default:
-			_, err := m.reader.Rewind()
+			_, err := m.reader.Rewind(nil)
 			m.excuse("rewind", err)
 		}
 	}

@@ -424,8 +424,9 @@ func (r *Reader) Answer() []byte {
 // Rewind presents everything again that is still here, because the receiver
 // lost what it had answered for. It returns how many records that adds. The
 // step back is durable when it returns: were it forgotten in a crash, ranges
-// dropped since would look answered.
-func (r *Reader) Rewind() (uint64, error) {
+// dropped since would look answered. note, when not nil, replaces the output's
+// note on the last answer.
+func (r *Reader) Rewind(note []byte) (uint64, error) {
 	s, o := r.s, r.o
 	if r.out != nil {
 		return 0, errors.New("rewind: a batch is out")
@@ -443,6 +444,9 @@ func (r *Reader) Rewind() (uint64, error) {
 	}
 	again := n - o.waiting
 	o.position, o.waiting, o.dirty = to, n, true
+	if note != nil {
+		o.answer = slices.Clone(note)
+	}
 	r.g = nil
 	for _, g := range s.segments {
 		g.consumed = time.Time{} // Keep begins anew

@@ -42,9 +42,12 @@ import (
 
 // Config bounds the spool.
 type Config struct {
-	MaxBytes     int64         // on disk, of all segments
-	SegmentBytes int64         // of one segment
-	Keep         time.Duration // how long answered records stay
+	// MaxBytes is the most that all segments take on disk.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// SegmentBytes is the size of one segment, the least that is removed at once.
+	SegmentBytes int64 `yaml:"segment_bytes"`
+	// Keep is how long records stay after every output has an answer for them.
+	Keep time.Duration `yaml:"keep"`
 }
 
 // DefaultConfig returns 512 MiB in segments of 8 MiB, kept for 10 minutes.
@@ -56,11 +59,11 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	switch {
 	case c.SegmentBytes < 64<<10 || c.SegmentBytes > 64<<20:
-		return fmt.Errorf("segment of %d bytes: want 64 KiB to 64 MiB", c.SegmentBytes)
+		return fmt.Errorf("segment_bytes %d: write a number from 65536 to 67108864", c.SegmentBytes)
 	case c.MaxBytes < 4*c.SegmentBytes:
-		return fmt.Errorf("max of %d bytes: want at least four segments, %d bytes", c.MaxBytes, 4*c.SegmentBytes)
+		return fmt.Errorf("max_bytes %d: write at least four times segment_bytes, %d", c.MaxBytes, 4*c.SegmentBytes)
 	case c.Keep < 0:
-		return fmt.Errorf("keep of %s: want zero or more", c.Keep)
+		return fmt.Errorf("keep %s: write 0s or more", c.Keep)
 	}
 	return nil
 }
@@ -296,13 +299,13 @@ func (s *Spool) Epoch() record.EpochRef { return s.epoch }
 
 // Size returns how many records wait for the output that is furthest behind,
 // and the bytes on disk.
-func (s *Spool) Size() (records uint64, bytes int64) {
+func (s *Spool) Size() (records, bytes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.outputs {
 		records = max(records, o.waiting)
 	}
-	return records, s.bytes
+	return records, uint64(s.bytes)
 }
 
 // wipe removes a spool that holds the records of another identity: they cannot

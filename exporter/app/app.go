@@ -1,0 +1,233 @@
+// Package app builds the exporter from its configuration and runs it: sources
+// into the spool, the spool into outputs, metrics beside them.
+//
+// New takes what can be in the way (the folder's lock, the listener, the
+// spool) and starts nothing. Run ends when its context ends or a part fails;
+// then the sources stop, a goodbye is recorded and delivered if that takes no
+// longer than DrainTime. Close lets go of everything and may be called after
+// New alone.
+//
+// To test: go test ./exporter/app.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"nocturne/exporter/config"
+	"nocturne/exporter/metrics"
+	"nocturne/exporter/output"
+	"nocturne/exporter/source"
+	"nocturne/exporter/source/heartbeat"
+	"nocturne/exporter/spool"
+	"nocturne/internal/record"
+)
+
+// DrainTime is how long a stopping exporter tries to deliver its goodbye.
+const DrainTime = 5 * time.Second
+
+// stopTime is how long sources may take to stop.
+const stopTime = 3 * time.Second
+
+// ErrShutdown as the cause of the end of Run's context makes the goodbye say
+// that the whole machine goes down, not only the exporter.
+var ErrShutdown = errors.New("the machine shuts down")
+
+// Options are what New needs.
+type Options struct {
+	Config  config.Config
+	Version string
+	Log     *slog.Logger
+	Stdout  io.Writer // of console outputs; nil = none
+	// Sources replaces the configured sources; nil = those of Config.
+	Sources []source.Source
+}
+
+// App is an exporter.
+type App struct {
+	o        Options
+	log      *slog.Logger
+	registry *prometheus.Registry
+	identity identity
+	spool    *spool.Spool
+	drivers  []*output.Driver
+	pushers  []*metrics.Pusher
+	sources  []source.Source
+	listener net.Listener
+	server   *http.Server
+	stops    []stop
+}
+
+// stop is one thing that Close undoes.
+type stop struct {
+	what string
+	do   func() error
+}
+
+// New builds an exporter.
+func New(o Options) (*App, error) {
+	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry()}
+	if err := a.build(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) onClose(what string, do func() error) { a.stops = append(a.stops, stop{what, do}) }
+
+// Close undoes New in reverse. It is safe to call it twice.
+func (a *App) Close() error {
+	var errs []error
+	for len(a.stops) > 0 {
+		s := a.stops[len(a.stops)-1]
+		a.stops = a.stops[:len(a.stops)-1]
+		if err := s.do(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", s.what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) build() error {
+	c := &a.o.Config
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	unlock, err := lock(filepath.Join(c.Data, "lock"))
+	if err != nil {
+		return fmt.Errorf("data folder %s: %w", c.Data, err)
+	}
+	a.onClose("lock", unlock)
+	if err := a.registerMetrics(); err != nil {
+		return err
+	}
+	receivers, err := a.receivers()
+	if err != nil {
+		return err
+	}
+	if err := a.openSpool(receivers); err != nil {
+		return err
+	}
+	for _, r := range receivers {
+		if err := a.addOutput(r); err != nil {
+			return err
+		}
+	}
+	if a.sources = a.o.Sources; a.sources == nil {
+		if a.sources, err = a.configured(); err != nil {
+			return err
+		}
+	}
+	return a.listen()
+}
+
+func (a *App) registerMetrics() error {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "exporter_build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": a.o.Version, "goversion": runtime.Version(), "os": runtime.GOOS}})
+	info.Set(1)
+	all := []prometheus.Collector{info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
+	if a.o.Config.Metrics.Machine {
+		c, err := metrics.NewMachine(slog.New(slog.DiscardHandler)) // node_scrape_collector_success says which fail
+		switch {
+		case err == nil:
+			all = append(all, c)
+		case !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
+	}
+	for _, c := range all {
+		if err := a.registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+func (a *App) openSpool(receivers []receiver) error {
+	dir, err := spool.Dir(filepath.Join(a.o.Config.Data, "spool"))
+	if err != nil {
+		return fmt.Errorf("open spool: %w", err)
+	}
+	state, err := spool.Dir(a.o.Config.Data)
+	if err != nil {
+		return fmt.Errorf("open spool: %w", err)
+	}
+	names := make([]string, len(receivers))
+	for i := range receivers {
+		names[i] = receivers[i].Name
+	}
+	a.spool, err = spool.Open(spool.Options{
+		Config: a.o.Config.Spool, FS: dir, StateFS: state, Producer: record.ExporterProducer(a.identity.id), Subject: a.identity.id,
+		Outputs: names, Log: a.log.With("component", "spool"), Metrics: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.onClose("spool", a.spool.Close)
+	return nil
+}
+
+func (a *App) listen() error {
+	addr := a.o.Config.Metrics.Listen
+	if addr == "" {
+		return nil
+	}
+	var err error
+	if a.listener, err = net.Listen("tcp", addr); err != nil {
+		return fmt.Errorf("listen for /metrics: %w", err)
+	}
+	a.onClose("listener", func() error {
+		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	mux := http.NewServeMux()
+	// Stacked mounts give the filesystem collector duplicates: keep the rest.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	return nil
+}
+
+// Addr returns where /metrics is served; nil when it is not.
+func (a *App) Addr() net.Addr {
+	if a.listener == nil {
+		return nil
+	}
+	return a.listener.Addr()
+}
+
+// ServerID returns who this exporter speaks for.
+func (a *App) ServerID() record.ID { return a.identity.id }
+
+// Registry returns the exporter's metrics.
+func (a *App) Registry() *prometheus.Registry { return a.registry }
+
+// emitter returns the emit function of a source.
+func (a *App) emitter(s source.Source) source.Emit {
+	name, category := s.Name(), s.Category()
+	return func(ctx context.Context, recs []record.Record, position []byte) error {
+		return a.spool.Append(ctx, name, category, recs, position)
+	}
+}
+
+// goodbye records why the exporter stops.
+func (a *App) goodbye(ctx context.Context, reason string) error {
+	ctx = context.WithoutCancel(ctx)
+	return a.spool.Append(ctx, "goodbye", record.Heartbeat, []record.Record{heartbeat.Goodbye(reason, time.Now())}, nil)
+}

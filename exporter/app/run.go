@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"nocturne/exporter/source"
+	"nocturne/exporter/source/heartbeat"
+)
+
+// part is a running part: a name and how it is going.
+type group struct {
+	wg     sync.WaitGroup
+	failed chan error // the first failures; size 1
+}
+
+func newGroup() *group { return &group{failed: make(chan error, 1)} }
+
+// run starts a part. A part that returns before it was told to has failed.
+func (g *group) run(ctx context.Context, name string, f func() error) {
+	g.wg.Go(func() {
+		err := f()
+		if ctx.Err() != nil && err == nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("ended by itself")
+		}
+		select {
+		case g.failed <- fmt.Errorf("%s: %w", name, err):
+		default: // another one was first
+		}
+	})
+}
+
+// wait waits for all parts, but not for ever.
+func (g *group) wait(limit time.Duration) bool {
+	done := make(chan struct{})
+	go func() { g.wg.Wait(); close(done) }()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// Run runs the exporter until ctx ends or a part fails.
+func (a *App) Run(ctx context.Context) error {
+	sources, stopSources := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSources()
+	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOutputs()
+	drain, stopDrain := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDrain()
+
+	watching, delivering := newGroup(), newGroup()
+	watching.run(sources, "sources", func() error {
+		return source.Supervise(sources, source.Options{Sources: a.sources, Emitter: a.emitter, Log: a.log.With("component", "source"), Registerer: a.registry})
+	})
+	delivering.run(outputs, "spool", func() error { return a.spool.Run(outputs) })
+	for _, d := range a.drivers {
+		delivering.run(outputs, "output", func() error { return d.Run(outputs, drain) })
+	}
+	for _, p := range a.pushers {
+		delivering.run(outputs, "metrics", func() error { return p.Run(outputs) })
+	}
+	if a.server != nil {
+		delivering.run(outputs, "listener", a.serve)
+	}
+	a.log.Info("exporter runs", "server_id", a.identity.id.String(), "host", a.identity.name, "version", a.o.Version, "epoch", a.spool.Epoch().String())
+
+	err := first(ctx, watching, delivering)
+	reason := heartbeat.ReasonStop
+	if errors.Is(context.Cause(ctx), ErrShutdown) {
+		reason = heartbeat.ReasonShutdown
+	}
+	stopSources()
+	if !watching.wait(stopTime) {
+		a.log.Warn("a source does not stop, going on without it")
+	}
+	if gerr := a.goodbye(ctx, reason); gerr != nil {
+		a.log.Warn("goodbye could not be recorded", "err", gerr)
+	}
+	timer := time.AfterFunc(DrainTime, stopDrain)
+	defer timer.Stop()
+	stopOutputs()
+	if a.server != nil {
+		_ = a.server.Close() // nobody waits for its answers
+	}
+	if !delivering.wait(DrainTime + 2*time.Second) {
+		a.log.Warn("an output does not stop, going on without it")
+	}
+	a.log.Info("exporter stopped", "reason", reason)
+	return err
+}
+
+// first returns nil when ctx ends, or the first failure of a part.
+func first(ctx context.Context, groups ...*group) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-groups[0].failed:
+		return err
+	case err := <-groups[1].failed:
+		return err
+	}
+}
+
+func (a *App) serve() error {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"nocturne/exporter/source"
+	"nocturne/exporter/source/hardware"
+	"nocturne/exporter/source/heartbeat"
+	"nocturne/exporter/source/journal"
+	"nocturne/exporter/source/raid"
+)
+
+// configured returns the sources that the configuration turns on.
+func (a *App) configured() ([]source.Source, error) {
+	c := &a.o.Config
+	out := []source.Source{heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Spool: a.spool.Size})}
+	if c.Journal.Enabled {
+		out = append(out, journal.New(journal.Options{Config: c.Journal, Positions: a.spool, Log: a.log.With("component", "source", "source", journal.Name)}))
+	}
+	if c.RAID.Enabled {
+		dir := filepath.Join(c.Data, "raid")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("source raid: %w", err)
+		}
+		out = append(out, raid.New(raid.Options{Config: c.RAID, Dir: dir}))
+	}
+	if c.Hardware.Enabled {
+		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))
+	}
+	return out, nil
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+
+	"nocturne/exporter/app"
+	"nocturne/exporter/config"
+	"nocturne/exporter/enrol"
+	"nocturne/exporter/source"
+	"nocturne/exporter/source/evtx"
+	"nocturne/exporter/source/heartbeat"
+	"nocturne/internal/record"
+)
+
+// common are the flags of every command that reads the configuration.
+type common struct {
+	set   *flag.FlagSet
+	path  *string
+	data  *string
+	level *string
+}
+
+func newFlags(name string, io stdio) common {
+	set := flag.NewFlagSet("exporter "+name, flag.ContinueOnError)
+	set.SetOutput(io.err)
+	return common{
+		set:   set,
+		path:  set.String("config", "", "configuration file (YAML); default "+config.DefaultPath()+", if it is there"),
+		data:  set.String("data", "", "folder for enrolment and spool; overrides data of the file"),
+		level: set.String("log-level", "", "debug, info, warn or error; overrides log_level"),
+	}
+}
+
+// parse reads flags and file; at most n arguments may be left.
+func (c *common) parse(args []string, n int) (config.Config, error) {
+	if err := c.set.Parse(args); err != nil {
+		return config.Config{}, err
+	}
+	if c.set.NArg() > n {
+		return config.Config{}, fmt.Errorf("unexpected argument %q", c.set.Arg(n))
+	}
+	return c.load()
+}
+
+func (c *common) load() (config.Config, error) {
+	cfg, err := config.Load(*c.path)
+	if err != nil {
+		return cfg, err
+	}
+	if *c.data != "" {
+		cfg.Data = *c.data
+	}
+	if *c.level != "" {
+		cfg.LogLevel = *c.level
+	}
+	return cfg, cfg.Validate()
+}
+
+func newLog(cfg config.Config, w io.Writer) (*slog.Logger, error) {
+	level, err := cfg.Level()
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), err
+}
+
+func runExporter(ctx context.Context, args []string, io stdio) error {
+	f := newFlags("run", io)
+	listen := f.set.String("listen", "", "serve /metrics here; overrides metrics.listen")
+	check := f.set.Bool("check", false, "check the configuration and exit")
+	service := f.set.Bool("service", false, "run under the Windows service manager")
+	cfg, err := f.parse(args, 0)
+	if err != nil {
+		return err
+	}
+	if *listen != "" {
+		cfg.Metrics.Listen = *listen
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if *check {
+		_, err := fmt.Fprintln(io.err, "configuration is valid")
+		return err
+	}
+	if *service {
+		return serviceMain(cfg)
+	}
+	log, err := newLog(cfg, io.err)
+	if err != nil {
+		return err
+	}
+	return runApp(ctx, app.Options{Config: cfg, Version: version(), Log: log, Stdout: io.out})
+}
+
+func runApp(ctx context.Context, o app.Options) error {
+	a, err := app.New(o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.Run(ctx), a.Close())
+}
+
+func runEnrol(ctx context.Context, args []string, io stdio) error {
+	f := newFlags("enrol", io)
+	server := f.set.String("server", "", "the eventbridge: https://HOST:PORT")
+	token := f.set.String("token", "", `join token; "-" reads it from standard input, so that it is in no list of processes`)
+	fingerprint := f.set.String("ca-fingerprint", "", "SHA-256 of the eventbridge's CA certificate")
+	caFile := f.set.String("ca-file", "", "CA certificates (PEM) to believe instead")
+	name := f.set.String("name", "", "this server's name; default its host name")
+	keep := f.set.Bool("keep", false, "do nothing when this machine is enrolled there already")
+	force := f.set.Bool("force", false, "enrol again although this machine is enrolled: it may become another server")
+	cfg, err := f.parse(args, 0)
+	if err != nil {
+		return err
+	}
+	if *server == "" || *token == "" {
+		return errors.New("enrol needs --server URL and --token TOKEN: paste the line that `nocturne token create` printed")
+	}
+	old, err := enrol.Load(cfg.Data)
+	switch {
+	case err == nil && *keep && old.URL == strings.TrimRight(*server, "/"):
+		_, err := fmt.Fprintf(io.out, "enrolled already as %s (server id %s)\n", old.Server, old.ServerID)
+		return err
+	case err == nil && !*force:
+		return fmt.Errorf("this machine is enrolled as %s (server id %s) at %s: add --force to enrol again", old.Server, old.ServerID, old.URL)
+	case err != nil && !errors.Is(err, enrol.ErrNotEnrolled) && !*force:
+		return fmt.Errorf("%w; add --force to enrol again", err)
+	}
+	if *token == "-" {
+		if *token, err = readToken(io.in); err != nil {
+			return err
+		}
+	}
+	unlock, err := app.Lock(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	r := enrol.Request{URL: *server, Token: *token, CAFingerprint: *fingerprint, CAFile: *caFile, Version: version()}
+	describe(ctx, &r, *name)
+	s, err := enrol.Enrol(ctx, cfg.Data, r)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(io.out, "enrolled as %s (server id %s) at %s\n", s.Server, s.ServerID, s.URL)
+	return err
+}
+
+func readToken(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, 4096))
+	if err != nil {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// describe says what the machine says of itself.
+func describe(ctx context.Context, r *enrol.Request, name string) {
+	beat := record.Record{}
+	if recs, err := heartbeat.NewBeat(heartbeat.Options{Config: heartbeat.DefaultConfig()}).Collect(ctx); len(recs) > 0 {
+		_, beat = err, recs[0] // what cannot be read is left out
+	}
+	say := func(key string) string { return beat.Attr(key).Str() }
+	r.Name, r.OS = name, say(record.AttrOSName)
+	if r.Name == "" {
+		r.Name = say(record.AttrName)
+	}
+	if r.Name == "" {
+		r.Name, _ = os.Hostname()
+	}
+	if r.OS == "" {
+		r.OS = runtime.GOOS
+	}
+	r.Evidence = enrol.Evidence{MachineID: say(record.AttrMachineID), SMBIOSUUID: say(record.AttrSMBIOSUUID)}
+}
+
+func runImport(ctx context.Context, args []string, io stdio) error {
+	f := newFlags("import", io)
+	cfg, err := f.parse(args, 1)
+	if err != nil {
+		return err
+	}
+	if f.set.NArg() != 1 {
+		return errors.New("import needs the path of one .evtx file")
+	}
+	log, err := newLog(cfg, io.err)
+	if err != nil {
+		return err
+	}
+	var report evtx.Report
+	err = app.Import(ctx, app.Options{Config: cfg, Version: version(), Log: log, Stdout: io.out}, func(ctx context.Context, emit source.Emit) error {
+		var err error
+		report, err = evtx.Import(ctx, f.set.Arg(0), emit, evtx.Options{})
+		return err
+	})
+	for _, p := range report.Problems {
+		fmt.Fprintln(io.err, "unreadable:", p)
+	}
+	fmt.Fprintf(io.err, "%d events, %d repeats, %d unreadable\n", report.Records, report.Duplicates, report.Unreadable)
+	return err
+}
+
+// runEvtxChild is the part of import that reads a hostile file.
+func runEvtxChild(_ context.Context, args []string, io stdio) error {
+	if code := evtx.Child(args, io.out); code != 0 {
+		return fmt.Errorf("%s ended with %d", evtx.Subcommand, code)
+	}
+	return nil
+}

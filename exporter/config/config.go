@@ -1,0 +1,224 @@
+// Package config is the exporter's configuration file: one YAML document,
+// decoded strictly, every key with a default, so that the file may be empty.
+// The parts' own types lie beside their code.
+//
+// Everything is pure. To test: go test ./exporter/config.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+
+	"go.yaml.in/yaml/v3"
+
+	"nocturne/exporter/enrol"
+	"nocturne/exporter/metrics"
+	"nocturne/exporter/output"
+	"nocturne/exporter/source/hardware"
+	"nocturne/exporter/source/heartbeat"
+	"nocturne/exporter/source/journal"
+	"nocturne/exporter/source/raid"
+	"nocturne/exporter/spool"
+)
+
+// Config is the whole file.
+type Config struct {
+	// Data is the folder that holds everything: enrolment, spool, epoch.
+	Data     string `yaml:"data"`
+	LogLevel string `yaml:"log_level"` // debug info warn error
+
+	Heartbeat heartbeat.Config `yaml:"heartbeat"`
+	Journal   journal.Config   `yaml:"journal"`
+	RAID      raid.Config      `yaml:"raid"`
+	Hardware  hardware.Config  `yaml:"hardware"`
+
+	Spool   spool.Config   `yaml:"spool"`
+	Outputs []Output       `yaml:"outputs"`
+	Metrics metrics.Config `yaml:"metrics"`
+}
+
+// Types of outputs.
+const (
+	TypeOTLP    = "otlp"
+	TypeConsole = "console"
+)
+
+// Output is one receiver. Without any, an enrolled exporter sends to the
+// eventbridge that it enrolled at.
+type Output struct {
+	// Name is the key of the output's position and a metric label.
+	Name string `yaml:"name"`
+	Type string `yaml:"type"` // otlp, console
+	// URL of type otlp; empty = where this machine is enrolled.
+	URL string `yaml:"url"`
+	// Plain speaks OTLP/HTTP logs to a foreign backend instead of frames to an
+	// eventbridge.
+	Plain bool `yaml:"plain"`
+	// CredentialFile holds the bearer token; empty = that of the enrolment, for
+	// plain: none.
+	CredentialFile string `yaml:"credential_file"`
+	// Headers are added to every request.
+	Headers       map[string]string `yaml:"headers"`
+	enrol.Trust   `yaml:",inline"`
+	output.Config `yaml:",inline"`
+}
+
+// UnmarshalYAML lays what is written over the defaults of an output.
+func (o *Output) UnmarshalYAML(n *yaml.Node) error {
+	type plain Output
+	p := plain{Type: TypeOTLP, Config: output.DefaultConfig()}
+	// The node's decoder does not inherit KnownFields.
+	b, err := yaml.Marshal(n)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&p); err != nil {
+		return fmt.Errorf("output in line %d: %w", n.Line, err)
+	}
+	*o = Output(p)
+	return nil
+}
+
+// Default returns the defaults.
+func Default() Config {
+	return Config{
+		Data: filepath.Join(home(), "exporter"), LogLevel: "info",
+		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), Hardware: hardware.DefaultConfig(),
+		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
+	}
+}
+
+func home() string {
+	if runtime.GOOS == "windows" {
+		if d := os.Getenv("ProgramData"); d != "" {
+			return filepath.Join(d, "Nocturne")
+		}
+		return `C:\ProgramData\Nocturne`
+	}
+	return "/var/lib/nocturne"
+}
+
+// DefaultPath is the file that is read when none is named, if it is there.
+func DefaultPath() string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(home(), "exporter.yml")
+	}
+	return "/etc/nocturne/exporter.yml"
+}
+
+// Load reads a file; "" is DefaultPath, which need not be there.
+func Load(path string) (Config, error) {
+	c := Default()
+	optional := path == ""
+	if optional {
+		path = DefaultPath()
+	}
+	b, err := os.ReadFile(path)
+	if optional && errors.Is(err, os.ErrNotExist) {
+		return c, c.Validate()
+	}
+	if err != nil {
+		return c, fmt.Errorf("read config: %w", err)
+	}
+	if err := c.Decode(b); err != nil {
+		return c, fmt.Errorf("config %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Decode lays a YAML document over c and validates the whole.
+func (c *Config) Decode(b []byte) error {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document: keep one")
+	}
+	return c.Validate()
+}
+
+// Level returns the log level.
+func (c *Config) Level() (slog.Level, error) {
+	var l slog.Level
+	err := l.UnmarshalText([]byte(c.LogLevel))
+	return l, err
+}
+
+var outputName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$`)
+
+// Validate says what to write instead of what is wrong; all of it at once.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data is empty: name a folder"))
+	}
+	if _, err := c.Level(); err != nil {
+		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
+	}
+	check("heartbeat", c.Heartbeat.Validate())
+	check("journal", c.Journal.Validate())
+	check("raid", c.RAID.Validate())
+	check("hardware", c.Hardware.Validate())
+	check("spool", c.Spool.Validate())
+	check("metrics", c.Metrics.Validate())
+	if c.Metrics.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
+			errs = append(errs, fmt.Errorf("metrics: listen %q: write ADDRESS:PORT, such as 127.0.0.1:9490, or nothing", c.Metrics.Listen))
+		}
+	}
+	seen := map[string]bool{}
+	for i := range c.Outputs {
+		o := &c.Outputs[i]
+		check(fmt.Sprintf("output %q", o.Name), o.Validate())
+		if seen[o.Name] {
+			errs = append(errs, fmt.Errorf("output %q: two have this name, give each its own", o.Name))
+		}
+		seen[o.Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+// Validate says what to write instead.
+func (o *Output) Validate() error {
+	if !outputName.MatchString(o.Name) {
+		return errors.New("write a name of at most 32 of a-z, 0-9, _ and -")
+	}
+	switch o.Type {
+	case TypeConsole:
+		if o.URL != "" || o.Plain || o.CredentialFile != "" || o.CAFile != "" || o.CAFingerprint != "" || len(o.Headers) > 0 {
+			return errors.New("type console writes to standard output: remove url, plain, credential_file, headers and ca_*")
+		}
+	case TypeOTLP:
+		if o.URL == "" && o.Plain {
+			return errors.New("plain needs a url: write where the backend takes OTLP/HTTP, without /v1/logs")
+		}
+		if o.URL != "" {
+			if err := enrol.CheckURL(o.URL); err != nil {
+				return err
+			}
+		}
+		if err := o.Trust.Validate(); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("type %q: write otlp or console", o.Type)
+	}
+	return o.Config.Validate()
+}

@@ -1,0 +1,92 @@
+// The exporter watches one server: it reads its sources, keeps what it saw on
+// disk and sends it to one or several outputs. See docs/exporter.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+const usage = `The exporter watches this server and tells an eventbridge what it sees.
+
+  exporter [run]                    watch until it is stopped
+  exporter enrol --server URL --token TOKEN
+                                    join the fleet: paste the line of "nocturne token create"
+  exporter import FILE.evtx         send the events of a Windows event log file
+  exporter service install|uninstall|start|stop|status
+                                    the Windows service
+  exporter version
+
+exporter COMMAND --help lists a command's flags.
+`
+
+// commands by name; "run" is meant when none is named.
+var commands = map[string]func(ctx context.Context, args []string, io stdio) error{
+	"run":        runExporter,
+	"enrol":      runEnrol,
+	"import":     runImport,
+	"evtx-child": runEvtxChild,
+	"service":    runService,
+	"version": func(_ context.Context, _ []string, io stdio) error {
+		_, err := fmt.Fprintln(io.out, version())
+		return err
+	},
+}
+
+// stdio are the standard streams.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	// A second signal changes nothing: a terminal and a supervisor may each send
+	// one, and stopping is bounded in time by itself.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "exporter:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, io stdio) error {
+	name := "run"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	} else if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+		fmt.Fprint(io.err, usage)
+		return flag.ErrHelp
+	}
+	command, ok := commands[name]
+	if !ok {
+		fmt.Fprint(io.err, usage)
+		return fmt.Errorf("unknown command %q", name)
+	}
+	return command(ctx, args, io)
+}
+
+// version is the module's, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return info.Main.Version
+}
