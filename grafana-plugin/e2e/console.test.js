@@ -80,6 +80,11 @@ describe('console', { skip: missing ?? false }, () => {
     assert.match(await text('tr.critical'), /c0\/e252\/s4[\s\S]*ZA10504K/);
     assert.match(await text('.card:has(h2:text("History of changes"))'), /state Onln → Failed/);
     assert.match(await text('.head'), /critical[\s\S]*simulated/);
+    assert.match(await text('.card:has(h2:text("Records"))'), /4569 records received, 0 missing/);
+    await page.getByText('4 sequences').click();
+    assert.match(await text('.card:has(h2:text("Records")) tbody'), /heartbeat[\s\S]*4,000/);
+    await page.waitForResponse((r) => r.url().endsWith('/ledger'));
+    await page.getByText('4,000').waitFor(); // an open part stays open when the page asks again
     await page.shot('server');
     await page.getByRole('button', { name: 'Fail a drive' }).click();
     await page.getByText('Simulated: begun.').waitFor();

@@ -106,6 +106,34 @@ func TestHistoryAndChanges(t *testing.T) {
 	}
 }
 
+func TestLedger(t *testing.T) {
+	b := newBench(t, nil)
+	l := get[ServerLedger](b, "/servers/"+apitest.ID(5).String()+"/ledger")
+	if len(l.Sequences) != 4 || l.Sequences[0].Category != "eventlog" || l.Sequences[1].Received != 62 || l.Sequences[3].LastSeq != 7 || l.Sequences[0].EpochStart == nil {
+		t.Errorf("sequences %+v", l.Sequences)
+	}
+	if l.Text != "4569 records received, 0 missing, 2 counted once though they came twice." {
+		t.Errorf("it reads %q", l.Text)
+	}
+	twin := get[ServerLedger](b, "/servers/"+apitest.ID(36).String()+"/ledger")
+	if len(twin.Sequences) != 4 || twin.Sequences[0].Producer != "exporter/"+apitest.ID(16).String() {
+		t.Errorf("a line of a cloned identity shows %+v, want the identity's", twin.Sequences)
+	}
+	if w := b.call("GET", Prefix+"/servers/"+apitest.ID(99).String()+"/ledger", "", nil); w.Code != http.StatusNotFound {
+		t.Errorf("an unknown server: %d", w.Code)
+	}
+	empty := newBench(t, func(c *Config) {
+		s := openStore(t)
+		if err := apitest.Fill(t.Context(), s, apitest.Demo(now)); err != nil {
+			t.Fatal(err)
+		}
+		c.Reader = s
+	})
+	if l := get[ServerLedger](empty, "/servers/"+apitest.ID(5).String()+"/ledger"); len(l.Sequences) != 0 {
+		t.Errorf("SQLite without working state: %+v", l.Sequences)
+	}
+}
+
 func TestNotificationDetail(t *testing.T) {
 	b := newBench(t, nil)
 	n := get[NotificationDetail](b, "/notifications/a1b2c3d4e5f60718")
@@ -139,7 +167,7 @@ func TestNotificationDetail(t *testing.T) {
 	f("state=resolved", 2)
 	f("state=firing&severity=critical", 2)
 	f("server="+apitest.ID(7).String(), 2)
-	f("class=silent&site=south", 1)
+	f("class="+store.ClassSilent+"&site=south", 1)
 	f("muted=true", 0)
 }
 

@@ -18,6 +18,7 @@ var asks = map[string][2]string{
 	"servers":        {"/servers"},
 	"server":         {"/servers/" + apitest.ID(16).String()},
 	"server_history": {"/servers/" + apitest.ID(5).String() + "/history"},
+	"server_ledger":  {"/servers/" + apitest.ID(5).String() + "/ledger"},
 	"changes":        {"/changes"},
 	"notifications":  {"/notifications"},
 	"notification":   {"/notifications/a1b2c3d4e5f60718"},

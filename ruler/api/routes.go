@@ -126,6 +126,8 @@ func (s *server) routes() []route {
 			params: []param{serverID}, result: ServerDetail{}, handle: s.server},
 		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
 			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
+		{method: "GET", path: "/servers/{id}/ledger", name: "server_ledger", summary: "What of one server's records arrived, per sequence",
+			params: []param{serverID}, result: ServerLedger{}, handle: s.ledger},
 		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
 			params: []param{
 				{name: "server", kind: kindServer, doc: "server id"}, category, kindOf,

@@ -43,7 +43,7 @@ func TestAnswersFromSQLite(t *testing.T) {
 		"/servers/" + apitest.ID(5).String(), "/servers/" + apitest.ID(16).String(), "/servers/" + apitest.ID(40).String(), "/servers/" + apitest.ID(99).String(),
 		"/servers/" + apitest.ID(5).String() + "/history", "/servers/" + apitest.ID(5).String() + "/history?limit=2&category=raid",
 		"/changes", "/changes?kind=replaced", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
-		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=silent",
+		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=" + store.ClassSilent,
 		"/notifications/a1b2c3d4e5f60718", "/notifications/none", "/silent", "/silent?planned=true", "/discovery",
 	} {
 		a, b := memory.call("GET", Prefix+target, "", nil), real.call("GET", Prefix+target, "", nil)

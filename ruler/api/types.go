@@ -106,6 +106,28 @@ type Observed struct {
 	ChangedAt *time.Time `json:"changed_at"`
 }
 
+// ServerLedger proves, sequence by sequence, what of a server's records arrived.
+type ServerLedger struct {
+	ServerID  string     `json:"server_id"`
+	Text      string     `json:"text" doc:"the whole in a sentence"`
+	Sequences []Sequence `json:"sequences"`
+}
+
+// Sequence is the ledger of one sequence = (producer, subject, category).
+type Sequence struct {
+	Producer   string     `json:"producer"`
+	Category   string     `json:"category"`
+	Received   uint64     `json:"received_records"`
+	Duplicate  uint64     `json:"duplicate_records" doc:"arrived again, counted once"`
+	Late       uint64     `json:"late_records" doc:"filled a hole after it was seen"`
+	Declared   uint64     `json:"declared_lost_records" doc:"the producer said that it dropped them, and why"`
+	Missing    uint64     `json:"missing_records" doc:"holes that nobody explained"`
+	Rejected   uint64     `json:"rejected_records" doc:"received in a frame that could not be decoded"`
+	Unassured  bool       `json:"unassured" doc:"true: the source numbers nothing, holes cannot be seen"`
+	EpochStart *time.Time `json:"epoch_start" doc:"when the producer's present run began, by its own clock"`
+	LastSeq    uint64     `json:"last_seq" doc:"of the present run"`
+}
+
 // Change is the difference between two snapshots of one subject.
 type Change struct {
 	ID         int64      `json:"id"`

@@ -65,6 +65,11 @@ func (r *reader) Silent(ctx context.Context) ([]store.SilentServer, error) {
 // Overview implements store.Reader.
 func (r *reader) Overview(ctx context.Context) (store.Overview, error) { return r.now().Overview(ctx) }
 
+// WorkingState shows the ledger.
+func (r *reader) WorkingState(ctx context.Context, partition int) ([]byte, [][]byte, error) {
+	return r.now().WorkingState(ctx, partition)
+}
+
 // Pipeline implements store.Reader.
 func (r *reader) Pipeline(ctx context.Context) (store.Pipeline, error) {
 	p, err := r.now().Pipeline(ctx)

@@ -9,11 +9,11 @@ export const title = 'Server';
 
 export async function load(ctx, get) {
   const path = '/servers/' + encodeURIComponent(ctx.args[0]);
-  const [detail, history] = await Promise.all([get(path, {}, ctx.signal), get(path + '/history', { limit: 30 }, ctx.signal)]);
-  return { detail, history };
+  const [detail, history, ledger] = await Promise.all([get(path, {}, ctx.signal), get(path + '/history', { limit: 30 }, ctx.signal), get(path + '/ledger', {}, ctx.signal)]);
+  return { detail, history, ledger };
 }
 
-export function render({ detail: d, history }, ctx) {
+export function render({ detail: d, history, ledger }, ctx) {
   const s = d.server;
   document.title = clean(s.name, 60) + ' · Nocturne';
   return [
@@ -30,6 +30,7 @@ export function render({ detail: d, history }, ctx) {
       card('History of changes', history.next_before_id ? h('span', { class: 'dim' }, 'the newest 30') : null,
         history.changes.length ? h('ul', { class: 'list' }, history.changes.map((c) => changeItem(c, false))) : empty('Nothing has changed since it joined.')),
       card('Configurations it had', null, history.snapshots.length ? h('ul', { class: 'list' }, history.snapshots.map(snapshot)) : empty('No snapshot yet.'))),
+    records(ledger),
   ];
 }
 
@@ -105,6 +106,15 @@ function deviceTable(list) {
       more(d),
     ],
   })), 'parts');
+}
+
+// The ledger: what of its records arrived.
+function records(l) {
+  return card('Records', null, h('p', null, data(l.text)), l.sequences.length > 0 && h('details', { class: 'space' }, h('summary', null, plural(l.sequences.length, 'sequence')),
+    table('Sequences', ['Category', 'Producer', 'Received', 'Missing', 'Twice', 'Late', 'Declared lost', 'Run since'], l.sequences.map((q) => ({ key: q.producer + q.category, class: q.missing_records ? 'critical' : '', cells: [
+      words(q.category), [data(q.producer.split('/')[0], 40), q.unassured && h('span', { class: 'dim', title: 'The source numbers nothing: holes cannot be seen' }, ' unassured')],
+      number(q.received_records), q.unassured ? h('span', { class: 'dim' }, 'cannot tell') : number(q.missing_records), number(q.duplicate_records), number(q.late_records), number(q.declared_lost_records), when(q.epoch_start),
+    ] })))));
 }
 
 // Size and the other fields, six at most: all of them are in the API.
