@@ -267,12 +267,17 @@ func (g *Gatherer) store(ctx context.Context, p *partition, batch []item) {
 			it.job.outcomes[it.index] = Outcome{Stored: true, Position: pos}
 			stored += it.Records
 		}
-		if it.job.left--; it.job.left == 0 {
-			close(it.job.done)
-		}
 	}
+	// Counted before it is answered: whoever has an answer finds it counted.
 	g.m.Append.Out(stored)
 	g.m.Append.Drop(dropBusy, busy)
+	for i := range batch {
+		if j := batch[i].job; j.left > 1 {
+			j.left--
+		} else {
+			close(j.done)
+		}
+	}
 }
 
 func (g *Gatherer) append(ctx context.Context, p *partition, e *stream.Entry) (stream.Position, error) {

@@ -137,16 +137,17 @@ func (r *Registry) announceDue(ctx context.Context, all bool) {
 			continue
 		}
 		p := stream.Partition(s.ID)
-		if _, ok := incarnations[p]; !ok {
-			inc, err := r.append.Incarnation(ctx, s.ID)
-			if err != nil {
+		inc, ok := incarnations[p]
+		if !ok {
+			var err error
+			if inc, err = r.append.Incarnation(ctx, s.ID); err != nil {
 				r.log.Warn("stream did not say which one it is, servers are stated again later", "partition", p, "err", err)
 				break
 			}
 			incarnations[p] = inc
 		}
-		if s.due(incarnations[p], r.now(), r.cfg.RestateEvery) {
-			g.Go(func() error { return r.restate(ctx, s.ID, incarnations[p]) })
+		if s.due(inc, r.now(), r.cfg.RestateEvery) {
+			g.Go(func() error { return r.restate(ctx, s.ID, inc) })
 		}
 	}
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
