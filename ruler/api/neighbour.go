@@ -83,8 +83,8 @@ func through(who, hint string, err error) error {
 	var e *refused
 	if errors.As(err, &e) && e.Status/100 == 4 && e.Status != http.StatusUnauthorized {
 		code := http.StatusBadRequest
-		if e.Status == http.StatusNotFound {
-			code = http.StatusNotFound
+		if e.Status == http.StatusNotFound || e.Status == http.StatusConflict {
+			code = e.Status
 		}
 		return &problem{status: code, msg: who + ": " + e.Text, hint: e.Hint, cause: err}
 	}

@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -36,6 +37,9 @@ var types = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
 }
+
+// linked are the paths under which others link to a view.
+var linked = regexp.MustCompile(`^/(servers|notifications)(/[0-9A-Za-z-]{1,64})?$`)
 
 type file struct {
 	content []byte
@@ -86,6 +90,11 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		return
+	}
+	if linked.MatchString(r.URL.EscapedPath()) {
+		// Messages link to /notifications/<id>; the page's views are behind a #.
+		http.Redirect(w, r, "/#"+r.URL.EscapedPath(), http.StatusFound)
 		return
 	}
 	f, ok := h[r.URL.Path]

@@ -58,6 +58,12 @@ func TestServesThePage(t *testing.T) {
 			t.Errorf("%s %s answered %d, want %d", method, target, w.Code, code)
 		}
 	}
+	if w := call(h, "GET", "/notifications/a1b2c3d4e5f60718"); w.Code != http.StatusFound || w.Header().Get("Location") != "/#/notifications/a1b2c3d4e5f60718" {
+		t.Errorf("a link from a message: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+	f("GET", "/servers", 302)
+	f("GET", "/servers/..%2f..%2fevil", 404)
+	f("GET", "//evil.example/servers", 404)
 	f("GET", "/index.html", 404)
 	f("GET", "/assets/", 404)
 	f("GET", "/assets/../console.go", 404)
