@@ -4,9 +4,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
-GO := go build -v -trimpath -ldflags "$(LDFLAGS)"
+GO := go build -v -trimpath -ldflags "-s -w"
 PROGRESS := 2>&1 | awk -f deploy/progress.awk
 PROGRAMS := ./exporter ./eventbridge ./ruler ./deploy/nocturne
 VM := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics

@@ -228,7 +228,7 @@ func (a *App) Run(ctx context.Context) error {
 	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := a.server.Shutdown(timeout)
-	<-served
+	<-served //nolint:errcheck // http.ErrServerClosed
 	return err
 }
 

@@ -162,7 +162,7 @@ func (c *child) end(cmd *exec.Cmd, ended <-chan error) error {
 		timer := time.NewTimer(c.svc.StopWait)
 		defer timer.Stop()
 		select {
-		case <-ended:
+		case <-ended: //nolint:errcheck // it ended as asked, with whatever code
 			_ = killGroup(cmd.Process) // what it left behind
 			return nil
 		case <-timer.C:

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nocturne/deploy/nocturne/stack"
+)
+
+const demoServers = 20
+
+func runCommand(ctx context.Context, e env, args []string) error {
+	return start(ctx, e, stack.Run, args)
+}
+
+func demoCommand(ctx context.Context, e env, args []string) error {
+	return start(ctx, e, stack.Demo, args)
+}
+
+// start parses the flags that run and demo share and runs the stack.
+func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
+	flags := newFlags(e, string(mode))
+	o := stack.Options{Mode: mode, Ports: stack.DefaultPorts(), Keep: stack.DefaultRetention(), Console: e.out}
+	flags.StringVar(&o.Data, "data", "", "`folder` for everything that is kept (default: "+defaultDir(mode)+")")
+	flags.StringVar(&o.Listen, "listen", "", "`address` on the network for other servers to send to, with TLS: 0.0.0.0:9471")
+	flags.StringVar(&o.Keep.Metrics, "keep-metrics", o.Keep.Metrics, "how `long` metrics are kept: months, or with a unit (y, w, d)")
+	flags.StringVar(&o.Keep.Logs, "keep-logs", o.Keep.Logs, "how `long` log events are kept")
+	flags.StringVar(&o.Keep.LogDisk, "log-disk", o.Keep.LogDisk, "`disk` that log events may take; the oldest go first")
+	flags.DurationVar(&o.Keep.Stream, "keep-stream", o.Keep.Stream, "how `long` records can be read again by a part that was down")
+	flags.BoolVar(&o.Verbose, "verbose", false, "show everything that the parts say")
+	flags.Func("ports", "other `ports`: free, or NAME=PORT,NAME=PORT (see docs/operations.md)", o.Ports.Set)
+	if mode == stack.Demo {
+		flags.IntVar(&o.Servers, "servers", demoServers, "`number` of simulated servers")
+		flags.Func("simulate", "further `flags` for nocturne simulate, such as --simulate=\"--every=0 --seed=7\"", func(s string) error {
+			o.Simulate = strings.Fields(s)
+			return nil
+		})
+	}
+	level := flags.String("log-level", "info", "debug, info, warn or error, of nocturne itself")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	var err error
+	if o.Logger, err = newLogger(e, *level); err != nil {
+		return err
+	}
+	if o.Data == "" {
+		if o.Data, err = stack.DefaultDir(mode); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(e.out, "Nocturne %s starts, data in %s\n", version(), o.Data)
+	began := time.Now()
+	err = stack.Start(ctx, o, func(s stack.State) { welcome(e, s, o.Data, time.Since(began)) })
+	if err == nil {
+		fmt.Fprintln(e.out, "stopped")
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func defaultDir(mode stack.Mode) string {
+	dir, err := stack.DefaultDir(mode)
+	if err != nil {
+		return "none here"
+	}
+	return dir
+}
+
+// welcome says where to look, one address first.
+func welcome(e env, s stack.State, data string, took time.Duration) {
+	page := stack.URL(s.Ports.Ruler)
+	fmt.Fprintf(e.out, "\nReady after %s. Open this page:\n\n    %s\n\n", took.Round(100*time.Millisecond), page)
+	say := func(what, how string) { fmt.Fprintf(e.out, "  %-20s %s\n", what, how) }
+	if s.Mode == stack.Demo {
+		say("watch", "a drive fails by itself within a minute, its message arrives, and it is replaced")
+		say("break something", "the button on a server's page, or: nocturne simulate incident drive SERVER")
+	}
+	if s.Listen == "" {
+		say("add a server", "start again with --listen 0.0.0.0:9471, then: nocturne token create")
+	} else {
+		say("add a server", "nocturne token create")
+	}
+	say("how it is", "nocturne status")
+	say("metrics, logs", stack.URL(s.Ports.Metrics)+"/vmui/  "+stack.URL(s.Ports.Logs)+"/select/vmui/")
+	say("who gets messages", stack.Layout{Dir: data}.Config("alertmanager"))
+	say("logs of the parts", stack.Layout{Dir: data}.Logs())
+	fmt.Fprint(e.out, "\nCtrl-C ends it.\n\n")
+}

@@ -1,0 +1,130 @@
+package stack
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"nocturne/alerts"
+	"nocturne/internal/stream"
+)
+
+// The demo's clocks: something is to be seen soon. The ruler waits three heartbeats before it calls a server silent.
+const (
+	demoHeartbeat = 10 * time.Second
+	demoSilence   = 30 * time.Second
+	demoMetrics   = 15 * time.Second
+)
+
+// doc is one level of a YAML file.
+type doc map[string]any
+
+// generated is the first line of the files that a person may take over by deleting it.
+const generated = "# Written by nocturne at every start. Delete this line and it stays as you leave it.\n"
+
+// writeConfigs writes the configuration of all parts.
+func (s *stack) writeConfigs() error {
+	if err := os.MkdirAll(filepath.Dir(s.Config("x")), 0o700); err != nil {
+		return fmt.Errorf("create folder for configurations: %w", err)
+	}
+	for name, d := range map[string]doc{
+		"eventbridge": s.eventbridgeConfig(),
+		"ruler":       s.rulerConfig(),
+		"exporter":    s.exporterConfig(),
+	} {
+		text, err := yaml.Marshal(d)
+		if err != nil {
+			return fmt.Errorf("encode configuration of %s: %w", name, err)
+		}
+		if err := writeGenerated(s.Config(name), text); err != nil {
+			return err
+		}
+	}
+	text, err := s.alertmanagerConfig()
+	if err != nil {
+		return err
+	}
+	return writeGenerated(s.Config("alertmanager"), text)
+}
+
+// writeGenerated replaces a file unless a person has taken it over.
+func writeGenerated(path string, text []byte) error {
+	old, err := os.ReadFile(path)
+	if err == nil && !bytes.HasPrefix(old, []byte(generated)) {
+		return nil
+	}
+	if err := os.WriteFile(path, append([]byte(generated), text...), 0o600); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+func (s *stack) eventbridgeConfig() doc {
+	return doc{
+		"data":            s.Part("eventbridge"),
+		"ingest":          doc{"address": Addr(s.Ports.Ingest), "listen": s.Listen},
+		"admin":           doc{"address": Addr(s.Ports.Admin)},
+		"stream":          doc{"address": Addr(s.Ports.Stream), "max_age": s.Keep.Stream.String()},
+		"victoriametrics": doc{"url": URL(s.Ports.Metrics)},
+		"victorialogs":    doc{"url": URL(s.Ports.Logs)},
+	}
+}
+
+func (s *stack) rulerConfig() doc {
+	demo := doc{"receiver_url": URL(s.Ports.Receiver)} // the page shows what was delivered, in run too
+	rules := doc{}
+	if s.Mode == Demo {
+		demo["simulator_url"] = URL(s.Ports.Simulator)
+		rules["overrides"] = doc{"server-silent": doc{"after": demoSilence.String()}}
+	}
+	if own := s.Rules(); hasRules(own) {
+		rules["dirs"] = []string{own}
+	}
+	return doc{
+		"data":   s.Part("ruler"),
+		"listen": Addr(s.Ports.Ruler),
+		"stream": doc{
+			"url":        "nats://" + Addr(s.Ports.Stream),
+			"token_file": stream.TokenFile(s.in("eventbridge", "stream"), stream.RoleRuler),
+		},
+		"alertmanager": doc{"urls": []string{URL(s.Ports.Alertmanager)}, "console_url": URL(s.Ports.Ruler)},
+		"api": doc{
+			"bridge":        doc{"url": URL(s.Ports.Admin), "token_file": s.AdminToken()},
+			"demo":          demo,
+			"exporter_port": s.Ports.Exporter,
+		},
+		"rules": rules,
+	}
+}
+
+func hasRules(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "*.yml"))
+	return err == nil && len(found) > 0
+}
+
+func (s *stack) exporterConfig() doc {
+	d := doc{
+		"data":    s.Part("exporter"),
+		"metrics": doc{"listen": Addr(s.Ports.Exporter)},
+		// The address is written down, not left to the enrolment, because ports may change from start to start.
+		"outputs": []doc{{"name": "eventbridge", "type": "otlp", "url": URL(s.Ports.Ingest)}},
+	}
+	if s.Mode == Demo {
+		d["heartbeat"] = doc{"interval": demoHeartbeat.String()}
+		d["metrics"] = doc{"listen": Addr(s.Ports.Exporter), "interval": demoMetrics.String()}
+	}
+	return d
+}
+
+// alertmanagerConfig is the one of the repository, with the receiver where ours listens.
+func (s *stack) alertmanagerConfig() ([]byte, error) {
+	text, err := alerts.Files().ReadFile("alertmanager.yml")
+	if err != nil {
+		return nil, fmt.Errorf("read default configuration of alertmanager: %w", err)
+	}
+	return bytes.ReplaceAll(text, []byte(Addr(DefaultPorts().Receiver)), []byte(Addr(s.Ports.Receiver))), nil
+}

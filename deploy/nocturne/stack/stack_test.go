@@ -1,0 +1,122 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"nocturne/deploy/nocturne/supervise"
+)
+
+func TestPorts(t *testing.T) {
+	p := DefaultPorts()
+	if err := p.Set("ruler=8080,logs=9500"); err != nil {
+		t.Fatal(err)
+	}
+	if p.Ruler != 8080 || p.Logs != 9500 || p.Metrics != 8428 {
+		t.Errorf("ports %+v", p)
+	}
+	for text, want := range map[string]string{
+		"web=1": `no port is called "web"`, "ruler=x": `"x" is no number`, "ruler=70000": "no number from 1", "ruler": `"" is no number`,
+	} {
+		if err := p.Set(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error with %q", text, err, want)
+		}
+	}
+	if err := p.Set("free"); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]string{}
+	for name, port := range p.named() {
+		if other, taken := seen[*port]; taken || *port == 0 {
+			t.Errorf("port %s is %d, like %q", name, *port, other)
+		}
+		seen[*port] = name
+	}
+}
+
+func TestGeneratedFilesCanBeTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yml")
+	for _, text := range []string{"a: 1\n", "a: 2\n"} {
+		if err := writeGenerated(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != generated+text {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	mine := []byte("a: mine\n")
+	if err := os.WriteFile(path, mine, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeGenerated(path, []byte("a: 3\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, mine) {
+		t.Errorf("%q, %v: a start must not touch it", got, err)
+	}
+}
+
+func TestStateIsReadOnlyFromAStackThatRuns(t *testing.T) {
+	dir := t.TempDir()
+	want := State{Mode: Demo, PID: 7, Ports: DefaultPorts(), Parts: []supervise.Status{{Name: "ruler", PID: 8, Ready: true}}}
+	if err := want.write(Layout{dir}.State()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadState(dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a leftover: %v, want %v", err, ErrNotRunning)
+	}
+	lock, err := supervise.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadState(dir)
+	if err != nil || got.Mode != Demo || got.Ports != want.Ports || got.Parts[0] != want.Parts[0] {
+		t.Errorf("state %+v, %v", got, err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartNamesMissingPrograms(t *testing.T) {
+	o := Options{Mode: Run, Data: t.TempDir(), Bin: t.TempDir(), Ports: DefaultPorts(), Keep: DefaultRetention(), Logger: slog.New(slog.DiscardHandler)}
+	err := Start(context.Background(), o, func(State) { t.Error("ready") })
+	if err == nil || !strings.Contains(err.Error(), "eventbridge ruler") || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("error %v, want one that names the programs and how to build them", err)
+	}
+	if supervise.Locked(o.Data) {
+		t.Error("the data folder is still locked")
+	}
+}
+
+func TestFindPrefersWhatRuns(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if got, err := Find("given"); err != nil || got != "given" {
+		t.Errorf("%q, %v", got, err)
+	}
+	run, err := DefaultDir(Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo, err := DefaultDir(Demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(""); err != nil || got != run {
+		t.Errorf("nothing runs: %q, %v, want %q", got, err, run)
+	}
+	lock, err := supervise.Lock(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Release() }()
+	if got, err := Find(""); err != nil || got != demo {
+		t.Errorf("a demo runs: %q, %v, want %q", got, err, demo)
+	}
+}

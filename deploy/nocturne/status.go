@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"nocturne/deploy/nocturne/stack"
+)
+
+const (
+	statusTimeout = 5 * time.Second
+	maxAnswer     = 16 << 20
+)
+
+// pipeline is what we show of the ruler's GET /api/v1/pipeline.
+type pipeline struct {
+	OK       bool     `json:"ok"`
+	Text     string   `json:"text"`
+	Problems []string `json:"problems"`
+	Stages   []struct {
+		Name    string `json:"name"`
+		In      int64  `json:"in_records"`
+		Out     int64  `json:"out_records"`
+		Dropped int64  `json:"dropped_records"`
+		Waiting int64  `json:"waiting_records"`
+	} `json:"stages"`
+	Sinks []struct {
+		Name string `json:"name"`
+		OK   bool   `json:"ok"`
+		Lag  int64  `json:"lag_entries"`
+	} `json:"sinks"`
+	LagEntries *int64   `json:"lag_entries"`
+	LagSeconds *float64 `json:"lag_seconds"`
+	Ledger     struct {
+		Received  int64 `json:"received"`
+		Duplicate int64 `json:"duplicate"`
+		Declared  int64 `json:"declared"`
+		Missing   int64 `json:"missing"`
+	} `json:"ledger"`
+}
+
+// statusCommand says how the stack is and fails when something is not well.
+func statusCommand(ctx context.Context, e env, args []string) error {
+	flags := newFlags(e, "status")
+	data := flags.String("data", "", dataUsage)
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	dir, err := stack.Find(*data)
+	if err != nil {
+		return err
+	}
+	state, err := stack.ReadState(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "nocturne %s, up %s, data in %s, page at %s\n\n", state.Mode, time.Since(state.Started).Round(time.Second), dir, stack.URL(state.Ports.Ruler))
+	well, err := printParts(e.out, state)
+	if err != nil {
+		return err
+	}
+	p, err := askPipeline(ctx, stack.URL(state.Ports.Ruler)+"/api/v1/pipeline")
+	if err != nil {
+		fmt.Fprintf(e.out, "\nHow far behind is not known: %v\n", err)
+		return errQuiet
+	}
+	if err := printPipeline(e.out, p); err != nil {
+		return err
+	}
+	if !well || !p.OK {
+		return errQuiet
+	}
+	return nil
+}
+
+func printParts(w io.Writer, s stack.State) (well bool, err error) {
+	well = s.Ready != nil
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PART\tSTATE\tPROCESS\tRESTARTS\tFOR\tLOG\t")
+	for _, p := range s.Parts {
+		word := "up"
+		switch {
+		case p.Ready:
+		case p.PID != 0:
+			word, well = "starting", false
+		default:
+			word, well = "down", false
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t\n", p.Name, word, p.PID, p.Restarts, time.Since(p.Since).Round(time.Second), p.Log)
+	}
+	return well, t.Flush()
+}
+
+func printPipeline(w io.Writer, p pipeline) error {
+	fmt.Fprintf(w, "\n%s\n", plain(p.Text))
+	if len(p.Stages) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "STAGE\tIN\tOUT\tDROPPED\tWAITING\t")
+		for _, s := range p.Stages {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t\n", plain(s.Name), s.In, s.Out, s.Dropped, s.Waiting)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Sinks {
+		word := "writes"
+		if !s.OK {
+			word = "fails"
+		}
+		fmt.Fprintf(w, "sink %s %s, %d entries behind\n", plain(s.Name), word, s.Lag)
+	}
+	if !p.OK {
+		fmt.Fprintln(w, "\nNot as it should be:")
+		for _, problem := range p.Problems {
+			fmt.Fprintln(w, "  "+plain(problem))
+		}
+	}
+	return nil
+}
+
+func askPipeline(ctx context.Context, url string) (pipeline, error) {
+	var p pipeline
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return p, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return p, fmt.Errorf("ask the ruler: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return p, fmt.Errorf("the ruler answers %s", res.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&p); err != nil {
+		return p, errors.Join(errors.New("the ruler's answer cannot be read"), err)
+	}
+	return p, nil
+}
+
+// plain takes out what a terminal might obey: names and texts may come from servers.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
