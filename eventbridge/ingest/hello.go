@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"nocturne/eventbridge/registry"
 	"nocturne/internal/record"
@@ -128,9 +129,20 @@ func rewind(last Place, part int, head stream.Position) (bool, string) {
 
 // enrol lets a new server join.
 func (h *Handler) enrol(w *response, req *http.Request) error {
+	// Whoever is not known yet must not keep a place by sending slowly.
+	within := func(d time.Duration) error {
+		return http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+	}
+	if err := within(strangerTimeout); err != nil {
+		return refuse(http.StatusInternalServerError, reasonInternal, "this is a bug: please report it", "set read deadline: %v", err)
+	}
 	var q registry.EnrolRequest
 	if err := h.readJSON(w, req, &q); err != nil {
 		return err
+	}
+	// The deadline ends the request's context too: give the answer its time.
+	if err := within(h.Config.ReadTimeout); err != nil {
+		return refuse(http.StatusInternalServerError, reasonInternal, "this is a bug: please report it", "set read deadline: %v", err)
 	}
 	a, err := h.Registry.Enrol(req.Context(), req.RemoteAddr, q)
 	if err != nil {

@@ -106,11 +106,18 @@ type Options struct {
 // Handler answers the servers' requests.
 type Handler struct {
 	Options
-	mux      *http.ServeMux
-	requests *semaphore.Weighted
-	memory   *semaphore.Weighted
-	otlp     *standIn
+	mux       *http.ServeMux
+	requests  *semaphore.Weighted
+	strangers *semaphore.Weighted // enrolments: they cannot take the place of known servers
+	memory    *semaphore.Weighted
+	otlp      *standIn
 }
+
+// What strangers may have: requests at once, and time to send their body.
+const (
+	maxStrangers    = 32
+	strangerTimeout = 5 * time.Second
+)
 
 // New returns a Handler for a listener that servers reach.
 func New(o Options) *Handler {
@@ -119,16 +126,17 @@ func New(o Options) *Handler {
 	}
 	h := &Handler{
 		Options: o, mux: http.NewServeMux(),
-		requests: semaphore.NewWeighted(o.Config.MaxRequests),
-		memory:   semaphore.NewWeighted(o.Config.MaxMemoryBytes),
-		otlp:     newStandIn(o.BridgeID, "otlp", o.Now()),
+		requests:  semaphore.NewWeighted(o.Config.MaxRequests),
+		strangers: semaphore.NewWeighted(maxStrangers),
+		memory:    semaphore.NewWeighted(o.Config.MaxMemoryBytes),
+		otlp:      newStandIn(o.BridgeID, "otlp", o.Now()),
 	}
 	h.mux.HandleFunc("/healthz", h.healthz)
-	h.handle(endpointFrames, h.frames)
-	h.handle(endpointHello, h.hello)
-	h.handle(endpointLogs, h.logs)
-	h.handle(endpointEnrol, h.enrol)
-	h.handle(endpointMetrics, h.forward)
+	h.handle(endpointFrames, h.requests, h.frames)
+	h.handle(endpointHello, h.requests, h.hello)
+	h.handle(endpointLogs, h.requests, h.logs)
+	h.handle(endpointEnrol, h.strangers, h.enrol)
+	h.handle(endpointMetrics, h.requests, h.forward)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
 		answer(w, http.StatusNotFound, map[string]string{"error": "nothing is at " + req.URL.EscapedPath(), "hint": "docs/eventbridge.md lists what there is"})
 	})
@@ -183,8 +191,8 @@ func (w *response) WriteHeader(code int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// handle mounts an endpoint: POST only, counted, bounded in number.
-func (h *Handler) handle(path string, fn handlerFunc) {
+// handle mounts an endpoint: POST only, counted, as many at once as slots has.
+func (h *Handler) handle(path string, slots *semaphore.Weighted, fn handlerFunc) {
 	m := h.Metrics.endpoint(path)
 	h.mux.HandleFunc(path, func(rw http.ResponseWriter, req *http.Request) {
 		start := time.Now()
@@ -199,24 +207,24 @@ func (h *Handler) handle(path string, fn handlerFunc) {
 			}
 			m.done(w.status, time.Since(start))
 		}()
-		err := h.bounded(w, req, fn)
+		err := h.bounded(w, req, slots, fn)
 		if err != nil {
 			h.answerError(w, err)
 		}
 	})
 }
 
-func (h *Handler) bounded(w *response, req *http.Request, fn handlerFunc) error {
+func (h *Handler) bounded(w *response, req *http.Request, slots *semaphore.Weighted, fn handlerFunc) error {
 	if req.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(http.StatusMethodNotAllowed, reasonMethod, "use POST", "method %.20q", req.Method)
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), h.Config.QueueWait)
 	defer cancel()
-	if err := h.requests.Acquire(ctx, 1); err != nil {
-		return refuse(http.StatusServiceUnavailable, reasonBusy, hintBusy, "%d requests are in work already", h.Config.MaxRequests)
+	if err := slots.Acquire(ctx, 1); err != nil {
+		return refuse(http.StatusServiceUnavailable, reasonBusy, hintBusy, "too many requests are in work already")
 	}
-	defer h.requests.Release(1)
+	defer slots.Release(1)
 	return fn(w, req)
 }
 

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -190,6 +193,41 @@ func TestBadFramesAmongGoodOnes(t *testing.T) {
 		t.Error("a foreign frame is in the stream")
 	}
 	e.balanced()
+}
+
+// Strangers who send slowly keep no known server from sending.
+func TestSlowStrangers(t *testing.T) {
+	e := newEdge(t, edgeOptions{cfg: func(c *Config) { c.MaxRequests = maxStrangers }})
+	s := e.enrol("db7")
+	addr := strings.TrimPrefix(e.url, "http://")
+	for range 2 * maxStrangers {
+		var d net.Dialer
+		conn, err := d.DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", endpointEnrol); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.After(20 * time.Second)
+	for e.handler.strangers.TryAcquire(1) { // until they have taken all their places
+		e.handler.strangers.Release(1)
+		select {
+		case <-deadline:
+			t.Fatal("the strangers did not take their places")
+		default:
+			runtime.Gosched()
+		}
+	}
+	start := time.Now()
+	if r := s.send(s.frame(record.Heartbeat, 1, 10)); r[0].Status != StatusStored {
+		t.Errorf("%+v", r)
+	}
+	if took := time.Since(start); took > strangerTimeout/2 {
+		t.Errorf("a known server waited %s", took)
+	}
 }
 
 // Clocks a year off are measured, not refused.

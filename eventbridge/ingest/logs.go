@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,9 @@ func (h *Handler) logs(w *response, req *http.Request) error {
 		return err
 	}
 	records, mended, err := decodeLogs(media, body)
+	if errors.Is(err, errShape) {
+		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "send smaller batches of flatter records", "%v", err)
+	}
 	if err != nil {
 		return refuse(http.StatusBadRequest, reasonDecode, "send an OTLP ExportLogsServiceRequest", "decode OTLP logs: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"nocturne/eventbridge/registry"
 	"nocturne/internal/record"
@@ -217,6 +218,46 @@ func TestBombs(t *testing.T) {
 	if !e.handler.memory.TryAcquire(e.handler.Config.MaxMemoryBytes) {
 		t.Error("memory was not given back")
 	}
+}
+
+// A few megabytes that would become gigabytes, or a recursion without end.
+func TestShapes(t *testing.T) {
+	e := newEdge(t, edgeOptions{})
+	s := e.enrol("db7")
+	wrap := func(field protowire.Number, b []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), b)
+	}
+	logs := func(records []byte) []byte { return wrap(1, wrap(2, records)) }
+	many := func(field protowire.Number, n int) []byte { return bytes.Repeat(wrap(field, nil), n) }
+	deep := []byte{}
+	for range 3000 { // arrays in arrays; longer lengths make it no deeper than its bytes
+		deep = wrap(5, wrap(1, deep))
+	}
+	nested := strings.Repeat(`{"arrayValue":{"values":[`, 100000)
+	for name, c := range map[string]struct {
+		media string
+		body  []byte
+	}{
+		"log records":      {typeProtobuf, logs(many(2, 3<<20))},
+		"attributes":       {typeProtobuf, logs(wrap(2, many(6, 3<<20)))},
+		"resource attrs":   {typeProtobuf, wrap(1, wrap(1, many(1, 3<<20)))},
+		"nested values":    {typeProtobuf, logs(wrap(2, wrap(5, deep)))},
+		"JSON log records": {typeJSON, []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + strings.Repeat("{},", 2<<20) + `{}]}]}]}`)},
+		"JSON, fewer":      {typeJSON, []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + strings.Repeat("{},", 70000) + `{}]}]}]}`)},
+		"JSON, nested":     {typeJSON, []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":` + nested)},
+	} {
+		status, _, body := e.do(request{path: endpointLogs, contentType: c.media, auth: s.bearer(), body: c.body})
+		if v := decode[map[string]string](t, body); status != http.StatusRequestEntityTooLarge || v["reason"] != reasonTooLarge {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	if err := checkJSONShape([]byte(`{"a":"` + strings.Repeat(`[{,\"`, 1<<20) + `"}`)); err != nil {
+		t.Errorf("what stands in a string counts: %v", err)
+	}
+	if status, _, body := e.do(request{path: endpointLogs, contentType: typeProtobuf, auth: s.bearer(), body: logs(many(2, 1000))}); status != 200 {
+		t.Errorf("a thousand empty records: %d %s", status, body)
+	}
+	e.balanced()
 }
 
 // A large batch becomes several frames, each below the limits.

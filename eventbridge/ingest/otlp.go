@@ -43,12 +43,19 @@ func decodeLogs(media string, body []byte) (recs []record.Record, m mendings, er
 	}()
 	req := plogotlp.NewExportRequest()
 	if media == typeJSON {
-		err = req.UnmarshalJSON(body)
+		if err = checkJSONShape(body); err == nil {
+			err = req.UnmarshalJSON(body)
+		}
 	} else {
-		err = req.UnmarshalProto(body)
+		if err = checkShape(body); err == nil {
+			err = req.UnmarshalProto(body)
+		}
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if n := req.Logs().LogRecordCount(); n > maxLogRecords {
+		return nil, nil, fmt.Errorf("%w: %d log records", errShape, maxLogRecords)
 	}
 	m = mendings{}
 	recs = make([]record.Record, 0, req.Logs().LogRecordCount())
