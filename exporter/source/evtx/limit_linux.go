@@ -1,0 +1,30 @@
+package evtx
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitMemory bounds this process' address space to what it has now and the
+// limit: Go's runtime reserves far more than it uses when it starts.
+func limitMemory(limit int64) error {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	pages, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return fmt.Errorf("read /proc/self/statm: %w", err)
+	}
+	total := uint64(pages*int64(os.Getpagesize()) + limit)
+	return unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: total, Max: total})
+}
+
+// hide ties the child's life to this process.
+func hide(cmd *exec.Cmd) { cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} }
