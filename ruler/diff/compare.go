@@ -166,7 +166,7 @@ func appendFields(out []Change, at place, occupant string, old, cur *record.Devi
 	for i := range cur.Fields {
 		f := &cur.Fields[i]
 		before := old.Field(f.Key)
-		if !knownValue(before) || !knownValue(f.Value) || before.Equal(f.Value) || sameNumber(before, f.Value) {
+		if !KnownValue(before) || !KnownValue(f.Value) || before.Equal(f.Value) || sameNumber(before, f.Value) {
 			continue
 		}
 		class := ClassOf(f.Key)
@@ -260,7 +260,7 @@ func (p *pair) seated(typ, number string) bool {
 func carry(now, before []record.Attr) []record.Attr {
 	for i := range before {
 		f := &before[i]
-		if !knownValue(f.Value) || ClassOf(f.Key) == Volatile {
+		if !KnownValue(f.Value) || ClassOf(f.Key) == Volatile {
 			continue
 		}
 		at := slices.IndexFunc(now, func(a record.Attr) bool { return a.Key == f.Key })
@@ -268,7 +268,7 @@ func carry(now, before []record.Attr) []record.Attr {
 		case at < 0 && len(now) < record.MaxAttrs:
 			now = append(now, *f)
 		case at < 0:
-		case !knownValue(now[at].Value):
+		case !KnownValue(now[at].Value):
 			now[at] = *f
 		}
 	}
@@ -312,7 +312,7 @@ func Stable(s *record.Snapshot) *record.Snapshot {
 	out := Merge(nil, s)
 	for i := range out.Devices {
 		d := &out.Devices[i]
-		d.Fields = slices.DeleteFunc(d.Fields, func(f record.Attr) bool { return ClassOf(f.Key) == Volatile || !knownValue(f.Value) })
+		d.Fields = slices.DeleteFunc(d.Fields, func(f record.Attr) bool { return ClassOf(f.Key) == Volatile || !KnownValue(f.Value) })
 	}
 	return out
 }

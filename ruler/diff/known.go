@@ -38,14 +38,24 @@ const maxSerial = 256
 // uniform tells whether s is nothing but one sign, again and again: "00000000".
 // Spaces and dashes between do not make a number of it.
 func uniform(s string) bool {
-	s = strings.NewReplacer(" ", "", "-", "", ".", "", ":", "").Replace(s)
-	return s == "" || strings.Trim(s, s[:1]) == "" && (len(s) >= 4 || s[0] == '0' || s[0] == 'f' || s[0] == 'x')
+	var sign byte
+	n := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ' ' || c == '-' || c == '.' || c == ':':
+		case n > 0 && c != sign:
+			return false
+		default:
+			sign, n = c, n+1
+		}
+	}
+	return n == 0 || n >= 4 || sign == '0' || sign == 'f' || sign == 'x'
 }
 
-// knownValue tells whether a field says anything. Words that mean "cannot
+// KnownValue tells whether a field says anything. Words that mean "cannot
 // tell" are no value: a drive that stops reporting its firmware has not
 // changed it.
-func knownValue(v record.Value) bool {
+func KnownValue(v record.Value) bool {
 	switch v.Kind() {
 	case record.KindNull:
 		return false

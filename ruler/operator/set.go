@@ -213,13 +213,6 @@ func groupOf(d *record.Device) string {
 	return controller
 }
 
-func deviceName(d *record.Device) string {
-	if d.Place == "" {
-		return d.Type
-	}
-	return d.Type + " " + d.Place
-}
-
 // selects tells whether a rule is about a server.
 func selects(s rule.Selector, f *ServerFacts) bool {
 	if len(s) == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/diff"
 	"nocturne/ruler/rule"
 )
 
@@ -33,11 +34,11 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 			continue
 		}
 		v := d.Field(s.spec.Field)
-		if v.IsNull() || v.Text() == "" {
+		number, isNumber := v.Float()
+		if !diff.KnownValue(v) || !isNumber && (s.spec.Above != nil || s.spec.Below != nil) {
 			continue // not known: what was last known holds
 		}
-		k := key{ctx.Server.ID, deviceName(d)}
-		number, isNumber := v.Float()
+		k := key{ctx.Server.ID, diff.DeviceName(d.Type, d.Place)}
 		text := strings.TrimSpace(v.Text())
 		if s.spec.IsBad(text, number, isNumber) {
 			out = append(out, s.bad(ctx, in, k, d, text)...)

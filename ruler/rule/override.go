@@ -81,7 +81,7 @@ func (ov Override) apply(r *Rule) (*Rule, error) {
 		c.Severity = *ov.Severity
 	}
 	k, _ := kindOf(r.Kind)
-	no := func(field string) error { return fmt.Errorf("a %s rule has no %q", r.Kind, field) }
+	no := func(field string) error { return fmt.Errorf("a rule of kind %s has no %q", r.Kind, field) }
 	if ov.For != nil {
 		if !k.mayFor {
 			return nil, no("for")

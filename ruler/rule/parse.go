@@ -239,10 +239,10 @@ func (d *decoder) complete(n *yaml.Node, r *Rule, condition *yaml.Node, lineFor,
 		return
 	}
 	if lineFor > 0 && !k.mayFor {
-		d.fail(lineFor, fmt.Sprintf("a %s rule has no \"for\"", r.Kind), "only a state can last; leave it out")
+		d.fail(lineFor, fmt.Sprintf("a rule of kind %s has no \"for\"", r.Kind), "only a state can last; leave it out")
 	}
 	if lineExpires > 0 && !k.mayExpire {
-		d.fail(lineExpires, fmt.Sprintf("a %s rule does not expire", r.Kind), "it clears by itself; leave it out")
+		d.fail(lineExpires, fmt.Sprintf("a rule of kind %s does not expire", r.Kind), "it clears by itself; leave it out")
 	}
 	if lineExpires == 0 && k.mustExpire != nil && k.mustExpire(r.Spec) {
 		d.fail(condition.Line, "the rule never ends", k.expiresHint)

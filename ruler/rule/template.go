@@ -47,7 +47,7 @@ type Template struct {
 func ParseTemplate(source string, limit int) (*Template, error) {
 	t, err := template.New("").Parse(source)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return nil, errors.New(strings.TrimLeft(strings.TrimPrefix(err.Error(), "template: "), ":0123456789 "))
 	}
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("{{ define }} is not supported")

@@ -1,0 +1,469 @@
+package operator
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/diff"
+	"nocturne/ruler/rule"
+)
+
+var epoch0 = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+func serverID(n int) record.ID {
+	return record.ID{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 15: 1}
+}
+
+func rules(t testing.TB, text string) []*rule.Rule {
+	t.Helper()
+	out, err := rule.Parse("test.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func newSet(t testing.TB, r []*rule.Rule) *Set {
+	t.Helper()
+	s, err := NewSet(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const tail = "class: c, severity: warning, summary: s, runbook: a#b"
+
+// few rules of every kind, tight in time, over few providers and places, so
+// that random input meets them often.
+var everyKind = `rules:
+  - {id: a, name: A, ` + tail + `, expires: 40s, match: {provider: P1, event_id: [1, 2], device: {type: nic, attr: event.data.n}, clear: {provider: p1, event_id: 3}}}
+  - {id: b, name: B, ` + tail + `, match: {provider: p2, clear: {channel: system, level: info}}}
+  - {id: c, name: C, ` + tail + `, expires: 20s, match: {level: [error]}}
+  - {id: d, name: D, ` + tail + `, expires: 20s, match: {attrs: {event.data.n: "1"}}}
+  - {id: e, name: E, ` + tail + `, for: 15s, state: {device: physical_drive, field: state, ok: [Onln]}}
+  - {id: f, name: F, ` + tail + `, state: {device: virtual_drive, field: state, bad: [Dgrd]}}
+  - {id: g, name: G, ` + tail + `, expires: 30s, change: {device: physical_drive, kinds: [added, removed, replaced, moved, field]}}
+  - {id: h, name: H, ` + tail + `, absent: {category: heartbeat, after: 10s, goodbye: 25s}}
+  - {id: i, name: I, ` + tail + `, absent: {category: raid, after: 20s, while: heartbeat}}
+  - {id: j, name: J, ` + tail + `, clone: {quiet: 20s}}
+  - {id: k, name: K, ` + tail + `, expires: 20s, servers: {site: bern}, match: {channel: [system, application]}}
+`
+
+// feed makes random records of a few servers. It is all that a run depends on.
+type feed struct {
+	*rand.Rand
+	now    time.Time
+	seq    uint64
+	known  map[record.ID]*record.Snapshot
+	epochs map[record.ID][]record.Epoch
+}
+
+func newFeed(seed uint64) *feed {
+	return &feed{Rand: rand.New(rand.NewPCG(seed, 7)), now: epoch0, known: map[record.ID]*record.Snapshot{}, epochs: map[record.ID][]record.Epoch{}}
+}
+
+func (f *feed) pick(words ...string) string { return words[f.IntN(len(words))] }
+
+func (f *feed) next() (Context, Input) {
+	f.seq++
+	id := serverID(f.IntN(3))
+	ctx := Context{Now: f.now, Server: ServerFacts{ID: id, Site: []string{"bern", "zug"}[int(id[3])%2]}}
+	r := &record.Record{Time: f.now, Observed: f.now.Add(-time.Duration(f.IntN(8)) * time.Second)}
+	h := &record.Header{Subject: id, Category: record.Heartbeat}
+	if len(f.epochs[id]) == 0 || f.IntN(40) == 0 {
+		f.epochs[id] = append(f.epochs[id], record.Epoch{EpochRef: record.EpochRef{Start: f.now.UnixNano(), Random: f.seq}})
+	}
+	h.Epoch = f.epochs[id][f.IntN(len(f.epochs[id]))]
+	in := Input{Record: r, Header: h, Seq: f.seq, RecordID: fmt.Sprint(f.seq)}
+	switch f.IntN(8) {
+	case 0, 1, 2:
+		r.Name = record.NameHeartbeat
+	case 3:
+		r.Name = f.pick(record.NameHeartbeat, record.NameGoodbye)
+	case 4, 5:
+		h.Category, r.Name = record.EventLog, f.pick(record.NameWindowsEvent, record.NameWindowsEvent, record.NameJournal, "other")
+		r.Attrs = []record.Attr{{Key: record.AttrProvider, Value: record.String(f.pick("p1", "P1", "p2", "p3"))},
+			{Key: record.AttrEventID, Value: record.Int(int64(f.IntN(4)))}, {Key: record.AttrLevel, Value: record.String(f.pick("info", "error", "warning"))},
+			{Key: record.AttrChannel, Value: record.String(f.pick("System", "Application", "Security"))}}
+		if f.IntN(2) == 0 {
+			r.Attrs = append(r.Attrs, record.Attr{Key: "event.data.n", Value: record.String(f.pick("1", "2"))})
+		}
+	default:
+		h.Category, r.Name = record.RAID, record.NameSnapshot
+		r.Snapshot = f.snapshot()
+		ctx.Previous = f.known[id]
+		in.Changes, in.Current = diff.Diff(ctx.Previous, r.Snapshot), diff.Merge(ctx.Previous, r.Snapshot)
+		f.known[id] = in.Current
+	}
+	return ctx, in
+}
+
+func (f *feed) snapshot() *record.Snapshot {
+	s := &record.Snapshot{}
+	for _, typ := range []string{record.DevicePhysicalDrive, record.DeviceVirtualDrive} {
+		if f.IntN(4) == 0 {
+			continue
+		}
+		s.Sections = append(s.Sections, record.Section{Type: typ})
+		for _, place := range []string{"c0/1", "c0/2"} {
+			if f.IntN(4) > 0 {
+				s.Devices = append(s.Devices, record.Device{Type: typ, Place: place, Occupant: f.pick("", "A1", "B2", "C3"),
+					Fields: []record.Attr{{Key: "state", Value: record.String(f.pick("Onln", "Optl", "Dgrd", ""))}}})
+			}
+		}
+	}
+	return s
+}
+
+// playFeed plays a feed over a set and returns the verdicts, and calls between after
+// every step, which may give another set.
+func playFeed(seed uint64, steps int, set *Set, between func(*Set, *feed) *Set) []string {
+	f := newFeed(seed)
+	var out []string
+	note := func(verdicts []Verdict) {
+		for _, v := range verdicts {
+			out = append(out, fmt.Sprintf("%s %+v", v.At.Sub(epoch0), v))
+		}
+	}
+	for range steps {
+		for range f.IntN(4) {
+			f.now = f.now.Add(time.Second)
+			note(set.Tick(f.now))
+		}
+		if f.IntN(200) == 0 {
+			set.Forget(serverID(f.IntN(3)))
+		}
+		note(set.Step(f.next()))
+		set = between(set, f)
+	}
+	return out
+}
+
+// A run that is saved and loaded at random points, from a base and the deltas
+// since, gives the same verdicts as one that is not.
+func TestRestartAnywhere(t *testing.T) {
+	all := rules(t, everyKind)
+	verdicts := 0
+	for seed := range uint64(40) {
+		straight := playFeed(seed, 400, newSet(t, all), func(s *Set, _ *feed) *Set { return s })
+		verdicts += len(straight)
+		dice := rand.New(rand.NewPCG(seed, 8))
+		var base, deltas []KeyedState
+		got := playFeed(seed, 400, newSet(t, all), func(s *Set, _ *feed) *Set {
+			switch dice.IntN(10) {
+			case 0:
+				base, deltas = s.Save(false), nil
+				return s
+			case 1, 2, 3:
+				deltas = append(deltas, s.Save(true)...)
+				return s
+			case 4:
+				deltas = append(deltas, s.Save(true)...)
+				fresh := newSet(t, all)
+				for _, states := range [][]KeyedState{base, deltas} {
+					if left, err := fresh.Load(states); err != nil || left != 0 {
+						t.Fatalf("load: %d left, %v", left, err)
+					}
+				}
+				return fresh
+			}
+			return s
+		})
+		if !slices.Equal(got, straight) {
+			for i := range straight {
+				if i >= len(got) || got[i] != straight[i] {
+					t.Fatalf("seed %d, verdict %d:\nstraight %s\ngot      %s", seed, i, straight[i], strings.Join(got[min(i, len(got)):min(i+1, len(got))], ""))
+				}
+			}
+			t.Fatalf("seed %d: %d verdicts more", seed, len(got)-len(straight))
+		}
+	}
+	if verdicts < 5000 {
+		t.Errorf("only %d verdicts: the feed does not meet the rules", verdicts)
+	}
+}
+
+// The index may only leave out rules that have nothing to say: all operators
+// fed with every record say the same.
+func TestIndexLeavesNothingOut(t *testing.T) {
+	all := rules(t, everyKind)
+	for seed := range uint64(20) {
+		set := newSet(t, all)
+		var naive []Operator
+		for _, r := range all {
+			op, err := New(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			naive = append(naive, op)
+		}
+		f := newFeed(seed)
+		for range 400 {
+			f.now = f.now.Add(time.Duration(f.IntN(4)) * time.Second)
+			want := set.Tick(f.now)
+			var got []Verdict
+			for _, op := range naive {
+				got = append(got, op.Tick(f.now)...)
+			}
+			same(t, seed, want, got)
+			ctx, in := f.next()
+			want, got = set.Step(ctx, in), nil
+			for _, op := range naive {
+				got = append(got, op.Step(ctx, in)...)
+			}
+			same(t, seed, want, got)
+		}
+	}
+}
+
+func same(t *testing.T, seed uint64, a, b []Verdict) {
+	t.Helper()
+	f := func(list []Verdict) string {
+		var s []string
+		for _, v := range list {
+			s = append(s, fmt.Sprintf("%+v", v))
+		}
+		slices.Sort(s)
+		return strings.Join(s, "\n")
+	}
+	if f(a) != f(b) {
+		t.Fatalf("seed %d:\n%s\n\n%s", seed, f(a), f(b))
+	}
+}
+
+// Every firing is followed by resolved before the same rule and device fires as
+// a new problem; nothing is resolved that did not fire.
+func TestFiringAndResolvedAlternate(t *testing.T) {
+	all := rules(t, everyKind)
+	for seed := range uint64(20) {
+		set, f := newSet(t, all), newFeed(seed)
+		open := map[string]bool{}
+		check := func(verdicts []Verdict) {
+			for _, v := range verdicts {
+				k := v.RuleID + " " + v.Server.String() + " " + v.Device
+				switch v.Kind {
+				case Firing:
+					open[k] = true
+				case Resolved:
+					if !open[k] {
+						t.Fatalf("seed %d: resolved without firing: %+v", seed, v)
+					}
+					delete(open, k)
+				}
+				if v.Reason == "" || v.At.IsZero() || v.Severity == "" || v.Class == "" {
+					t.Fatalf("seed %d: no reason: %+v", seed, v)
+				}
+			}
+		}
+		for range 400 {
+			f.now = f.now.Add(time.Second)
+			check(set.Tick(f.now))
+			check(set.Step(f.next()))
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	all := rules(t, everyKind)
+	set := newSet(t, all)
+	playFeed(3, 300, set, func(s *Set, _ *feed) *Set { return s })
+	states := set.Save(false)
+	if len(states) < 8 {
+		t.Fatalf("%d states", len(states))
+	}
+	byRule := map[string]bool{}
+	for _, s := range states {
+		byRule[s.RuleID] = true
+		op := func() Operator { return newSet(t, all).ops[set.byID[s.RuleID]] }
+		other := s
+		other.Shape = "other"
+		if err := op().Load(other); !errors.Is(err, ErrShape) {
+			t.Errorf("rule %s, another shape: %v", s.RuleID, err)
+		}
+		newer := s
+		newer.Data = slices.Clone(s.Data)
+		newer.Data[0] = 200
+		if err := op().Load(newer); !errors.Is(err, ErrShape) {
+			t.Errorf("rule %s, a newer version: %v", s.RuleID, err)
+		}
+		foreign := s
+		foreign.Server = serverID(99)
+		if err := op().Load(foreign); !errors.Is(err, record.ErrMalformed) {
+			t.Errorf("rule %s, a key of another server: %v", s.RuleID, err)
+		}
+		for n := 1; n < len(s.Data); n++ {
+			torn := s
+			torn.Data = s.Data[:n]
+			if err := op().Load(torn); !errors.Is(err, record.ErrMalformed) && !errors.Is(err, ErrShape) {
+				t.Errorf("rule %s, torn at %d of %d: %v", s.RuleID, n, len(s.Data), err)
+			}
+		}
+		long := s
+		long.Data = append(slices.Clone(s.Data), 1)
+		if err := op().Load(long); !errors.Is(err, record.ErrMalformed) {
+			t.Errorf("rule %s, too long: %v", s.RuleID, err)
+		}
+	}
+	if len(byRule) < 5 {
+		t.Errorf("only %d rules have state", len(byRule))
+	}
+	states[0].RuleID = "gone"
+	if left, err := newSet(t, all).Load(states); left != 1 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+}
+
+func TestForget(t *testing.T) {
+	all := rules(t, everyKind)
+	set := newSet(t, all)
+	playFeed(5, 300, set, func(s *Set, _ *feed) *Set { return s })
+	set.Save(true)
+	for n := range 3 {
+		set.Forget(serverID(n))
+	}
+	for _, s := range set.Save(true) {
+		if s.Data != nil {
+			t.Errorf("rule %s keeps %x of a forgotten server", s.RuleID, s.Key)
+		}
+	}
+	if left := set.Save(false); len(left) != 0 {
+		t.Errorf("%d states left", len(left))
+	}
+	if v := set.Tick(epoch0.Add(1000 * time.Hour)); len(v) != 0 {
+		t.Errorf("time still says something: %+v", v)
+	}
+}
+
+// Every kind that a rule file can name has an operator, and a set feeds it.
+func TestEveryKindHasAnOperator(t *testing.T) {
+	for _, k := range rule.Kinds() {
+		if makers()[k] == nil {
+			t.Errorf("kind %s has none", k)
+		}
+	}
+	if len(makers()) != len(rule.Kinds()) {
+		t.Errorf("%d operators for %d kinds", len(makers()), len(rule.Kinds()))
+	}
+	if _, err := NewSet([]*rule.Rule{{ID: "x", Kind: "no"}}); err == nil {
+		t.Error("a kind that does not exist")
+	}
+	r := rules(t, everyKind)
+	if _, err := NewSet([]*rule.Rule{r[0], r[0]}); err == nil {
+		t.Error("an id twice")
+	}
+	if s := newSet(t, r); len(s.Rules()) != len(r) {
+		t.Error("rules")
+	}
+	for _, k := range VerdictKinds() {
+		if k.String() == "unknown" {
+			t.Error("a verdict without a name")
+		}
+	}
+}
+
+// Names of devices come from servers: a rule keeps a bounded number.
+func TestManyDevices(t *testing.T) {
+	set := newSet(t, rules(t, everyKind))
+	for n := range 10 * maxDevices {
+		r := &record.Record{Name: record.NameWindowsEvent, Attrs: []record.Attr{{Key: record.AttrProvider, Value: record.String("p1")},
+			{Key: record.AttrEventID, Value: record.Int(1)}, {Key: "event.data.n", Value: record.String(strings.Repeat("x", 5000) + fmt.Sprint(n))}}}
+		r.Attrs[2].Value = record.String(fmt.Sprint(n) + strings.Repeat("x", 5000))
+		set.Step(Context{Now: epoch0, Server: ServerFacts{ID: serverID(1)}}, Input{Record: r, Header: &record.Header{Category: record.EventLog}})
+	}
+	states := set.Save(false)
+	if len(states) != maxDevices+1 {
+		t.Errorf("%d states, want %d", len(states), maxDevices+1)
+	}
+	for _, s := range states {
+		if len(s.Data) > 4*maxKept || len(s.Key) > 2*maxKept {
+			t.Errorf("a state of %d bytes under a key of %d", len(s.Data), len(s.Key))
+		}
+	}
+}
+
+func TestCalendar(t *testing.T) {
+	c := newCalendar(func(a, b int) int { return a - b })
+	at := func(s float64) int64 { return epoch0.UnixNano() + int64(s*1e9) }
+	var got []int
+	due := func(s float64) []int {
+		got = nil
+		c.due(epoch0.Add(time.Duration(s*1e9)), func(k int, _ int64) { got = append(got, k) })
+		return got
+	}
+	c.file(2, at(1.5))
+	c.file(1, at(2))
+	c.file(3, at(2.001))
+	c.file(4, at(100000))
+	if got := due(1.9); len(got) != 0 {
+		t.Errorf("early: %v", got)
+	}
+	if got := due(2); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("at 2: %v", got)
+	}
+	c.file(5, at(1)) // over already: at the next chance
+	if got := due(2.5); len(got) != 0 {
+		t.Errorf("the same second: %v", got)
+	}
+	if got := due(3); !slices.Equal(got, []int{3, 5}) {
+		t.Errorf("at 3: %v", got)
+	}
+	if got := due(200000); !slices.Equal(got, []int{4}) {
+		t.Errorf("much later: %v", got)
+	}
+	if len(c.slots) != 0 {
+		t.Errorf("%d slots left", len(c.slots))
+	}
+}
+
+const silentRule = "{id: silent, name: Silent, class: silence, severity: critical, summary: s, runbook: a#b, absent: {category: heartbeat, after: 5m, goodbye: 30m}}"
+
+func beat(set *Set, n int, now time.Time) []Verdict {
+	id := serverID(n)
+	return set.Step(Context{Now: now, Server: ServerFacts{ID: id}}, Input{Record: &record.Record{Name: record.NameHeartbeat, Observed: now},
+		Header: &record.Header{Subject: id, Category: record.Heartbeat}})
+}
+
+// 100,000 servers: under 1 KiB each, and all seen silent within a second of
+// stream time after their deadline.
+func TestAbsentAtScale(t *testing.T) {
+	const n = 100_000
+	set := newSet(t, rules(t, silentRule))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		beat(set, i, epoch0.Add(time.Duration(i%60_000)*time.Millisecond))
+	}
+	set.Save(true)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n
+	t.Logf("%d bytes of memory per server", each)
+	if each > 1024 {
+		t.Errorf("%d bytes of memory per server", each)
+	}
+	fired := 0
+	for s := range 400 {
+		now := epoch0.Add(time.Duration(s) * time.Second)
+		for _, v := range set.Tick(now) {
+			fired++
+			i := int(v.Server[0])<<24 | int(v.Server[1])<<16 | int(v.Server[2])<<8 | int(v.Server[3])
+			deadline := epoch0.Add(time.Duration(i%60_000)*time.Millisecond + 5*time.Minute)
+			if late := now.Sub(deadline); late < 0 || late > time.Second {
+				t.Fatalf("server %d: %s after its deadline", i, late)
+			}
+		}
+	}
+	if fired != n {
+		t.Errorf("%d of %d servers seen silent", fired, n)
+	}
+	runtime.KeepAlive(set)
+}
