@@ -94,8 +94,8 @@ func TestHistoryAndChanges(t *testing.T) {
 		"physical drive c0/e252/s4: state Onln → Failed",
 		"physical drive c0/e252/s7 was replaced: serial ZA10404X left, ZA10507K came",
 		"physical drive ZA10509K moved from c0/e252/s8 to c0/e252/s9",
-		"memory DIMM_B1 appeared (serial 3G000005)",
-		"memory DIMM_C1 is gone (serial 3H000005)",
+		"memory module DIMM_B1 appeared (serial 3G000005)",
+		"memory module DIMM_C1 is gone (serial 3H000005)",
 	}
 	if !slices.Equal(texts, want) {
 		t.Errorf("changes read\n%s\nwant\n%s", strings.Join(texts, "\n"), strings.Join(want, "\n"))
@@ -112,7 +112,7 @@ func TestLedger(t *testing.T) {
 	if len(l.Sequences) != 4 || l.Sequences[0].Category != "eventlog" || l.Sequences[1].Received != 62 || l.Sequences[3].LastSeq != 7 || l.Sequences[0].EpochStart == nil {
 		t.Errorf("sequences %+v", l.Sequences)
 	}
-	if l.Text != "4569 records received, 0 missing, 2 counted once though they came twice." {
+	if l.Text != "4569 records received, 0 missing, 2 duplicates counted once." {
 		t.Errorf("it reads %q", l.Text)
 	}
 	twin := get[ServerLedger](b, "/servers/"+apitest.ID(36).String()+"/ledger")

@@ -60,7 +60,7 @@ func changeOf(c store.Change) Change {
 
 // changeText says a change in a sentence.
 func changeText(c *store.Change) string {
-	subject := words(c.Type) + " " + inline(c.Place)
+	subject := strings.TrimSpace(typeText(c.Type) + " " + inline(c.Place))
 	switch c.Kind {
 	case "added":
 		return subject + " appeared" + serial(" (serial ", c.After, ")")
@@ -69,10 +69,23 @@ func changeText(c *store.Change) string {
 	case "replaced":
 		return subject + " was replaced: serial " + inline(c.Before) + " left, " + inline(c.After) + " came"
 	case "moved":
-		return words(c.Type) + serial(" ", c.After, "") + " moved from " + inline(c.From) + " to " + inline(c.Place)
+		return typeText(c.Type) + serial(" ", c.After, "") + " moved from " + inline(c.From) + " to " + inline(c.Place)
 	default:
 		return subject + ": " + words(c.Field) + " " + orNothing(c.Before) + " → " + orNothing(c.After)
 	}
+}
+
+// typeTexts are types of devices whose names are no words.
+var typeTexts = map[string]string{
+	record.DeviceBIOS: "BIOS", record.DeviceBoard: "mainboard", record.DeviceCPU: "CPU", record.DeviceMemory: "memory module",
+	record.DeviceNIC: "network card", record.DeviceOS: "operating system", record.DeviceBattery: "cache battery",
+}
+
+func typeText(typ string) string {
+	if t, ok := typeTexts[typ]; ok {
+		return t
+	}
+	return words(typ)
 }
 
 func words(name string) string { return strings.ReplaceAll(inline(name), "_", " ") }

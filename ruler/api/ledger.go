@@ -77,7 +77,7 @@ func ledgerText(list []Sequence) string {
 		missing += v.Missing
 		declared += v.Declared
 	}
-	text := fmt.Sprintf("%d records received, %d missing, %d counted once though they came twice", received, missing, duplicate)
+	text := fmt.Sprintf("%d records received, %d missing, %d duplicates counted once", received, missing, duplicate)
 	if declared > 0 {
 		text += fmt.Sprintf(", %d declared lost by their source", declared)
 	}

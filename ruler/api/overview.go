@@ -72,7 +72,7 @@ func fleetStatus(c ServerCounts) (Status, string) {
 	say(c.Critical, StatusCritical, "critical")
 	say(c.Warning, StatusWarning, "with a warning")
 	if st == StatusOK {
-		return st, fmt.Sprintf("All is well: nothing is open on %s.", countServers(c.Total))
+		return st, fmt.Sprintf("Nothing is open on %s.", countServers(c.Total))
 	}
 	return st, fmt.Sprintf("Of %s: %s.", countServers(c.Total), strings.Join(parts, ", "))
 }

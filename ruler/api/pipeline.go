@@ -207,7 +207,7 @@ func (out *Pipeline) sentence() string {
 		text := strings.Join(out.Problems, "; ")
 		return strings.ToUpper(text[:1]) + text[1:] + "."
 	}
-	text := fmt.Sprintf("%d records received, %d missing, %d duplicates dropped", out.Ledger.Received, out.Ledger.Missing, out.Ledger.Duplicate)
+	text := fmt.Sprintf("%d records received, %d missing, %d duplicates counted once", out.Ledger.Received, out.Ledger.Missing, out.Ledger.Duplicate)
 	if n := out.Ledger.Declared; n > 0 {
 		text += fmt.Sprintf(", %d declared lost by their sources", n)
 	}

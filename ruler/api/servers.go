@@ -164,7 +164,7 @@ func observedOf(o store.Observed) Observed {
 
 func deviceOf(d store.Device) Device {
 	out := Device{
-		Category: d.Category.String(), Type: clip(d.Type, maxName), Place: clip(d.Place, maxName), Serial: clip(d.Occupant, maxName),
+		Category: d.Category.String(), Type: clip(d.Type, maxName), TypeText: typeText(d.Type), Place: clip(d.Place, maxName), Serial: clip(d.Occupant, maxName),
 		State: clip(d.State, maxName), Status: StatusOK, Fields: []Fact{},
 		FirstSeen: at(d.First), ChangedAt: at(d.Changed), RemovedAt: at(d.Removed),
 	}

@@ -84,6 +84,7 @@ type Fact struct {
 type Device struct {
 	Category   string     `json:"category" doc:"which snapshots it is from: raid, hardware, smart …"`
 	Type       string     `json:"type" doc:"controller, physical_drive, virtual_drive, memory …"`
+	TypeText   string     `json:"type_text" doc:"the type in words"`
 	Place      string     `json:"place" doc:"from the outside in, such as c0/e252/s4"`
 	Group      string     `json:"group" doc:"the controller it hangs on, such as c0; empty for parts of the machine itself"`
 	Serial     string     `json:"serial" doc:"the last serial number known at this place; empty = never known"`

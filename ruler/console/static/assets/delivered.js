@@ -11,7 +11,7 @@ export async function load(ctx, get) {
 export function render({ list }) {
   return [
     h('div', { class: 'head' }, h('h1', null, title), h('p', { class: 'dim' }, plural(list.total, 'message'))),
-    h('p', { class: 'lead' }, 'What Alertmanager sent to the demo receiver on this machine. Nobody else is told of simulated servers.'),
+    h('p', { class: 'lead' }, 'What Alertmanager sent to the receiver on this machine: the messages that a person would get. Nobody else is told of simulated servers.'),
     list.items.length ? h('ol', { class: 'messages' }, list.items.map(message)) : empty('No message yet.', 'Break something on a simulated server: a message comes within seconds, and another when it is well again.'),
   ];
 }

@@ -33,6 +33,7 @@ export function render({ overview: o, open, silent, changes, pipeline }, ctx) {
       h('div', { class: 'herotext' }, h('p', { class: 'herohead' }, headline(o)), h('p', null, o.text)),
       tiles(o.servers, open)),
     o.servers.total === 0 && ctx.features.add_server && empty('There is nothing to watch yet.', h('a', { href: '#/add', class: 'button' }, 'Add a server')),
+    o.servers.total > 0 && o.servers.total <= 2 && ctx.features.add_server && h('p', { class: 'hint' }, 'One line makes another server join. ', h('a', { href: '#/add' }, 'Add a server')),
     card('Wrong now', open.total > 0 && h('a', { href: '#/notifications?state=firing' }, `All ${number(open.total)}`),
       open.items.length ? h('ul', { class: 'list' }, worstFirst(open.items).slice(0, 8).map(notificationItem))
         : empty('Nothing is open.', 'When a part fails, changes or falls silent, it stands here within seconds.')),

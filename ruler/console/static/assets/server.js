@@ -99,7 +99,7 @@ function deviceTable(list) {
   return table('Parts', ['Part', 'Place', 'State', 'Serial', 'Model', 'More'], list.map((d) => ({
     key: d.type + d.place, class: tone(d.status),
     cells: [
-      data(words(d.type)), h('span', { class: 'mono' }, data(d.place, 80)),
+      data(d.type_text, 60), d.place ? h('span', { class: 'mono' }, data(d.place, 80)) : null,
       d.removed_at ? h('span', { class: 'dim' }, 'gone ', when(d.removed_at)) : d.status !== 'ok' ? [badge(d.status, d.status_text), ' ', data(d.state, 40)] : d.state ? data(d.state, 40) : null,
       d.serial ? h('span', { class: 'mono' }, data(d.serial, 60)) : null,
       d.model || d.firmware ? [d.model && data(d.model, 80), d.firmware && h('span', { class: 'dim' }, ' firmware ', data(d.firmware, 40))] : null,
