@@ -69,6 +69,8 @@ func Connect(cfg Config) (*Conn, error) {
 		nats.RetryOnFailedConnect(false),
 		nats.Timeout(requestWithin),
 		nats.IgnoreAuthErrorAbort(),
+		// Without a handler the client prints to standard error, line after line.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.log.Debug("stream connection", "err", err) }),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			for p := range c.incarnations {
 				c.incarnations[p].Store(nil)
