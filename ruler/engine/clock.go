@@ -20,10 +20,12 @@ const (
 	bridgeMemory = 24 * time.Hour
 	maxPeriod    = 10 * time.Second // a tick's claim of its period is not believed beyond
 	maxGrace     = time.Minute
-	quietFrames  = 20               // frames that should have come in before an inflow is called stopped
-	quietAtLeast = 10 * time.Second // and for how long
+	quietAtLeast = 10 * time.Second // without a frame before an inflow is called stopped
+	quietGaps    = 3                // and this many times the longest gap of late
 	quietFleet   = 3                // smaller fleets are judged server by server
-	rateWindow   = 5 * time.Minute
+	learnInflow  = 2 * time.Minute  // before any of that
+	longestGap   = 2 * time.Minute  // what counts of a gap: an outage is no habit
+	gapMemory    = 15 * time.Minute // in which the longest gap is forgotten
 )
 
 // Why the clock stands still. The set is closed.
@@ -48,9 +50,11 @@ type clock struct {
 type bridge struct {
 	tick  int64   // append time of its last tick
 	used  int64   // append time of the last entry with frames
+	since int64   // append time of the first tick with frames
 	quiet int64   // nanoseconds without a frame accepted
-	rate  float64 // frames per second while not quiet
+	gap   float64 // seconds: the longest gap between frames, fading
 	why   string  // "" = good
+	bad   int64   // append time since when it is not; 0 = it is
 }
 
 func newClock() clock { return clock{bridges: map[string]*bridge{}} }
@@ -81,16 +85,22 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 		gap = time.Duration(c.stream - b.tick)
 	}
 	step := min(gap, 2*period)
-	was := b.why
-	b.judge(t, step, c.fleet)
+	b.judge(t, step, c)
 	b.tick = c.stream
 	if !c.counts(b) {
 		return false
 	}
 	passed := min(int64(step), c.stream-c.ticked) // several bridges tick one clock
 	c.ticked = c.stream
-	if gap > 2*period || (was != "" && was != frozenGrace && b.why == "") {
-		c.grace = max(c.grace, min(max(gap, step), maxGrace))
+	if gap > 2*period {
+		c.grace = max(c.grace, min(gap, maxGrace))
+	}
+	switch {
+	case b.why != "" && b.bad == 0:
+		b.bad = c.stream
+	case b.why == "" && b.bad != 0:
+		c.grace = max(c.grace, min(time.Duration(c.stream-b.bad), maxGrace))
+		b.bad = 0
 	}
 	switch {
 	case b.why != "" && c.anyGood(period):
@@ -111,28 +121,31 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 }
 
 // judge decides whether the bridge is good.
-func (b *bridge) judge(t stream.Tick, step time.Duration, fleet int) {
+func (b *bridge) judge(t stream.Tick, step time.Duration, c *clock) {
+	b.gap -= b.gap * min(step.Seconds()/gapMemory.Seconds(), 1)
 	if t.Accepted > 0 {
+		b.gap = max(b.gap, min(time.Duration(b.quiet), longestGap).Seconds())
 		b.quiet = 0
-		if s := step.Seconds(); s > 0 {
-			w := min(s/rateWindow.Seconds(), 1)
-			b.rate += (float64(t.Accepted)/s - b.rate) * w
+		if b.since == 0 {
+			b.since = c.stream
 		}
 	} else {
 		b.quiet += int64(step)
-		if quiet := time.Duration(b.quiet); quiet < quietAtLeast || b.rate*quiet.Seconds() < quietFrames {
-			b.rate -= b.rate * min(step.Seconds()/rateWindow.Seconds(), 1)
-		}
 	}
-	quiet := time.Duration(b.quiet)
 	switch {
 	case !t.ProbeOK:
 		b.why = frozenProbe
-	case fleet >= quietFleet && quiet >= quietAtLeast && b.rate*quiet.Seconds() >= quietFrames:
+	case b.stopped(c):
 		b.why = frozenInflow
 	default:
 		b.why = ""
 	}
+}
+
+// stopped tells whether no frame came in for much longer than is usual.
+func (b *bridge) stopped(c *clock) bool {
+	usual := time.Duration(b.gap * quietGaps * float64(time.Second))
+	return c.fleet >= quietFleet && b.since != 0 && c.stream-b.since >= int64(learnInflow) && b.quiet >= int64(max(quietAtLeast, usual))
 }
 
 // counts tells whether servers of this partition used the bridge of late. A

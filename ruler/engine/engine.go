@@ -55,6 +55,7 @@ type Engine struct {
 	metrics   *metrics
 	committer *committer
 	fleetWake chan struct{}
+	idle      time.Duration
 	servers   atomic.Int64 // of all partitions, as last counted
 	status    [stream.Partitions]status
 }
@@ -62,6 +63,7 @@ type Engine struct {
 // status is what others may know of a running partition.
 type status struct {
 	stream  atomic.Int64 // append time of the last entry applied, Unix nanoseconds
+	facts   atomic.Int64 // append time up to which all facts are in the store
 	arrived atomic.Int64 // wall clock when it was
 	frozen  atomic.Pointer[string]
 }
@@ -77,7 +79,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(...notify.Notification) {}
 	}
-	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), fleetWake: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
 	if _, err := newPartition(0, e.rules, nil); err != nil {
 		return nil, err
 	}

@@ -176,7 +176,7 @@ func (f *fleet) judge(x store.Fact, m *member, all []store.GroupSize, o *outcome
 		return
 	}
 	d := &fold{Size: size, Notification: notify.Notification{
-		ID: fleetID(classMass, g.key(), x.Seq), Device: g.String(), Class: classMass, State: notify.Firing, Severity: notify.Critical, RuleID: ruleMass,
+		ID: fleetID(classMass, g.key(), uint64(x.At.UnixNano())), Device: g.String(), Class: classMass, State: notify.Firing, Severity: notify.Critical, RuleID: ruleMass,
 		Opened: x.At, Simulated: x.Simulated,
 	}}
 	if g.rack == "" {

@@ -1,10 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"nocturne/ruler/notify"
@@ -13,11 +17,13 @@ import (
 
 const (
 	factsIncarnation = "facts"
-	factsBatch       = 1000
+	factsMost        = 100_000
+	factsSlack       = 1500 * time.Millisecond // partitions get their ticks within a second of each other
+	factsWait        = 10 * time.Second        // wall clock; then a partition that lags is not waited for
 	fleetEvery       = time.Second
 	countEvery       = 30 * time.Second
 	streamQuiet      = 30 * time.Second // without an entry: ticks come every second
-	problemLasts     = 10 * time.Second // before it is told
+	problemLasts     = 30 * time.Second // before it is told
 )
 
 // fleetRunner is the shell of the fleet operator.
@@ -29,11 +35,13 @@ type fleetRunner struct {
 	problem string    // with judging servers
 	since   time.Time // wall clock
 	started time.Time
+	slack   time.Duration
+	stuck   time.Time // wall clock since when facts wait; zero = none do
 }
 
 func (e *Engine) runFleet(ctx context.Context) error {
 	for {
-		r := &fleetRunner{engine: e, started: e.cfg.Now()}
+		r := &fleetRunner{engine: e, started: e.cfg.Now(), slack: factsSlack}
 		err := r.run(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -59,7 +67,7 @@ func (r *fleetRunner) run(ctx context.Context) error {
 	defer tick.Stop()
 	counted := r.engine.cfg.Now()
 	for {
-		if err := r.facts(ctx); err != nil {
+		if err := r.facts(ctx, r.engine.through()); err != nil {
 			return err
 		}
 		select {
@@ -93,34 +101,45 @@ func (r *fleetRunner) claim(ctx context.Context) error {
 	return nil
 }
 
-// facts takes all facts there are.
-func (r *fleetRunner) facts(ctx context.Context) error {
-	for {
-		facts, err := r.engine.cfg.Store.Facts(ctx, r.pos.Entry, factsBatch)
-		if err != nil || len(facts) == 0 {
-			return err
-		}
-		var o outcome
-		sizes := func() ([]store.GroupSize, error) { return r.engine.cfg.Store.Groups(ctx) }
-		for _, f := range facts {
-			if err := r.fleet.apply(f, sizes, &o); err != nil {
-				return err
-			}
-		}
-		last := facts[len(facts)-1]
-		if err := r.commit(ctx, &o, last.Seq, last.At); err != nil {
-			return err
-		}
+// facts takes the facts that every partition has got to, in the order of the
+// stream's time: after an outage one partition may be minutes ahead of another,
+// and a server's neighbours must have been heard of before it is judged.
+func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
+	facts, err := r.engine.cfg.Store.Facts(ctx, 0, factsMost)
+	if err != nil || len(facts) == 0 {
+		r.stuck = time.Time{}
+		return err
 	}
+	slices.SortStableFunc(facts, func(a, b store.Fact) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Partition, b.Partition)) })
+	now := r.engine.cfg.Now()
+	if r.stuck.IsZero() {
+		r.stuck = now
+	}
+	ready := slices.IndexFunc(facts, func(f store.Fact) bool { return f.At.After(through.Add(r.slack)) })
+	if ready < 0 || now.Sub(r.stuck) > factsWait {
+		ready = len(facts)
+	}
+	if ready == 0 {
+		return nil
+	}
+	var o outcome
+	var done []uint64
+	sizes := sync.OnceValues(func() ([]store.GroupSize, error) { return r.engine.cfg.Store.Groups(ctx) })
+	for _, f := range facts[:ready] {
+		if err := r.fleet.apply(f, sizes, &o); err != nil {
+			return err
+		}
+		done = append(done, f.Seq)
+	}
+	r.stuck = time.Time{}
+	return r.commit(ctx, &o, done, facts[ready-1].At)
 }
 
 // pass lets time pass: folds end, and the bridges are looked at.
 func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
 	var o outcome
-	at := r.engine.newest()
-	if !at.IsZero() {
-		r.fleet.tick(at, &o)
-	}
+	at := r.engine.through()
+	r.fleet.tick(at, &o)
 	problem := r.engine.problem(now, r.started)
 	if problem != r.problem {
 		r.problem, r.since = problem, now
@@ -131,16 +150,16 @@ func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
 	if len(o.folds) == 0 && len(o.notes) == 0 {
 		return nil
 	}
-	return r.commit(ctx, &o, r.pos.Entry, at)
+	return r.commit(ctx, &o, nil, at)
 }
 
-func (r *fleetRunner) commit(ctx context.Context, o *outcome, seq uint64, at time.Time) error {
+func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at time.Time) error {
 	state, err := json.Marshal(r.fleet)
 	if err != nil {
 		return fmt.Errorf("fleet operator: working state: %w", err)
 	}
-	c := store.PartitionCommit{Partition: store.FleetPartition, Epoch: r.epoch, From: r.pos, To: store.Position{Incarnation: factsIncarnation, Entry: seq},
-		StreamTime: at, Committed: r.engine.cfg.Now(), Base: state, Folds: o.folds, FactsDone: seq}
+	c := store.PartitionCommit{Partition: store.FleetPartition, Epoch: r.epoch, From: r.pos, To: store.Position{Incarnation: factsIncarnation, Entry: r.pos.Entry + 1},
+		StreamTime: at, Committed: r.engine.cfg.Now(), Base: state, Folds: o.folds, FactsDone: done}
 	var tell []notify.Notification
 	for i := range o.notes {
 		c.Notifications = append(c.Notifications, row(&o.notes[i], store.FleetPartition))
@@ -180,14 +199,11 @@ func (r *fleetRunner) release(ctx context.Context, folds []store.Fold) error {
 	return nil
 }
 
-// newest is the newest stream time of all partitions.
-func (e *Engine) newest() time.Time {
-	var ns int64
+// through is the stream time up to which every partition has committed its facts.
+func (e *Engine) through() time.Time {
+	ns := int64(math.MaxInt64)
 	for i := range e.status {
-		ns = max(ns, e.status[i].stream.Load())
-	}
-	if ns == 0 {
-		return time.Time{}
+		ns = min(ns, e.status[i].facts.Load())
 	}
 	return time.Unix(0, ns).UTC()
 }

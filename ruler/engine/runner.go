@@ -86,6 +86,14 @@ func (r *runner) run(ctx context.Context) error {
 			return err
 		}
 		r.submit(ctx)
+		r.publish()
+	}
+}
+
+// publish says up to when the store has all facts of the partition.
+func (r *runner) publish() {
+	if len(r.sent.Facts)+len(r.part.out.commit.Facts) == 0 {
+		r.engine.status[r.number].facts.Store(r.part.clock.stream)
 	}
 }
 
@@ -110,6 +118,7 @@ func (r *runner) claim(ctx context.Context) error {
 		r.part.pos = store.Position(first)
 		r.part.ledger.Truncated = first.Entry > 0
 	}
+	r.publish()
 	r.log.Info("partition claimed", "epoch", claim.Epoch, "incarnation", r.part.pos.Incarnation, "entry", r.part.pos.Entry, "servers", len(r.part.lines), "states_left", r.part.counts.statesLeft)
 	return nil
 }
@@ -201,7 +210,7 @@ func (r *runner) submit(ctx context.Context) {
 	case p.out.urgent, p.counts.bytes > holdBytes/4:
 		wait = 0
 	case p.idle():
-		wait = lingerIdle
+		wait = r.engine.idle
 	}
 	now := r.engine.cfg.Now()
 	if left := wait - now.Sub(r.waiting); left > 0 && !r.waiting.IsZero() {

@@ -104,10 +104,10 @@ func (p *partition) encodeClock() []byte {
 	for _, id := range ids {
 		v := c.bridges[id]
 		b = appendText(b, id)
-		for _, n := range []int64{v.tick, v.used, v.quiet} {
+		for _, n := range []int64{v.tick, v.used, v.since, v.quiet, v.bad} {
 			b = binary.AppendVarint(b, n)
 		}
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v.rate))
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v.gap))
 		b = appendText(b, v.why)
 	}
 	return b
@@ -123,7 +123,7 @@ func (p *partition) decodeClock(r *decoder) {
 	c.bridges = map[string]*bridge{}
 	for range r.count() {
 		id := r.text()
-		c.bridges[id] = &bridge{tick: r.int(), used: r.int(), quiet: r.int(), rate: math.Float64frombits(r.fixed()), why: r.text()}
+		c.bridges[id] = &bridge{tick: r.int(), used: r.int(), since: r.int(), quiet: r.int(), bad: r.int(), gap: math.Float64frombits(r.fixed()), why: r.text()}
 	}
 }
 

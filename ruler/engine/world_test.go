@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -227,6 +228,8 @@ type driver struct {
 	parts  [stream.Partitions]*partition
 	fleet  *fleetRunner
 	batch  int // entries per commit; 0 = all there are
+	fold   int // every so many commits a base
+	taken  int
 }
 
 func newDriver(t testing.TB, log stream.Log, s store.Store) *driver {
@@ -325,6 +328,9 @@ func (d *driver) commit(p *partition) error {
 		return nil
 	}
 	p.clock.fleet = 20
+	if d.taken++; d.fold > 0 && d.taken%d.fold == 0 {
+		p.deltas = 1 << 40
+	}
 	c := p.take(t0)
 	if err := d.store.Commit(ctx, []store.PartitionCommit{c}); err != nil {
 		return err
@@ -344,7 +350,14 @@ func (d *driver) runFleet() error {
 		}
 		d.fleet = r
 	}
-	return d.fleet.facts(ctx)
+	through := int64(math.MaxInt64)
+	for n := range stream.Partitions {
+		if d.parts[n] == nil {
+			return nil
+		}
+		through = min(through, d.parts[n].clock.stream)
+	}
+	return d.fleet.facts(ctx, time.Unix(0, through))
 }
 
 func (d *driver) must() {

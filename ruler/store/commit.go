@@ -7,7 +7,7 @@ import (
 )
 
 // Partitions of servers are 0..15; FleetPartition is the fleet operator's own
-// row among the positions: its entry counts facts, its incarnation is "facts".
+// row among the positions: its entry counts its commits, its incarnation is "facts".
 const FleetPartition = 1000
 
 // Claim is what a new owner starts from.
@@ -66,8 +66,8 @@ type PartitionCommit struct {
 
 	// Folds are written by the fleet operator alone.
 	Folds []Fold
-	// FactsDone deletes facts up to and including this sequence number.
-	FactsDone uint64
+	// FactsDone deletes facts by their sequence numbers.
+	FactsDone []uint64
 }
 
 // ServerWrite changes parts of a server's row; nil parts stay. The row is

@@ -140,8 +140,8 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	for i := range c.Folds {
 		w.fold(&c.Folds[i])
 	}
-	if c.FactsDone > 0 {
-		w.exec(stFactsDone, int64(c.FactsDone))
+	for _, seq := range c.FactsDone {
+		w.exec(stFactsDone, int64(seq))
 	}
 	for i := range c.Audit {
 		w.audit(&c.Audit[i])

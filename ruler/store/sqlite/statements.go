@@ -94,7 +94,7 @@ var statementSQL = [statementCount]string{
 		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n DESC LIMIT ?)`,
 	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
 	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-	stFactsDone: `DELETE FROM facts WHERE seq <= ?`,
+	stFactsDone: `DELETE FROM facts WHERE seq = ?`,
 	stAudit:     `INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error`,

@@ -239,11 +239,11 @@ func factsInOrder(t *testing.T, f *fixture) {
 	if len(rest) != 1 || rest[0].Kind != store.FactBack || rest[0].Partition != 2 {
 		t.Fatalf("facts after %d: %+v", facts[1].Seq, rest)
 	}
-	f.commit(store.PartitionCommit{Partition: store.FleetPartition, FactsDone: facts[1].Seq})
+	f.commit(store.PartitionCommit{Partition: store.FleetPartition, FactsDone: []uint64{facts[0].Seq, facts[1].Seq}})
 	if got := must[[]store.Fact](t)(f.Facts(ctx, 0, 10)); len(got) != 1 || got[0].Seq != rest[0].Seq {
 		t.Errorf("after they were done: %+v", got)
 	}
-	f.commit(store.PartitionCommit{Partition: store.FleetPartition, FactsDone: rest[0].Seq})
+	f.commit(store.PartitionCommit{Partition: store.FleetPartition, FactsDone: []uint64{rest[0].Seq}})
 	f.reopen()
 	f.commit(store.PartitionCommit{Partition: 1, Facts: []store.Fact{{Kind: store.FactGone, Server: id(3)}}})
 	if got := must[[]store.Fact](t)(f.Facts(ctx, rest[0].Seq, 10)); len(got) != 1 || got[0].Kind != store.FactGone {

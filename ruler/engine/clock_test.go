@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"nocturne/internal/stream"
+	"nocturne/ruler/store"
+)
+
+// tickAll appends a second of ticks without heartbeats.
+func (w *world) quiet(d time.Duration) {
+	for range int(d / time.Second) {
+		w.tick()
+	}
+}
+
+func fleet12(t *testing.T) *world {
+	w := newWorld(t)
+	for i := range 12 {
+		w.add(i+1, "srv"+string(rune('a'+i)), "fra", "r"+string(rune('a'+i)))
+	}
+	w.run(7 * time.Minute) // long enough to know the inflow
+	return w
+}
+
+// The ruler was down for ten minutes: ticks and heartbeats are both in the log.
+func TestRulerDownMakesNobodySilent(t *testing.T) {
+	w := fleet12(t)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	d.crash()
+	w.run(10 * time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+}
+
+// The bridge was down for ten minutes: the clock stood still, and exporters
+// that wait a while before they try again are not silent.
+func TestBridgeDownMakesNobodySilent(t *testing.T) {
+	w := fleet12(t)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	before := d.parts[0].clock.now
+	w.down = true
+	w.run(10 * time.Minute)
+	d.must()
+	if moved := d.parts[0].clock.now - before; moved != 0 {
+		t.Errorf("the clock moved %s while there was no bridge", time.Duration(moved))
+	}
+	w.down = false
+	w.quiet(45 * time.Second) // back-off of the exporters
+	for _, v := range w.sims {
+		v.flush()
+	}
+	w.run(time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+	// From then on silence is seen as before.
+	w.sims[3].silent = true
+	w.run(2 * time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 1 || !strings.Contains(got[0], "srvd silence firing") {
+		t.Errorf("notifications %q", got)
+	}
+	// And its time is shown in the stream's time, not in the clock that stood still.
+	n, err := s.Notifications(ctx, store.NotificationQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := n.Notifications[0].Opened; at.After(w.now) || w.now.Sub(at) > 2*time.Minute {
+		t.Errorf("opened %s, now %s", at, w.now)
+	}
+}
+
+// An expired certificate: the bridge ticks, but says that its probe fails.
+func TestFailedProbeFreezesTheClock(t *testing.T) {
+	w := fleet12(t)
+	w.probe = false
+	for _, v := range w.sims {
+		v.silent = true
+	}
+	w.run(10 * time.Minute)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+	p, err := s.Pipeline(ctx)
+	if err != nil || p.Partitions[0].Frozen != frozenProbe {
+		t.Errorf("frozen %q %v", p.Partitions[0].Frozen, err)
+	}
+}
+
+// All inflow stops though the bridge is well: it is about the network, not
+// about twelve servers.
+func TestStoppedInflowFreezesTheClock(t *testing.T) {
+	w := fleet12(t)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must() // tells the partitions how many servers there are
+	w.run(5 * time.Second)
+	d.must()
+	for _, v := range w.sims {
+		v.silent = true
+	}
+	w.run(10 * time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+	if f := d.parts[3].clock.frozen; f != frozenInflow {
+		t.Errorf("frozen %q", f)
+	}
+	for _, v := range w.sims {
+		v.silent = false
+	}
+	w.run(3 * time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 0 || d.parts[3].clock.frozen != "" {
+		t.Errorf("notifications %q, frozen %q", got, d.parts[3].clock.frozen)
+	}
+}
+
+// A tick cannot move the clock by more than two of its periods.
+func TestTicksMoveTheClockByTwoPeriods(t *testing.T) {
+	c := newClock()
+	at := t0
+	step := func(d time.Duration) time.Duration {
+		at = at.Add(d)
+		c.advance(at)
+		before := c.now
+		c.tick("b1", stream.Tick{Period: time.Second, ProbeOK: true, Accepted: 1})
+		return time.Duration(c.now - before)
+	}
+	step(0)
+	for _, x := range []struct{ gap, want time.Duration }{{time.Second, time.Second}, {1500 * time.Millisecond, 1500 * time.Millisecond}, {2 * time.Second, 2 * time.Second}} {
+		if got := step(x.gap); got != x.want {
+			t.Errorf("after %s the clock moved %s, want %s", x.gap, got, x.want)
+		}
+	}
+	if got := step(time.Hour); got != 0 {
+		t.Errorf("after an hour the clock moved %s, want none: servers get time to come back", got)
+	}
+	var moved time.Duration
+	for range 120 {
+		moved += step(time.Second)
+	}
+	if moved < 50*time.Second || moved > 65*time.Second {
+		t.Errorf("moved %s in the two minutes after, want one minute of grace", moved)
+	}
+	c.advance(at.Add(-time.Hour))
+	if c.stream != at.UnixNano() {
+		t.Error("stream time went back")
+	}
+}
+
+// Two bridges tick one clock, not twice as fast; and one that dies does not
+// freeze the servers of the other.
+func TestTwoBridges(t *testing.T) {
+	c := newClock()
+	at := t0
+	both := true
+	for i := range 400 {
+		at = at.Add(500 * time.Millisecond)
+		c.advance(at)
+		c.bridge("b1").used, c.bridge("b2").used = c.stream, c.stream
+		if i%2 == 0 {
+			c.tick("b1", stream.Tick{Period: time.Second, ProbeOK: true, Accepted: 1})
+		} else if both {
+			c.tick("b2", stream.Tick{Period: time.Second, ProbeOK: true, Accepted: 1})
+		}
+		if i == 200 {
+			both = false
+		}
+	}
+	if lag := time.Duration(c.stream - c.now); lag > 2*time.Second {
+		t.Errorf("the clock is %s behind", lag)
+	}
+}
