@@ -126,7 +126,7 @@ func (r *Registry) announceDue(ctx context.Context, all bool) {
 	incarnations := map[int]string{}
 	var g errgroup.Group
 	g.SetLimit(announcers)
-	for _, s := range r.Servers() {
+	for _, s := range r.all() {
 		if ctx.Err() != nil {
 			break
 		}

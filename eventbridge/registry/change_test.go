@@ -154,7 +154,8 @@ func TestSuccessionAutomatic(t *testing.T) {
 			if c.heard > 0 {
 				r.Seen(old.ServerID, clock.Now().Add(-c.heard))
 			}
-			neu := enrol(t, r, token(t, r, c.token), "db7b", c.evidence)
+			text := token(t, r, c.token)
+			neu := enrol(t, r, text, "db7b", c.evidence)
 			if (neu.ServerID == old.ServerID) != c.same {
 				t.Fatalf("old %s, new %s", old.ServerID, neu.ServerID)
 			}
@@ -175,6 +176,16 @@ func TestSuccessionAutomatic(t *testing.T) {
 			}
 			if names, _ := a.about(old.ServerID); len(names) != 2 || names[1] != record.NameEnrolled {
 				t.Errorf("records %v", names)
+			}
+			// The lost answer again; once it was heard, the token is used up.
+			if c.heard == 0 {
+				if again := enrol(t, r, text, "db7b", c.evidence); again.ServerID != old.ServerID {
+					t.Errorf("asked again, got %s", again.ServerID)
+				}
+			}
+			r.Seen(old.ServerID, clock.Now())
+			if _, err := r.Enrol(t.Context(), address, EnrolRequest{Token: text, Name: "db7b", Evidence: c.evidence}); denied(err) != ReasonUsedUp {
+				t.Errorf("the token works once more: %v", err)
 			}
 		})
 	}

@@ -51,7 +51,7 @@ func (r *Registry) backupLoop(ctx context.Context) {
 
 func (r *Registry) backup() error {
 	snap := snapshot{Version: snapshotVersion, At: r.now().UTC(), Entries: map[string]json.RawMessage{}}
-	for _, s := range r.Servers() {
+	for _, s := range r.all() {
 		snap.Entries[serverKey+s.ID.String()] = encode(s)
 	}
 	for _, t := range r.Tokens() {

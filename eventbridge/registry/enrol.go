@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -79,24 +80,34 @@ func (r *Registry) refuse(address string, d *Denied) error {
 	return d
 }
 
+// check refuses a name that cannot be one. Firmware says strange things: the
+// rest is cleaned, not refused.
 func (q *EnrolRequest) check() error {
 	q.Name = strings.TrimSpace(q.Name)
 	if q.Name == "" {
 		return badRequest("name is empty: send the server's host name")
 	}
-	for _, f := range [...]struct {
-		name, value string
-		limit       int
-	}{
-		{"name", q.Name, maxName}, {"os", q.OS, maxLabel}, {"exporter_version", q.ExporterVersion, maxLabel},
-		{"evidence.machine_id", q.Evidence.MachineID, maxLabel}, {"evidence.smbios_uuid", q.Evidence.SMBIOSUUID, maxLabel},
-		{"evidence.serial", q.Evidence.Serial, maxLabel},
-	} {
-		if err := checkText(f.name, strings.TrimSpace(f.value), f.limit); err != nil {
-			return badRequest("%v", err)
-		}
+	if err := checkText("name", q.Name, maxName); err != nil {
+		return badRequest("%v", err)
+	}
+	for _, f := range [...]*string{&q.OS, &q.ExporterVersion, &q.Evidence.MachineID, &q.Evidence.SMBIOSUUID, &q.Evidence.Serial} {
+		*f = clean(*f)
 	}
 	return nil
+}
+
+// clean keeps the printable beginning of a text.
+func clean(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, ""))
+	if len(s) > maxLabel {
+		s = strings.ToValidUTF8(s[:maxLabel], "")
+	}
+	return strings.TrimSpace(s)
 }
 
 func (r *Registry) enrol(ctx context.Context, q EnrolRequest) (EnrolAnswer, error) {
@@ -114,6 +125,17 @@ func (r *Registry) enrol(ctx context.Context, q EnrolRequest) (EnrolAnswer, erro
 	}
 	old := r.sameMachine(q.Evidence, id)
 	if old != nil && r.succeeds(old, token) {
+		// The use is for the old id: asked for again, it is that id again.
+		if _, err := r.updateToken(ctx, tokenID, func(t *Token) error {
+			for i := range t.Grants {
+				if t.Grants[i].Server == id {
+					t.Grants[i].Server = old.ID
+				}
+			}
+			return nil
+		}); err != nil {
+			return EnrolAnswer{}, err
+		}
 		return r.succeed(ctx, old.ID, q, token)
 	}
 	return r.admit(ctx, id, q, token, old)
@@ -205,13 +227,14 @@ func (r *Registry) succeeds(old *Server, token *Token) bool {
 // sameMachine returns the server that shows the same evidence, nil when there
 // is none or several (cloned machines: nobody can tell which one).
 func (r *Registry) sameMachine(e Evidence, not record.ID) *Server {
-	if !known(e.MachineID) || !known(e.SMBIOSUUID) {
+	key := machineKey(e)
+	if key == "" {
 		return nil
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var found *Server
-	for id := range r.machines[machineKey(e)] {
+	for id := range r.machines[key] {
 		s := r.servers[id].server.Load()
 		if id == not || s.State == Decommissioned || s.State == Merged || !s.Evidence.Matches(e) {
 			continue
@@ -224,6 +247,10 @@ func (r *Registry) sameMachine(e Evidence, not record.ID) *Server {
 	return found
 }
 
+// machineKey is equal where evidence matches, "" where it cannot.
 func machineKey(e Evidence) string {
+	if !known(e.MachineID) || !known(e.SMBIOSUUID) {
+		return ""
+	}
 	return strings.ToLower(e.MachineID) + "\x00" + strings.ToLower(e.SMBIOSUUID)
 }

@@ -238,11 +238,12 @@ func (r *Registry) putServer(s *Server, revision uint64) {
 		e.revision = revision
 		e.server.Store(s)
 		r.clock.Add(1)
-		key := machineKey(s.Evidence)
-		if r.machines[key] == nil {
-			r.machines[key] = map[record.ID]struct{}{}
+		if key := machineKey(s.Evidence); key != "" {
+			if r.machines[key] == nil {
+				r.machines[key] = map[record.ID]struct{}{}
+			}
+			r.machines[key][s.ID] = struct{}{}
 		}
-		r.machines[key][s.ID] = struct{}{}
 	}
 }
 
@@ -282,18 +283,24 @@ func (r *Registry) Server(id record.ID) (*Server, error) {
 // Servers returns every server, decommissioned ones too, by name and id. The
 // answer is read only.
 func (r *Registry) Servers() []*Server {
-	r.mu.RLock()
-	out := make([]*Server, 0, len(r.servers))
-	for _, e := range r.servers {
-		out = append(out, e.server.Load())
-	}
-	r.mu.RUnlock()
+	out := r.all()
 	slices.SortFunc(out, func(a, b *Server) int {
 		if c := strings.Compare(a.Name, b.Name); c != 0 {
 			return c
 		}
 		return strings.Compare(string(a.ID[:]), string(b.ID[:]))
 	})
+	return out
+}
+
+// all returns every server in no order.
+func (r *Registry) all() []*Server {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]*Server, 0, len(r.servers))
+	for _, e := range r.servers {
+		out = append(out, e.server.Load())
+	}
 	return out
 }
 

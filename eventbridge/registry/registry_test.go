@@ -101,7 +101,7 @@ func TestTokensRefuse(t *testing.T) {
 		{"used up", EnrolRequest{Name: "another", Token: once}, ReasonUsedUp},
 		{"no name", EnrolRequest{Name: "  ", Token: good}, ReasonBadRequest},
 		{"control characters", EnrolRequest{Name: "a\nb", Token: good}, ReasonBadRequest},
-		{"long evidence", EnrolRequest{Name: "x", Token: good, Evidence: Evidence{Serial: strings.Repeat("s", 500)}}, ReasonBadRequest},
+		{"long name", EnrolRequest{Name: strings.Repeat("n", 300), Token: good}, ReasonBadRequest},
 		{"not UTF-8", EnrolRequest{Name: "x\xff", Token: good}, ReasonBadRequest},
 	}
 	for i, tc := range cases {
@@ -117,6 +117,15 @@ func TestTokensRefuse(t *testing.T) {
 	}
 	if n := r.Totals(); n.Servers[Active] != 1 || n.Tokens != 1 {
 		t.Errorf("totals %+v", n)
+	}
+}
+
+func TestEvidenceIsCleaned(t *testing.T) {
+	r, _, _, _ := start(t, Config{})
+	got := enrol(t, r, token(t, r, TokenRequest{}), "x", Evidence{Serial: " S\x00N\x1b[1m1\xff\n ", SMBIOSUUID: strings.Repeat("ü", 100)})
+	s, err := r.Server(got.ServerID)
+	if err != nil || s.Evidence.Serial != "SN[1m1" || len(s.Evidence.SMBIOSUUID) != maxLabel {
+		t.Errorf("%q, %v", s.Evidence, err)
 	}
 }
 
