@@ -157,7 +157,7 @@ func (a *App) openData() error {
 	}
 	unlock, err := lockFile(filepath.Join(dir, "lock"))
 	if err != nil {
-		return fmt.Errorf("data folder %s is in use by another eventbridge (lock: %w): stop that one, or name another folder with data:", dir, err)
+		return fmt.Errorf("data folder %s is in use by another eventbridge (lock: %w): stop that one, or name another folder as data", dir, err)
 	}
 	a.onClose("lock", unlock)
 	if a.bridge = a.cfg.BridgeID; a.bridge == "" {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -220,7 +220,7 @@ func (e *edge) entries(p int) []stream.Entry {
 	if head.Entry == 0 {
 		return nil
 	}
-	enough := fmt.Errorf("enough")
+	enough := errors.New("enough")
 	err = e.log.Read(e.t.Context(), p, stream.Position{}, func(m stream.Message) error {
 		entry, err := stream.DecodeEntry(m.Data)
 		if err != nil {
@@ -232,7 +232,7 @@ func (e *edge) entries(p int) []stream.Entry {
 		}
 		return nil
 	})
-	if err != enough { //nolint:errorlint // our own value, returned as it is
+	if !errors.Is(err, enough) {
 		e.t.Fatal(err)
 	}
 	return out

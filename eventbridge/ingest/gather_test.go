@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 // gate is a log whose appends wait for the test.
 type gate struct {
 	stream.Log
-	mu      sync.Mutex
 	began   chan stream.Entry
 	release chan error // one value per append; nil lets it pass
 }
