@@ -186,13 +186,15 @@ func (s *server) handler(rt route) http.Handler {
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byte, error) {
-	if err := s.guard(r, rt.write); err != nil {
+	actor, err := s.guard(r, rt.write)
+	if err != nil {
 		return nil, err
 	}
 	req, err := rt.parse(w, r)
 	if err != nil {
 		return nil, err
 	}
+	req.actor = actor
 	v, err := rt.handle(req)
 	if err != nil {
 		return nil, err

@@ -94,6 +94,7 @@ func (s *server) incident(r *request) (any, error) {
 		return nil, through("the simulator", "is nocturne demo still running?", err)
 	}
 	s.log.Info("incident begun", "kind", q.Kind, "server", d.Name)
+	s.audit(r, "demo.incident", id.String(), map[string]any{"kind": q.Kind, "server": d.Name})
 	return IncidentAnswer{
 		Kind: q.Kind, ServerID: id.String(), Server: clip(d.Name, maxName), Simulated: true,
 		Text: cmp.Or(inline(answer.Text), "Simulated: "+q.Kind+" on "+inline(d.Name)+". Watch the notifications."),

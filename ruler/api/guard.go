@@ -13,31 +13,39 @@ import (
 	"strings"
 )
 
-// guard says whether a request may be answered at all.
-func (s *server) guard(r *http.Request, write bool) error {
+// Who asks, as the audit log names it.
+const (
+	actorLocal = "local" // somebody on this machine
+	actorToken = "token" // somebody with the API token
+)
+
+// guard says whether a request may be answered at all, and who asks.
+func (s *server) guard(r *http.Request, write bool) (actor string, err error) {
 	authorized, err := s.authorized(r)
 	if err != nil {
-		return err
+		return "", err
 	}
+	actor = actorToken
 	if !authorized {
+		actor = actorLocal
 		if !localPeer(r) {
-			return &problem{status: http.StatusUnauthorized, msg: "only callers on this machine are answered without a token",
+			return "", &problem{status: http.StatusUnauthorized, msg: "only callers on this machine are answered without a token",
 				hint: "send Authorization: Bearer with the token of api.token_file, or forward the port with ssh -L"}
 		}
 		// A page elsewhere can make a name of its own point here (DNS
 		// rebinding); then the browser thinks it asks that page's server.
 		if !s.knownHost(r.Host) {
-			return &problem{status: http.StatusMisdirectedRequest, msg: fmt.Sprintf("this is not %.80q", hostOnly(r.Host)),
+			return "", &problem{status: http.StatusMisdirectedRequest, msg: fmt.Sprintf("this is not %.80q", hostOnly(r.Host)),
 				hint: "ask for localhost, or add the name to api.hosts"}
 		}
 	}
 	if !write {
-		return nil
+		return actor, nil
 	}
 	if err := s.cross.Check(r); err != nil {
-		return &problem{status: http.StatusForbidden, msg: "another site's page asked for this change", hint: "use the page that the ruler serves"}
+		return "", &problem{status: http.StatusForbidden, msg: "another site's page asked for this change", hint: "use the page that the ruler serves"}
 	}
-	return nil
+	return actor, nil
 }
 
 // authorized tells whether the request has the API token; a wrong one is an error.

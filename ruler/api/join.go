@@ -61,6 +61,7 @@ func (s *server) join(r *request) (any, error) {
 		return nil, &problem{status: http.StatusBadGateway, msg: "the eventbridge's address makes no line to paste", hint: "look at its listen addresses", cause: err}
 	}
 	s.log.Info("join token made", "token_id", token.ID, "uses", q.Uses, "expires", token.Expires)
+	s.audit(r, "join_token.create", token.ID, map[string]any{"site": q.Site, "rack": q.Rack, "role": q.Role, "owner": q.Owner, "uses": q.Uses, "expires": token.Expires})
 	return JoinAnswer{
 		ID: token.ID, ExpiresAt: at(token.Expires), Uses: q.Uses, Network: lines.Note != joinline.NoListener,
 		Linux: lines.Linux, Windows: lines.Windows, Note: lines.Note,

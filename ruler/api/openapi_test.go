@@ -27,6 +27,7 @@ var asks = map[string][2]string{
 	"delivered":      {"/delivered"},
 	"demo_incident":  {"/demo/incident", `{"kind":"drive","server_id":"` + apitest.ID(5).String() + `"}`},
 	"join_tokens":    {"/join-tokens", `{"site":"north"}`},
+	"audit":          {"/audit"},
 	"discovery":      {"/discovery"},
 	"openapi":        {"/openapi.json"},
 }

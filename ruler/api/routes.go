@@ -156,6 +156,8 @@ func (s *server) routes() []route {
 			body: IncidentRequest{}, result: IncidentAnswer{}, write: true, handle: s.incident},
 		{method: "POST", path: "/join-tokens", name: "join_tokens", summary: "Make a join token and the lines to paste on a new server",
 			body: JoinRequest{}, result: JoinAnswer{}, write: true, handle: s.join},
+		{method: "GET", path: "/audit", name: "audit", summary: "What was changed, by whom",
+			params: []param{limitParam()}, result: AuditList{}, handle: s.auditLog},
 		{method: "GET", path: "/discovery", name: "discovery", summary: "Targets for Prometheus' HTTP service discovery",
 			result: []TargetGroup{}, handle: s.discovery},
 		{method: "GET", path: "/openapi.json", name: "openapi", summary: "This document",
@@ -166,6 +168,7 @@ func (s *server) routes() []route {
 // request is a checked request.
 type request struct {
 	ctx    context.Context
+	actor  string // for the audit log
 	values map[string]string
 	body   []byte
 }

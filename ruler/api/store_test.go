@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +79,29 @@ func firstDifference(a, b string) string {
 	}
 	cut := func(s string) string { return clip(s[max(0, n-120):], 300) }
 	return fmt.Sprintf("\n memory: %s\n SQLite: %s", cut(a), cut(b))
+}
+
+func TestChangesAreInTheAuditLog(t *testing.T) {
+	s := openStore(t)
+	b := newBench(t, func(c *Config) { c.Reader = s })
+	if err := apitest.Fill(context.Background(), s, b.fleet); err != nil {
+		t.Fatal(err)
+	}
+	b.call("POST", Prefix+"/join-tokens", `{"site":"north"}`, nil)
+	b.call("POST", Prefix+"/join-tokens", `{"site":"south"}`, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+	b.call("POST", Prefix+"/demo/incident", `{"kind":"drive","server_id":"`+apitest.ID(5).String()+`"}`, nil)
+	var got []string
+	for _, e := range get[AuditList](b, "/audit").Items {
+		got = append(got, e.Actor+" "+e.Action+" "+e.Subject)
+		for _, f := range e.Detail {
+			if strings.Contains(f.Value, "secret-part") {
+				t.Errorf("a secret is in the audit log: %+v", f)
+			}
+		}
+	}
+	if want := []string{"local demo.incident " + apitest.ID(5).String(), "local join_token.create 0011aabb"}; !slices.Equal(got, want) {
+		t.Errorf("audit log %q, want %q", got, want)
+	}
 }
 
 // BenchmarkServerList answers pages of a fleet of 10,000 servers from SQLite

@@ -477,6 +477,22 @@ type JoinAnswer struct {
 	Note      string     `json:"note"`
 }
 
+// AuditList is the newest entries of the audit log, newest first.
+type AuditList struct {
+	Items []AuditEntry `json:"items"`
+	Limit int          `json:"limit"`
+}
+
+// AuditEntry is one change that a person or a program made.
+type AuditEntry struct {
+	ID      int64      `json:"id"`
+	At      *time.Time `json:"at"`
+	Actor   string     `json:"actor" doc:"who: ruler, local (a caller on the ruler's machine), token (a caller with the API token)"`
+	Action  string     `json:"action"`
+	Subject string     `json:"subject"`
+	Detail  []Fact     `json:"detail"`
+}
+
 // TargetGroup is one element of Prometheus' HTTP service discovery.
 type TargetGroup struct {
 	Targets []string          `json:"targets"`

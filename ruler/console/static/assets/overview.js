@@ -8,11 +8,14 @@ import { data } from './dom.js';
 export const title = 'Overview';
 
 export async function load(ctx, get) {
-  const [overview, open, silent, changes, pipeline] = await Promise.all([
-    get('/overview', {}, ctx.signal), get('/notifications', { state: 'firing', muted: 'false', limit: 200 }, ctx.signal), get('/silent', { limit: 8 }, ctx.signal),
+  const firing = { state: 'firing', muted: 'false', limit: 8 };
+  const [overview, critical, open, silent, changes, pipeline] = await Promise.all([
+    get('/overview', {}, ctx.signal), get('/notifications', { ...firing, severity: 'critical' }, ctx.signal), get('/notifications', firing, ctx.signal), get('/silent', { limit: 8 }, ctx.signal),
     get('/changes', { limit: 8 }, ctx.signal), get('/pipeline', {}, ctx.signal),
   ]);
-  return { overview, open, silent, changes, pipeline };
+  // The worst are shown even where many lesser ones are newer.
+  const shown = new Map([...critical.items, ...open.items].map((n) => [n.id, n]));
+  return { overview, wrong: worstFirst([...shown.values()]).slice(0, 8), total: open.total, critical: critical.total, silent, changes, pipeline };
 }
 
 function headline(o) {
@@ -26,16 +29,16 @@ function headline(o) {
   }
 }
 
-export function render({ overview: o, open, silent, changes, pipeline }, ctx) {
+export function render({ overview: o, wrong, total, critical, silent, changes, pipeline }, ctx) {
   return [
     h('h1', { class: 'hidden-title' }, title),
     h('section', { class: `hero ${o.status}` },
       h('div', { class: 'herotext' }, h('p', { class: 'herohead' }, headline(o)), h('p', null, o.text)),
-      tiles(o.servers, open)),
+      tiles(o.servers, critical, total - critical)),
     o.servers.total === 0 && ctx.features.add_server && empty('There is nothing to watch yet.', h('a', { href: '#/add', class: 'button' }, 'Add a server')),
     o.servers.total > 0 && o.servers.total <= 2 && ctx.features.add_server && h('p', { class: 'hint' }, 'One line makes another server join. ', h('a', { href: '#/add' }, 'Add a server')),
-    card('Wrong now', open.total > 0 && h('a', { href: '#/notifications?state=firing' }, `All ${number(open.total)}`),
-      open.items.length ? h('ul', { class: 'list' }, worstFirst(open.items).slice(0, 8).map(notificationItem))
+    card('Wrong now', total > 0 && h('a', { href: '#/notifications?state=firing' }, `All ${number(total)}`),
+      wrong.length ? h('ul', { class: 'list' }, wrong.map(notificationItem))
         : empty('Nothing is open.', 'When a part fails, changes or falls silent, it stands here within seconds.')),
     h('div', { class: 'two' },
       card('Changed lately', null, changes.items.length ? h('ul', { class: 'list' }, changes.items.map((c) => changeItem(c, true))) : empty('No part of any server has changed.', 'A replaced drive, new firmware, more memory: it all shows up here.')),
@@ -47,14 +50,13 @@ export function render({ overview: o, open, silent, changes, pipeline }, ctx) {
   ];
 }
 
-function tiles(c, open) {
+function tiles(c, critical, others) {
   const tile = (n, text, href, status) => h('a', { class: `tile ${n && status ? status : ''}`, href }, h('span', { class: 'n' }, number(n)), h('span', { class: 'what' }, text));
-  const critical = open.items.filter((n) => n.severity === 'critical').length;
   return h('div', { class: 'tiles' },
     tile(c.total, c.total === 1 ? 'server' : 'servers', '#/servers'),
     tile(c.silent, 'silent', '#/servers?state=silent', 'silent'),
     tile(critical, 'critical open', '#/notifications?state=firing&severity=critical', 'critical'),
-    tile(open.total - critical, 'other open', '#/notifications?state=firing', 'warning'),
+    tile(others, 'other open', '#/notifications?state=firing', 'warning'),
     c.clones > 0 && tile(c.clones, 'identities used twice', '#/servers?clones=true', 'warning'),
     c.new > 0 && tile(c.new, 'not heard yet', '#/servers?state=waiting', 'info'),
     c.simulated > 0 && tile(c.simulated, 'simulated', '#/servers?simulated=true'));
