@@ -37,6 +37,7 @@ const (
 // Notification is one problem of one subject, from first sight to recovery.
 type Notification struct {
 	ID     string // 16 hexadecimal digits
+	Number uint64 // rises with every opening of the table: the order that Load restores
 	Server record.ID
 	Name   string // the server's name when it opened
 	Device string // "" = the server

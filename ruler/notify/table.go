@@ -26,6 +26,7 @@ const (
 type Table struct {
 	rules map[string]*rule.Rule
 	open  map[record.ID][]*entry // in the order in which they opened
+	last  uint64                 // Number of the newest one
 }
 
 // entry is an open notification and what the row does not say.
@@ -49,9 +50,12 @@ func (t *Table) Load(rows []Notification) {
 	for i := range rows {
 		n := copyOf(&rows[i])
 		t.open[n.Server] = append(t.open[n.Server], &entry{Notification: n})
+		t.last = max(t.last, n.Number)
 	}
 	for _, list := range t.open {
-		slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID)) })
+		slices.SortStableFunc(list, func(a, b *entry) int {
+			return cmp.Or(cmp.Compare(a.Number, b.Number), a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID))
+		})
 	}
 }
 
@@ -129,8 +133,9 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 }
 
 func (t *Table) openNew(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) *entry {
+	t.last++
 	e := &entry{opened: at, Notification: Notification{
-		ID: notificationID(v, at), Server: v.Server, Name: facts.Name, Device: v.Device, Class: v.Class, Group: v.Group,
+		ID: notificationID(v, at), Number: t.last, Server: v.Server, Name: facts.Name, Device: v.Device, Class: v.Class, Group: v.Group,
 		State: Firing, Severity: v.Severity, RuleID: r.ID, Opened: at.Time, Simulated: facts.Simulated,
 	}}
 	e.Labels = labels(r, v, facts, e)

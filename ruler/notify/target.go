@@ -40,6 +40,7 @@ type told struct {
 	resolved time.Time // last time that it accepted the end
 	version  uint64
 	seen     time.Time // when the stored table last listed it
+	loaded   bool      // what the store knew of it is in
 }
 
 func newTarget(raw string, s *Sender) *target {
@@ -84,6 +85,10 @@ func (t *target) enqueue(d Desired, news bool) {
 		t.told[d.ID] = k
 	}
 	k.seen = time.Now()
+	if news || k.loaded {
+		return
+	}
+	k.loaded = true
 	for i := range d.Accepted {
 		a := &d.Accepted[i]
 		switch {
@@ -194,7 +199,7 @@ func (t *target) accepted(b batch, now time.Time) []Delivery {
 		} else {
 			k.resolved = now
 		}
-		k.version = w.Version
+		k.version, k.loaded = w.Version, true // from now on we know better than the store
 		if !known || w.attempts > 0 {
 			out = append(out, t.result(w, b.as[i], now, ""))
 		}
@@ -259,6 +264,9 @@ func (t *target) restarted(lastGood time.Time) {
 		if k.resolved.After(doubtful) || k.resolved.IsZero() && k.firing.After(doubtful) {
 			k.firing, k.resolved = time.Time{}, time.Time{}
 		}
+	}
+	for _, w := range t.queue {
+		w.notUntil = time.Time{} // what it waited for may be undone
 	}
 }
 
