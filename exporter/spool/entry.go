@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"slices"
 
 	"nocturne/internal/record"
 )
@@ -266,9 +268,9 @@ func appendCheckpoint(b []byte, c *checkpoint) []byte {
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.sources)))
-	for name, position := range c.sources {
+	for _, name := range slices.Sorted(maps.Keys(c.sources)) {
 		b = appendBytes(b, name)
-		b = appendBytes(b, string(position))
+		b = appendBytes(b, string(c.sources[name]))
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.outputs)))
 	for i := range c.outputs {

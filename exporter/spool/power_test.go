@@ -279,7 +279,11 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			crashes := 0
-			for seed := uint64(1); seed <= 12; seed++ {
+			seeds := uint64(4)
+			if testing.Short() {
+				seeds = 1
+			}
+			for seed := uint64(1); seed <= seeds; seed++ {
 				whole := newMachine(t, seed, c.cfg)
 				whole.run(120)
 				whole.drain()

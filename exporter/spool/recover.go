@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -75,6 +76,9 @@ func (s *Spool) recover(file *epochFile) ([]wound, error) {
 	}
 	s.next, s.sources = e.state.next, e.state.sources
 	known := file.sequences()
+	if len(segments) > 0 {
+		gaps = append(gaps, e.behind(known)...)
+	}
 	if len(segments) == 0 && len(known) > 0 {
 		s.metrics.lose()
 		s.log.Error("spool lost: its directory is empty although records were numbered; what was not sent is gone")
@@ -82,6 +86,20 @@ func (s *Spool) recover(file *epochFile) ([]wound, error) {
 	s.sequences = newer(known, e.track.sequences)
 	s.recoverOutputs(e.state.outputs, gaps)
 	return wounds, nil
+}
+
+// behind returns what the epoch file knows of and the log does not: its end was
+// damaged, and nothing behind it says so.
+func (e *exam) behind(known map[record.Category]sequence) []gap {
+	var gaps []gap
+	for _, c := range record.Categories() {
+		k, ok := known[c]
+		if q := e.track.sequences[c]; ok && q.epoch.EpochRef == k.epoch.EpochRef && q.last < k.last {
+			list := e.track.observe(c, k.epoch, k.last+1, k.last)
+			gaps = append(gaps, gap{upper: math.MaxUint64, list: list})
+		}
+	}
+	return gaps
 }
 
 // recoverOutputs puts the outputs where they stood; each owes a declaration of
@@ -230,6 +248,9 @@ func (e *exam) visit(off int64, h header, b []byte) error {
 		if err != nil {
 			return err
 		}
+		if h.at < e.end() {
+			return fmt.Errorf("commit at %d behind %d: %w", h.at, e.end(), errDamaged)
+		}
 		c.position = slices.Clone(c.position)
 		p := part{h: h, c: c, holes: holes}
 		if e.keep {
@@ -246,10 +267,14 @@ func (e *exam) visit(off int64, h header, b []byte) error {
 		if err != nil {
 			return err
 		}
+		if h.at < e.end() {
+			return fmt.Errorf("drop at %d behind %d: %w", h.at, e.end(), errDamaged)
+		}
 		for _, l := range list {
 			e.miss(h.at+1, e.track.observe(l.category, l.epoch, l.first, l.last))
 		}
 		e.g.note(&h, 0)
+		e.state.next = max(e.state.next, e.g.end)
 		if e.keep {
 			e.items = append(e.items, item{at: h.at, entry: settled(b)})
 		}
@@ -261,12 +286,23 @@ func (e *exam) visit(off int64, h header, b []byte) error {
 		e.state.put(st)
 	case kindCheckpoint:
 		c, err := decodeCheckpoint(payload)
+		if err == nil && (h.at != c.next || h.at < e.end()) {
+			err = fmt.Errorf("checkpoint at %d, next %d, behind %d: %w", h.at, c.next, e.end(), errDamaged)
+		}
 		if err != nil {
 			return err
 		}
 		e.checkpoint(&h, &c, b)
 	}
 	return nil
+}
+
+// end is the lowest ordinal that the next entry can have.
+func (e *exam) end() uint64 {
+	if n := len(e.pending); n > 0 {
+		return e.pending[n-1].h.at + uint64(e.pending[n-1].h.count)
+	}
+	return e.state.next
 }
 
 func (e *exam) checkpoint(h *header, c *checkpoint, b []byte) {
