@@ -31,7 +31,6 @@ type pass struct {
 
 	pos     Positions // written up to here
 	repeat  Positions // rows up to here may be in the store already
-	byID    bool
 	saved   Positions
 	pending []pendingChange // taken, but not old enough to be saved
 	taken   Positions       // positions of the last one taken

@@ -109,6 +109,9 @@ func (a *agent) live(ctx context.Context) error {
 		}
 		a.mu.Lock()
 		next := a.m.Next()
+		if a.s.Credential == "" { // enrolling anew: the machine stands still
+			next = time.Now().Add(200 * time.Millisecond)
+		}
 		a.mu.Unlock()
 		t := time.NewTimer(time.Until(next))
 		select {
@@ -288,6 +291,9 @@ func (a *agent) send(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errStranger) {
+			err = a.rejoin(ctx)
+		}
 		a.mu.Lock()
 		a.err = err
 		idle := len(a.out) == 0 || a.m.st.Cut
@@ -317,6 +323,25 @@ func (a *agent) send(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// rejoin enrols anew under a new id; what waited under the old one has nobody
+// to go to.
+func (a *agent) rejoin(ctx context.Context) error {
+	a.log.Warn("the bridge does not know this simulated server any more; it enrols anew")
+	a.mu.Lock()
+	a.s = saved{Machine: a.m.State(), Seqs: map[record.Category]uint64{}}
+	a.out, a.recent = nil, nil
+	a.j.add(entryReset, nil)
+	err := a.save()
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := a.enrol(ctx); err != nil {
+		return err
+	}
+	return a.do(func(now time.Time) ([]Output, []Turn) { return a.m.Start(now), nil })
 }
 
 // sayHello asks, after a break, whether the stream still has what it had.

@@ -40,8 +40,13 @@ const (
 	statusRefused = "refused"
 )
 
-// errRefused says that the bridge will not have this server any more.
-var errRefused = errors.New("the bridge refuses this server")
+var (
+	// errRefused says that the bridge will not have this server any more.
+	errRefused = errors.New("the bridge refuses this server")
+	// errStranger says that the bridge does not know the credential: its data
+	// folder is another one than before.
+	errStranger = errors.New("the bridge does not know this server")
+)
 
 func (b *bridge) post(ctx context.Context, path, credential string, header http.Header, body []byte, answer any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(b.url, "/")+path, bytes.NewReader(body))
@@ -62,7 +67,9 @@ func (b *bridge) post(ctx context.Context, path, credential string, header http.
 		return fmt.Errorf("ask the bridge: %w", err)
 	}
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+	case resp.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%s answers %d %s: %w", path, resp.StatusCode, bytes.TrimSpace(got), errStranger)
+	case resp.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%s answers %d %s: %w", path, resp.StatusCode, bytes.TrimSpace(got), errRefused)
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("%s answers %d %s", path, resp.StatusCode, bytes.TrimSpace(got))

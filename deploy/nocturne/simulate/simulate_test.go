@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nocturne/eventbridge/sink/sinktest"
 	"nocturne/internal/record"
 )
 
@@ -75,6 +76,10 @@ func (b *fakeBridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var answer any
+	if r.URL.Path != "/nocturne/v1/enrol" && b.ids[r.Header.Get("Authorization")].IsZero() {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	switch r.URL.Path {
 	case "/nocturne/v1/enrol":
 		var q struct{ Token, Name string }
@@ -250,10 +255,10 @@ func TestKilledAtRandom(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rnd := rand.New(rand.NewPCG(seed, 2))
+				rnd, luck := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
 				b := newFakeBridge()
-				b.fail = func() (int, bool) {
-					switch rnd.IntN(12) {
+				b.fail = func() (int, bool) { // called under the bridge's lock
+					switch luck.IntN(12) {
 					case 0:
 						return 503, false
 					case 1:
@@ -338,6 +343,23 @@ func TestRewind(t *testing.T) {
 	})
 }
 
+// TestBridgeForgot: the bridge's folder was deleted, the simulator's was not.
+func TestBridgeForgot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBridge()
+		dir := t.TempDir()
+		play(t, config(b, dir), time.Minute)
+		fresh := newFakeBridge()
+		for range 3 {
+			fresh.ids[fmt.Sprint(len(fresh.ids))] = record.ID{} // other ids than before
+		}
+		play(t, config(fresh, dir), time.Minute)
+		if l := fresh.totals(); l.Missing != 0 || l.Received < 10*6 || len(fresh.ids) != 13 {
+			t.Errorf("ledger %+v, %d enrolled", l, len(fresh.ids)-3)
+		}
+	})
+}
+
 func TestControl(t *testing.T) {
 	b := newFakeBridge()
 	cfg := config(b, t.TempDir())
@@ -357,14 +379,15 @@ func TestControl(t *testing.T) {
 	}()
 	url := "http://" + s.Addr()
 	name := s.agents[2].spec.Name
-	for _, a := range s.agents { // enrolled when the first frame is there
-		for a.waitingOrNew() {
-			select {
-			case <-t.Context().Done():
-				t.Fatal("not enrolled")
-			case <-time.After(time.Millisecond):
+	if err := sinktest.Poll(t.Context(), func() error {
+		for _, v := range s.Servers() {
+			if v.State != "running" {
+				return fmt.Errorf("%s is %s", v.Name, v.State)
 			}
 		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	f := func(why string, code int, typ, body, want string) {
 		t.Helper()
@@ -399,12 +422,6 @@ func TestControl(t *testing.T) {
 		t.Errorf("server %+v", v)
 	}
 	f("by id", 202, "application/json", `{"kind":"reboot","server":"`+list.Servers[3].ServerID+`"}`, list.Servers[3].Name)
-}
-
-func (a *agent) waitingOrNew() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.s.Credential == "" || a.s.Epoch.IsZero()
 }
 
 func TestSeedIsKept(t *testing.T) {

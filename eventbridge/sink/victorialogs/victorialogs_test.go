@@ -151,3 +151,26 @@ func BenchmarkWrite(b *testing.B) {
 		b.ReportMetric(float64(total)/used, "rows/server-CPU-s")
 	}
 }
+
+// BenchmarkRepeat writes rows that are there already: what a replay costs.
+func BenchmarkRepeat(b *testing.B) {
+	for _, again := range []sink.Again{sink.SameEntry, sink.AnyEntry} {
+		b.Run(map[sink.Again]string{sink.SameEntry: "entry", sink.AnyEntry: "id"}[again], func(b *testing.B) {
+			vl := sinktest.StartLogs(b)
+			s := victorialogs.New(victorialogs.Config{URL: vl.URL})
+			rows := sinktest.NewRows(1, 5000, 1, time.Now().Add(-time.Hour))
+			if err := s.Write(b.Context(), sink.Batch{Rows: rows}); err != nil {
+				b.Fatal(err)
+			}
+			for i := range rows {
+				rows[i].Again = again
+			}
+			for b.Loop() {
+				if err := s.Write(b.Context(), sink.Batch{Rows: rows}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*len(rows))/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
