@@ -143,6 +143,14 @@ func TestNotificationDetail(t *testing.T) {
 	if len(n.Why) != 2 || n.Why[0].RuleID != "raid-drive-failed" || !n.Why[0].Cause {
 		t.Errorf("the cause does not come first: %+v", n.Why)
 	}
+	none := NotificationDetail{Why: []Part{{}}, Evidence: []Evidence{{Before: "a", After: "b"}, {Before: "c", After: "d"}, {}}}
+	if before, after := beforeAfter(&none); before != "c" || after != "d" {
+		t.Errorf("without a cause that says it: %s → %s, want the newest evidence's", before, after)
+	}
+	none.Why = []Part{{Cause: true, Before: "Onln", After: "Failed"}, {Before: "x"}}
+	if before, after := beforeAfter(&none); before != "Onln" || after != "Failed" {
+		t.Errorf("with a cause: %s → %s", before, after)
+	}
 	var kinds []string
 	for _, e := range n.Timeline {
 		kinds = append(kinds, e.Kind)

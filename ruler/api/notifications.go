@@ -44,19 +44,31 @@ func (s *server) notification(r *request) (any, error) {
 		}
 	})
 	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return compareTimes(a.ReceivedAt, b.ReceivedAt) })
-	for _, e := range out.Evidence {
-		if e.Before != "" || e.After != "" {
-			out.Before, out.After = e.Before, e.After
-		}
-	}
+	out.Before, out.After = beforeAfter(&out)
 	out.Timeline = timeline(&d)
 	return out, nil
+}
+
+// beforeAfter says what changed: by the cause where it says so, else by the
+// newest evidence that does.
+func beforeAfter(d *NotificationDetail) (before, after string) {
+	for _, p := range d.Why {
+		if p.Before != "" || p.After != "" {
+			return p.Before, p.After
+		}
+	}
+	for _, e := range slices.Backward(d.Evidence) {
+		if e.Before != "" || e.After != "" {
+			return e.Before, e.After
+		}
+	}
+	return "", ""
 }
 
 // timeline tells the life of a notification: opened, what the records said,
 // resolved, and when each receiver was told.
 func timeline(d *store.NotificationDetail) []Event {
-	out := []Event{{At: at(d.Opened), Kind: "opened", Text: clip(d.Title, maxText), RuleID: d.RuleID}}
+	out := []Event{{At: at(d.Opened), Kind: "opened", Text: "by rule " + clip(d.RuleID, maxName), RuleID: d.RuleID}}
 	for _, e := range d.Evidence {
 		out = append(out, Event{At: at(e.At), Kind: e.Effect, Text: clip(e.Reason, maxText), RuleID: e.RuleID, RecordID: e.RecordID})
 	}

@@ -210,7 +210,7 @@ type NotificationDetail struct {
 	Annotations  []Fact         `json:"annotations"`
 	Why          []Part         `json:"why" doc:"the rules that feed it, the cause first"`
 	Timeline     []Event        `json:"timeline" doc:"oldest first"`
-	Before       string         `json:"before" doc:"what was, by the newest evidence that says so"`
+	Before       string         `json:"before" doc:"what was, by the cause where it says so, else by the newest evidence"`
 	After        string         `json:"after"`
 	Evidence     []Evidence     `json:"evidence" doc:"the records that made it, oldest first, bounded"`
 	Deliveries   []Delivery     `json:"deliveries" doc:"what was handed to each Alertmanager"`

@@ -30,7 +30,8 @@ export function clock(iso) {
   if (!iso) return h('span', { class: 'dim' }, '–');
   const t = new Date(iso);
   const old = now() - t > 20 * 3600e3;
-  return h('time', { datetime: iso, title: iso }, t.toLocaleString(undefined, old ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit', second: '2-digit' }));
+  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+  return h('time', { datetime: iso, title: iso }, t.toLocaleString(undefined, old ? { month: 'short', day: 'numeric', ...time } : time));
 }
 
 /** 4000787030016 → "4.0 TB" */
@@ -45,7 +46,7 @@ export function bytes(n) {
   return `${i === 0 ? n : n.toFixed(n < 10 ? 1 : 0)} ${names[i]}`;
 }
 
-const endings = [[/_bytes$/, bytes], [/_celsius$/, (v) => v + ' °C'], [/_percent$/, (v) => v + ' %'], [/_mbps$/, (v) => number(v) + ' Mbit/s'], [/_hours$/, (v) => plural(v, 'hour')], [/_seconds$/, (v) => span(Number(v))]];
+const endings = [[/_bytes$/, bytes], [/_celsius$/, (v) => v + ' °C'], [/_percent$/, (v) => v + ' %'], [/_mbps$/, (v) => number(v) + ' Mbit/s'], [/_mts$/, (v) => number(v) + ' MT/s'], [/_hours$/, (v) => plural(v, 'hour')], [/_seconds$/, (v) => span(Number(v))]];
 
 /** A field with its unit: temperature_celsius 61 → "temperature 61 °C". */
 export function field(f) {

@@ -27,7 +27,7 @@ export function render({ detail: d }) {
       card('Timeline', null, h('ol', { class: 'timeline' }, d.timeline.map((e) => h('li', { class: words(e.kind) }, clock(e.at), ' ', h('span', { class: 'strong' }, words(e.kind)), ' ', data(e.text, 400))))),
       h('div', null, card('Why', null, why(d.why)), card('Told', null, told(d.deliveries)))),
     d.members.length > 0 && card('It speaks for', null, h('ul', { class: 'list' }, d.members.map(item))),
-    card('Evidence', null, d.evidence.length ? d.evidence.map(evidence) : empty('No record: a silence leaves none.')),
+    card('Evidence', null, d.evidence.length ? byRecord(d.evidence).map(evidence) : empty('No record: a silence leaves none.')),
     h('details', null, h('summary', null, 'Labels of the alert'), pairs(d.labels), pairs(d.annotations)),
   ];
 }
@@ -49,12 +49,20 @@ function told(list) {
     h('div', { class: 'dim' }, v.ok ? [data(v.state, 20), ' accepted ', when(v.first_at)] : [data(v.error, 300), ` · ${v.attempts} attempts, the last `, when(v.at)]))))));
 }
 
-function evidence(e) {
+// One record can say several things: it is shown once, with all of them.
+function byRecord(list) {
+  const out = new Map();
+  for (const e of list) out.set(e.record_id || out.size, [...(out.get(e.record_id) ?? []), e]);
+  return [...out.values()];
+}
+
+function evidence(group) {
+  const e = group[0];
   return h('div', { class: 'evidence', 'data-key': e.record_id },
-    h('p', null, h('span', { class: 'tag' }, clean(e.category)), ' ', h('span', { class: 'strong' }, data(e.name, 120)), ' ', clock(e.at ?? e.received_at), ' ', h('span', { class: 'dim' }, e.effect === 'noted' ? 'noted' : `made it ${words(e.effect)}`)),
-    e.reason && h('p', null, data(e.reason, 1000)),
+    h('p', null, h('span', { class: 'tag' }, clean(e.category)), ' ', h('span', { class: 'strong' }, data(e.name, 120)), ' ', clock(e.at ?? e.received_at)),
+    h('ul', { class: 'effects' }, group.map((g) => h('li', null, h('span', { class: 'dim' }, words(g.effect)), ' ', data(g.reason, 1000)))),
     e.body && h('pre', { tabindex: '0', 'aria-label': 'Text of the record' }, clean(e.body, 4096)),
-    e.fields.length > 0 && h('details', null, h('summary', null, `${e.fields.length} fields`), table('Fields', ['Field', 'Value'], e.fields.map((f) => ({ key: f.name, cells: [data(f.name, 120), data(f.value, 2000)] })))),
+    e.fields.length > 0 && h('details', null, h('summary', null, `${e.fields.length} fields`), table('Fields', ['Field', 'Value'], e.fields.map((f) => ({ key: f.name, cells: [data(f.name, 120), data(f.value || '–', 2000)] })))),
     e.raw && h('details', null, h('summary', null, 'As the tool printed it'), h('pre', { tabindex: '0' }, clean(e.raw, 32768))),
     h('p', { class: 'dim small' }, 'record ', data(e.record_id, 160), e.cut && ' · something was too long and was cut'));
 }

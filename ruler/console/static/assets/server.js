@@ -75,7 +75,9 @@ function facts(d) {
 function groups(devices) {
   const out = new Map();
   for (const d of devices.filter((v) => !v.removed_at)) out.set(d.group, [...(out.get(d.group) ?? []), d]);
-  const cards = [...out].map(([group, list]) => {
+  // What is broken first, then the controllers, then the machine's own parts.
+  const order = ([group, list]) => (list.some((d) => d.status !== 'ok') ? 0 : group ? 1 : 2);
+  const cards = [...out].sort((a, b) => order(a) - order(b)).map(([group, list]) => {
     const controller = list.find((d) => d.type === 'controller');
     const drives = list.filter((d) => d.type === 'physical_drive');
     return card(group ? ['Controller ', data(group, 40), controller?.model && [' · ', data(controller.model, 60)]] : 'Machine', h('span', { class: 'dim' }, plural(list.length, 'part')),
