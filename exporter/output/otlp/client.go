@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"nocturne/exporter/output"
 )
@@ -155,11 +156,6 @@ func retryAfter(res *http.Response, now time.Time) time.Duration {
 
 // shorten makes an answer fit for one line of a log.
 func shorten(b []byte) string {
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(b[:min(len(b), 400)]), "\ufffd")), " ")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, s)
+	s := strings.ToValidUTF8(string(b[:min(len(b), 400)]), "\ufffd")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 }
