@@ -7,6 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/common/model"
 
 	"nocturne/alerts"
 	"nocturne/ruler/operator/operatortest"
@@ -90,6 +95,53 @@ func TestExplained(t *testing.T) {
 	for _, r := range pack(t) {
 		if s := rule.Explain(r); !strings.Contains(s, "Fires ") || !strings.HasSuffix(s, ".") {
 			t.Errorf("rule %s explains itself as %q", r.ID, s)
+		}
+	}
+}
+
+// Simulated alerts reach the demo receiver and nothing else, whatever they say;
+// real ones reach the receiver of their severity.
+func TestRoutes(t *testing.T) {
+	text, err := alerts.Files().ReadFile("alertmanager.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := dispatch.NewRoute(c.Route, nil)
+	f := func(want string, pairs ...string) {
+		t.Helper()
+		labels := model.LabelSet{"server": "db7", "notification_id": "0123456789abcdef"}
+		for i := 0; i < len(pairs); i += 2 {
+			labels[model.LabelName(pairs[i])] = model.LabelValue(pairs[i+1])
+		}
+		var got []string
+		for _, r := range root.Match(labels) {
+			got = append(got, r.RouteOpts.Receiver)
+			if r.RouteOpts.GroupWait > 5*time.Second {
+				t.Errorf("%v waits %s", pairs, r.RouteOpts.GroupWait)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v goes to %v, want %s", pairs, got, want)
+		}
+	}
+	for _, s := range append(rule.Severities(), "none", "") {
+		f("demo", "simulated", "true", "severity", s, "alertname", "RaidDriveFailed")
+		f("demo", "simulated", "true", "severity", s, "alertname", "Watchdog")
+	}
+	f("critical", "severity", "critical")
+	f("warning", "severity", "warning")
+	f("info", "severity", "info")
+	f("watchdog", "alertname", "Watchdog", "severity", "none")
+	f("default", "alertname", "Somebody else's")
+	for _, r := range c.Receivers {
+		for _, w := range r.WebhookConfigs {
+			if !w.SendResolved() {
+				t.Errorf("receiver %s is not told when a problem is over", r.Name)
+			}
 		}
 	}
 }

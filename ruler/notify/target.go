@@ -94,7 +94,7 @@ func (t *target) enqueue(d Desired, news bool) {
 		switch {
 		case a.Target != t.name || a.Error != "":
 		case a.State == Firing && k.firing.IsZero():
-			k.firing = a.First
+			k.firing = a.At
 		case a.State == Resolved && k.resolved.IsZero():
 			k.resolved = a.At
 		}
@@ -255,14 +255,16 @@ func (t *target) result(w *waiting, as State, now time.Time, reason string) Deli
 }
 
 // restarted is called when the Alertmanager is another process than before. It
-// knows no alert any more, and may have died with what it accepted last.
+// knows no alert any more, and may have died with a beginning that it accepted
+// and told nobody. An end that it died with needs no such care: its log says
+// that people were told of the beginning, so the end alone makes it tell the end.
 func (t *target) restarted(lastGood time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	doubtful := lastGood.Add(-settle)
 	for _, k := range t.told {
-		if k.resolved.After(doubtful) || k.resolved.IsZero() && k.firing.After(doubtful) {
-			k.firing, k.resolved = time.Time{}, time.Time{}
+		if k.resolved.IsZero() && k.firing.After(doubtful) {
+			k.firing = time.Time{}
 		}
 	}
 	for _, w := range t.queue {

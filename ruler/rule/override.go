@@ -62,12 +62,12 @@ func (o Overrides) Apply(rules []*Rule) ([]*Rule, error) {
 		}
 		c, err := ov.apply(r)
 		if err != nil {
-			return nil, fmt.Errorf("overrides: %s: %w", r.ID, err)
+			return nil, fmt.Errorf("%s: %w", r.ID, err)
 		}
 		out = append(out, c)
 	}
 	for _, id := range slices.Sorted(maps.Keys(left)) {
-		return nil, fmt.Errorf("overrides: there is no rule %.64q: take the ids from the rule files", id)
+		return nil, fmt.Errorf("there is no rule %.64q: take the ids from the rule files", id)
 	}
 	return out, nil
 }

@@ -228,19 +228,19 @@ func TestOverrides(t *testing.T) {
 		t.Error("another deadline has the same shape")
 	}
 	for want, o := range map[string]rule.Overrides{
-		`overrides: there is no rule "x": take the ids from the rule files`:             {"x": {}},
-		`overrides: silent: a rule of kind absent has no "for"`:                         {"silent": {For: str("1m")}},
-		`overrides: silent: a rule of kind absent has no "expires"`:                     {"silent": {Expires: str("1m")}},
-		`overrides: vd: a rule of kind state has no "after"`:                            {"vd": {After: str("1m")}},
-		`overrides: vd: a rule of kind state has no "goodbye"`:                          {"vd": {Goodbye: str("1m")}},
-		`overrides: vd: a rule of kind state has no "quiet"`:                            {"vd": {Quiet: str("1m")}},
-		`overrides: mem: a rule of kind change has no "ok"`:                             {"mem": {OK: []string{"x"}}},
-		`overrides: silent: after: "soon" is not a time span`:                           {"silent": {After: str("soon")}},
-		`overrides: silent: goodbye: "0s" is not between 1s and 366d in whole seconds`:  {"silent": {Goodbye: str("0s")}},
-		`overrides: clone: quiet: "x" is not a time span`:                               {"clone": {Quiet: str("x")}},
-		`overrides: vd: for: "x" is not a time span`:                                    {"vd": {For: str("x")}},
-		`overrides: mem: expires: "x" is not a time span`:                               {"mem": {Expires: str("x")}},
-		`overrides: vd: severity "bad" is not known: known are critical, warning, info`: {"vd": {Severity: str("bad")}},
+		`there is no rule "x": take the ids from the rule files`:             {"x": {}},
+		`silent: a rule of kind absent has no "for"`:                         {"silent": {For: str("1m")}},
+		`silent: a rule of kind absent has no "expires"`:                     {"silent": {Expires: str("1m")}},
+		`vd: a rule of kind state has no "after"`:                            {"vd": {After: str("1m")}},
+		`vd: a rule of kind state has no "goodbye"`:                          {"vd": {Goodbye: str("1m")}},
+		`vd: a rule of kind state has no "quiet"`:                            {"vd": {Quiet: str("1m")}},
+		`mem: a rule of kind change has no "ok"`:                             {"mem": {OK: []string{"x"}}},
+		`silent: after: "soon" is not a time span`:                           {"silent": {After: str("soon")}},
+		`silent: goodbye: "0s" is not between 1s and 366d in whole seconds`:  {"silent": {Goodbye: str("0s")}},
+		`clone: quiet: "x" is not a time span`:                               {"clone": {Quiet: str("x")}},
+		`vd: for: "x" is not a time span`:                                    {"vd": {For: str("x")}},
+		`mem: expires: "x" is not a time span`:                               {"mem": {Expires: str("x")}},
+		`vd: severity "bad" is not known: known are critical, warning, info`: {"vd": {Severity: str("bad")}},
 	} {
 		if _, err := o.Apply(rules); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
