@@ -14,7 +14,7 @@ import (
 // who speaks.
 func (p *partition) route(id *identity, in *input) *server {
 	switch {
-	case !in.fromExporter():
+	case !exporterOf(in.header):
 		return p.lines[id.root]
 	case in.header.Category != record.Heartbeat:
 		if len(id.all) == 1 {
@@ -47,8 +47,9 @@ func (p *partition) addLine(id *identity, l *line) {
 		return
 	}
 	first := p.lines[id.root]
-	s := p.add(id, l.key, first.labels)
-	s.name = lineName(first.name, l)
+	s := &server{id: l.key, root: id, line: l, about: first.about, name: lineName(first.name, l)}
+	p.lines[l.key] = s
+	p.out.dirty[id] = struct{}{}
 	w := p.out.server(l.key)
 	w.Labels = s.registered(p.streamTime())
 	w.Clones = &store.CloneWrite{Of: id.root, Clones: id.clones}
@@ -62,7 +63,7 @@ func lineName(name string, l *line) string {
 }
 
 func (s *server) registered(enrolled time.Time) *store.ServerLabels {
-	l := s.labels
+	l := s.about
 	return &store.ServerLabels{Name: s.name, Site: l.site, Rack: l.rack, Role: l.role, Owner: l.owner, Simulated: l.simulated, Enrolled: enrolled}
 }
 
@@ -122,17 +123,17 @@ func (p *partition) forget(s *server, reason string) {
 	if s.overdue || s.silent {
 		p.fact(store.FactGone, s, "")
 	}
-	s.overdue, s.silent, s.heard = false, false, 0
+	s.overdue, s.silent, s.line.lastBeat = false, false, 0
 	p.out.dirty[s.root] = struct{}{}
 }
 
 // heard notes that a server speaks, and what its heartbeat says.
 func (p *partition) heard(s *server, in *input) {
-	s.seen, s.skew = p.clock.stream, in.skew
+	s.skew = in.skew
 	moved := s.skew-s.told > int64(skewStep) || s.told-s.skew > int64(skewStep)
-	if s.seen-s.saved >= int64(seenEvery) || moved {
-		s.saved, s.told = s.seen, s.skew
-		p.out.server(s.id).Seen = &store.SeenWrite{At: time.Unix(0, s.seen).UTC(), Skew: time.Duration(s.skew)}
+	if p.clock.stream-s.saved >= int64(seenEvery) || moved {
+		s.saved, s.told = p.clock.stream, s.skew
+		p.out.server(s.id).Seen = &store.SeenWrite{At: p.streamTime(), Skew: time.Duration(s.skew)}
 	}
 	if in.header.Category != record.Heartbeat {
 		return
@@ -142,18 +143,16 @@ func (p *partition) heard(s *server, in *input) {
 		p.fact(store.FactBack, s, "")
 	}
 	s.overdue = false
-	s.heard, s.interval = p.clock.now, interval(in.record)
 	if in.record.Name == record.NameGoodbye {
-		s.heard = 0
 		reason := "said goodbye"
 		if why := text(in.record, record.AttrReason); why != "" {
 			reason += ": " + why
 		}
-		p.state(s, store.StateStopped, reason)
+		p.state(s, stStopped, reason)
 		return
 	}
 	p.facts(s, in.record)
-	p.state(s, store.StateUp, "heartbeats arrive")
+	p.state(s, stUp, "heartbeats arrive")
 }
 
 func (p *partition) facts(s *server, r *record.Record) {
@@ -165,17 +164,22 @@ func (p *partition) facts(s *server, r *record.Record) {
 	if h == s.facts {
 		return
 	}
-	s.facts, s.boot, s.os = h, f.BootTime.Unix(), p.intern(f.OSType)
+	s.facts, s.boot = h, f.BootTime.Unix()
+	if s.about.os != f.OSType {
+		a := *s.about
+		a.os = f.OSType
+		s.about = p.share(a)
+	}
 	p.out.server(s.id).Facts = &f
 }
 
 // state changes a server's state, as a fact, when it is another one.
-func (p *partition) state(s *server, to store.ServerState, reason string) {
+func (p *partition) state(s *server, to stateCode, reason string) {
 	if s.state == to {
 		return
 	}
 	s.state = to
-	p.out.server(s.id).State = &store.StateWrite{State: to, Reason: reason, Since: p.streamTime()}
+	p.out.server(s.id).State = &store.StateWrite{State: to.word(), Reason: reason, Since: p.streamTime()}
 	p.out.urgent = true
 }
 
@@ -199,7 +203,7 @@ func (p *partition) watch() {
 
 func (p *partition) fact(kind store.FactKind, s *server, notification string) {
 	p.out.commit.Facts = append(p.out.commit.Facts, store.Fact{Partition: p.number, Kind: kind, At: p.streamTime(), Server: s.id,
-		Site: s.labels.site, Rack: s.labels.rack, Simulated: s.labels.simulated, Notification: notification})
+		Site: s.about.site, Rack: s.about.rack, Simulated: s.about.simulated, Notification: notification})
 	p.out.urgent = true
 }
 
@@ -212,13 +216,13 @@ func (p *partition) registry(id *identity, in *input) {
 		if r.Name == record.NameEnrolled && id.retired {
 			id.retired = false
 			for _, l := range id.all {
-				p.state(p.lines[l.key], store.StateWaiting, "enrolled again")
+				p.state(p.lines[l.key], stWaiting, "enrolled again")
 			}
 		}
 	case record.NameRevoked:
-		p.retire(id, store.StateRevoked, "its credential was revoked")
+		p.retire(id, stRevoked, "its credential was revoked")
 	case record.NameDecommissioned:
-		p.retire(id, store.StateDecommissioned, "decommissioned")
+		p.retire(id, stDecommissioned, "decommissioned")
 	default:
 		return
 	}
@@ -228,8 +232,8 @@ func (p *partition) registry(id *identity, in *input) {
 
 // register takes labels; they hold for all lines of the identity.
 func (p *partition) register(id *identity, r *record.Record) {
-	l := p.label(labels{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), simulated: r.Attr(record.AttrSimulated).Bool()})
-	name := text(r, record.AttrServer)
+	to := about{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), simulated: r.Attr(record.AttrSimulated).Bool()}
+	name := strings.Clone(text(r, record.AttrServer)) // not the whole payload
 	enrolled := time.Time{}
 	if r.Name == record.NameEnrolled {
 		enrolled = p.streamTime()
@@ -237,7 +241,8 @@ func (p *partition) register(id *identity, r *record.Record) {
 	}
 	for _, ln := range id.all {
 		s := p.lines[ln.key]
-		s.labels, s.name = l, name
+		to.os = s.about.os
+		s.about, s.name = p.share(to), name
 		if ln.key != id.root {
 			s.name = lineName(name, ln)
 		}
@@ -247,7 +252,7 @@ func (p *partition) register(id *identity, r *record.Record) {
 }
 
 // retire takes a server out of service: its silence is no news.
-func (p *partition) retire(id *identity, to store.ServerState, reason string) {
+func (p *partition) retire(id *identity, to stateCode, reason string) {
 	id.retired = true
 	for _, l := range append([]*line(nil), id.all...) {
 		s := p.lines[l.key]

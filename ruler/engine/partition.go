@@ -27,15 +27,14 @@ type partition struct {
 	losses  store.StreamLosses
 	rejects int64 // frames
 
-	rules  ruleset
-	set    *operator.Set
-	table  *notify.Table
-	owners map[record.ID]*identity // by issued id
-	lines  map[record.ID]*server   // by line key
+	rules ruleset
+	set   *operator.Set
+	table *notify.Table
+	lines map[record.ID]*server // by line key; the first line has the issued id
 
 	snapshots *snapshots
 	words     map[string]string // interned texts
-	groups    map[labels]*labels
+	shared    map[about]*about
 
 	counts  counts // since the last take
 	out     pending
@@ -82,8 +81,8 @@ func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, erro
 	}
 	p := &partition{
 		number: number, rules: rules, set: set, table: notify.NewTable(rules.rules), ledger: record.NewLedger(), clock: newClock(),
-		owners: map[record.ID]*identity{}, lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
-		words: map[string]string{}, groups: map[labels]*labels{},
+		lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
+		words: map[string]string{}, shared: map[about]*about{},
 	}
 	p.reset()
 	return p, nil
@@ -172,6 +171,7 @@ func (p *partition) frame(ef *stream.EntryFrame) error {
 		p.rejects++
 		return nil
 	}
+	p.producer(&f.Header)
 	obs := p.ledger.Observe(&f.Header)
 	fresh := total(obs.Fresh)
 	p.counts.received += int64(fresh + obs.Duplicate)
@@ -224,15 +224,15 @@ func (in *input) fromRegistry() bool {
 	return in.header.Category == record.Agent && strings.HasPrefix(p, "bridge/") && strings.HasSuffix(p, "/registry")
 }
 
-// fromExporter tells whether the server's own exporter says it.
-func (in *input) fromExporter() bool {
+// exporterOf tells whether the server's own exporter says it.
+func exporterOf(h *record.Header) bool {
 	const prefix = "exporter/"
-	p := in.header.Producer
-	if len(p) != len(prefix)+2*len(in.header.Subject) || p[:len(prefix)] != prefix {
+	p := h.Producer
+	if len(p) != len(prefix)+2*len(h.Subject) || p[:len(prefix)] != prefix {
 		return false
 	}
 	const digits = "0123456789abcdef"
-	for i, c := range in.header.Subject {
+	for i, c := range h.Subject {
 		if p[len(prefix)+2*i] != digits[c>>4] || p[len(prefix)+2*i+1] != digits[c&15] {
 			return false
 		}
@@ -268,37 +268,49 @@ func (p *partition) record(id *identity, in *input) error {
 
 // owner returns the identity of an issued id, making it at first sight.
 func (p *partition) owner(root record.ID) *identity {
-	id := p.owners[root]
-	if id == nil {
-		id = &identity{lines: lines{root: root, all: []*line{{key: root}}}}
-		p.owners[root] = id
-		p.add(id, root, &labels{})
-		p.out.server(root).State = &store.StateWrite{State: store.StateWaiting, Since: p.streamTime()}
-		p.out.urgent = true
+	if s := p.lines[root]; s != nil {
+		return s.root
 	}
+	id, s := newIdentity(root)
+	s.about = p.share(about{})
+	p.lines[root] = s
+	p.out.dirty[id] = struct{}{}
+	p.out.server(root).State = &store.StateWrite{State: store.StateWaiting, Since: p.streamTime()}
+	p.out.urgent = true
 	return id
 }
 
-// add makes the server of a line.
-func (p *partition) add(id *identity, key record.ID, l *labels) *server {
-	s := &server{id: key, root: id, labels: p.label(*l), state: store.StateWaiting}
-	p.lines[key] = s
-	p.out.dirty[id] = struct{}{}
-	return s
+// producer replaces a frame's producer by the copy that all its sequences share.
+func (p *partition) producer(h *record.Header) {
+	s := p.lines[h.Subject]
+	if s == nil || !exporterOf(h) {
+		h.Producer = p.intern(h.Producer)
+		return
+	}
+	if s.root.producer == "" {
+		s.root.producer = strings.Clone(h.Producer)
+	}
+	h.Producer = s.root.producer
 }
 
-func (p *partition) label(l labels) *labels {
-	if have := p.groups[l]; have != nil {
+// share returns the one copy of what servers have in common.
+func (p *partition) share(a about) *about {
+	if have := p.shared[a]; have != nil {
 		return have
 	}
-	p.groups[l] = &l
-	return &l
+	// Texts of a record share the memory of its whole payload.
+	for _, s := range []*string{&a.site, &a.rack, &a.role, &a.owner, &a.os} {
+		*s = strings.Clone(*s)
+	}
+	p.shared[a] = &a
+	return &a
 }
 
 func (p *partition) intern(s string) string {
 	if have, ok := p.words[s]; ok {
 		return have
 	}
+	s = strings.Clone(s)
 	if len(p.words) < 10_000 {
 		p.words[s] = s
 	}

@@ -29,7 +29,7 @@ const (
 	readAhead   = 32                     // entries, of at most record.MaxEntry bytes
 	batchSize   = 256                    // entries applied between two looks around
 	lingerFacts = 100 * time.Millisecond // how long working state may wait for company
-	lingerIdle  = 5 * time.Second        // and a clock that ticks
+	lingerIdle  = 2 * time.Second        // and a clock that ticks
 	holdBytes   = 16 << 20               // applied and not handed out; then the commit is waited for
 )
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"nocturne/internal/record"
@@ -10,34 +11,68 @@ import (
 	"nocturne/ruler/store"
 )
 
-// server is what a partition keeps in memory of one line of one server: about
-// 300 bytes beside the operators' state, so that 100,000 idle servers fit.
+// server is what a partition keeps in memory of one line of one server. With
+// identity and line it is about 300 bytes, beside ledger and operators, so that
+// 100,000 idle servers fit.
 type server struct {
-	id   record.ID // the line's key
-	root *identity
-	name string
-	// registered labels, shared between servers that have the same
-	labels *labels
-	os     string // os.type, interned
-	facts  uint64 // hash of what the heartbeats say
-	boot   int64  // boot time, Unix seconds, as in the store
-	state  store.ServerState
-	seen   int64 // stream time of the last record, Unix nanoseconds
-	saved  int64 // the same, as in the store
-	skew   int64 // of the last frame
-	told   int64 // skew as in the store
-	// heard is the operators' time of the last heartbeat; overdue that one is
-	// missing and the fleet operator knows.
-	heard    int64
-	interval time.Duration
-	overdue  bool
-	silent   bool // an absence rule fires
-	current  []current
+	id    record.ID // the line's key
+	root  *identity
+	line  *line
+	name  string
+	about *about
+	facts uint64 // hash of what the heartbeats say
+	boot  int64  // boot time, Unix seconds, as in the store
+	saved int64  // last_seen as in the store, Unix nanoseconds
+	skew  int64  // of the last frame
+	told  int64  // skew as in the store
+
+	current []current
+	state   stateCode
+	overdue bool // a heartbeat is missing and the fleet operator knows
+	silent  bool // an absence rule fires
 }
 
-type labels struct {
+// about is what servers have in common: registered labels, and the kind of
+// operating system. Servers with the same share one.
+type about struct {
 	site, rack, role, owner string
+	os                      string // os.type
 	simulated               bool
+}
+
+// stateCode is a store.ServerState in one byte.
+type stateCode uint8
+
+const (
+	stWaiting stateCode = iota
+	stUp
+	stSilent
+	stStopped
+	stRevoked
+	stDecommissioned
+)
+
+func (c stateCode) word() store.ServerState { return store.ServerStates()[c] }
+
+func codeOf(word store.ServerState) stateCode {
+	return stateCode(max(slices.Index(store.ServerStates(), word), 0))
+}
+
+// first is an issued id with its first line, in one piece of memory.
+type first struct {
+	identity
+	line   line
+	server server
+	lines  [1]*line
+}
+
+func newIdentity(root record.ID) (*identity, *server) {
+	f := &first{}
+	f.line.key = root
+	f.lines[0] = &f.line
+	f.identity.lines = lines{root: root, all: f.lines[:1:1]}
+	f.server = server{id: root, root: &f.identity, line: &f.line}
+	return &f.identity, &f.server
 }
 
 type current struct {
@@ -48,6 +83,7 @@ type current struct {
 // identity is an issued id and its lines.
 type identity struct {
 	lines
+	producer   string // of its exporter; one copy for all sequences
 	registered bool
 	retired    bool // decommissioned: its records are not judged
 }
@@ -59,7 +95,7 @@ const (
 )
 
 func (s *server) serverFacts() operator.ServerFacts {
-	return operator.ServerFacts{ID: s.id, Name: s.name, Site: s.labels.site, Rack: s.labels.rack, Role: s.labels.role, Owner: s.labels.owner, OS: s.os, Simulated: s.labels.simulated}
+	return operator.ServerFacts{ID: s.id, Name: s.name, Site: s.about.site, Rack: s.about.rack, Role: s.about.role, Owner: s.about.owner, OS: s.about.os, Simulated: s.about.simulated}
 }
 
 func (s *server) currentHash(c record.Category) store.Hash {
@@ -83,11 +119,7 @@ func (s *server) setCurrent(c record.Category, h store.Hash) {
 
 // late tells whether a heartbeat is missing.
 func (s *server) late(now int64) bool {
-	iv := s.interval
-	if iv <= 0 {
-		iv = defaultInterval
-	}
-	return s.heard != 0 && now-s.heard > int64(iv+iv/4)
+	return s.line.lastBeat != 0 && !s.line.goodbye && !s.root.retired && s.line.gone(now)
 }
 
 // heartbeatFacts takes the facts from a heartbeat.

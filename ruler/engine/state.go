@@ -65,8 +65,10 @@ func (p *partition) identities(dirtyOnly bool) []*identity {
 			out = append(out, id)
 		}
 	} else {
-		for _, id := range p.owners {
-			out = append(out, id)
+		for key, s := range p.lines {
+			if key == s.root.root {
+				out = append(out, s.root)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b *identity) int { return slices.Compare(a.root[:], b.root[:]) })
@@ -141,7 +143,7 @@ func (p *partition) encodeIdentity(id *identity) []byte {
 		b = append(b, flag(l.waiting)|flag(l.goodbye)<<1|flag(s.overdue)<<2|flag(s.silent)<<3)
 		b = binary.LittleEndian.AppendUint64(b, l.machine)
 		b = binary.LittleEndian.AppendUint64(b, l.board)
-		for _, v := range []int64{l.lastBeat, int64(l.interval), s.heard - l.lastBeat} {
+		for _, v := range []int64{l.lastBeat, int64(l.interval)} {
 			b = binary.AppendVarint(b, v)
 		}
 		b = binary.AppendUvarint(b, uint64(len(l.epochs)))
@@ -159,34 +161,37 @@ func (p *partition) decodeIdentity(r *decoder) {
 	var root record.ID
 	copy(root[:], r.bytes(len(root)))
 	f := r.byte()
-	id := &identity{lines: lines{root: root, clones: f&4 != 0}, registered: f&1 != 0, retired: f&2 != 0}
-	if old := p.owners[root]; old != nil {
-		for _, l := range old.all {
+	if old := p.lines[root]; old != nil {
+		for _, l := range old.root.all {
 			delete(p.lines, l.key)
 		}
 	}
-	for range r.count() {
-		l := &line{key: root}
+	id, s := newIdentity(root)
+	id.registered, id.retired, id.clones = f&1 != 0, f&2 != 0, f&4 != 0
+	for n := range r.count() {
 		if r.byte() == 1 {
-			copy(l.key[:], r.bytes(len(l.key)))
+			s = &server{root: id, line: &line{}}
+			copy(s.line.key[:], r.bytes(len(s.id)))
+			s.id = s.line.key
+			id.all = append(id.all, s.line)
+		} else if n > 0 {
+			r.bad = true // the first line comes first
+			return
 		}
+		l := s.line
 		f := r.byte()
 		l.waiting, l.goodbye = f&1 != 0, f&2 != 0
 		l.machine, l.board = r.fixed(), r.fixed()
 		l.lastBeat, l.interval = r.int(), time.Duration(r.int())
-		s := &server{id: l.key, root: id, overdue: f&4 != 0, silent: f&8 != 0, interval: l.interval, labels: p.label(labels{}), state: store.StateWaiting}
-		s.heard = l.lastBeat + r.int()
+		s.overdue, s.silent, s.about = f&4 != 0, f&8 != 0, p.share(about{})
 		for range r.count() {
 			l.epochs = append(l.epochs, lineEpoch{ref: record.EpochRef{Start: int64(r.fixed()), Random: r.fixed()}, first: r.int(), alive: r.byte()})
 		}
-		id.all = append(id.all, l)
 		p.lines[l.key] = s
 	}
-	if len(id.all) == 0 {
+	if p.lines[root] == nil {
 		r.bad = true
-		return
 	}
-	p.owners[root] = id
 }
 
 func encodeOperator(s *operator.KeyedState) []byte {
@@ -242,10 +247,10 @@ func (p *partition) restoreRows(c *store.Claim) {
 		if s == nil {
 			continue // a line that was retired
 		}
-		s.name, s.state, s.os = row.Name, row.State, p.intern(row.OSType)
-		s.labels = p.label(labels{site: p.intern(row.Site), rack: p.intern(row.Rack), role: p.intern(row.Role), owner: p.intern(row.Owner), simulated: row.Simulated})
+		s.name, s.state = row.Name, codeOf(row.State)
+		s.about = p.share(about{site: row.Site, rack: row.Rack, role: row.Role, owner: row.Owner, os: row.OSType, simulated: row.Simulated})
 		s.saved, s.told = nanos(row.LastSeen), int64(row.Skew)
-		s.seen, s.skew = s.saved, s.told
+		s.skew = s.told
 		f := store.ServerFacts{OSName: row.OSName, OSType: row.OSType, OSVersion: row.OSVersion, OSBuild: row.OSBuild, ExporterVersion: row.ExporterVersion,
 			ReportedName: row.ReportedName, MachineID: row.MachineID, SMBIOSUUID: row.SMBIOSUUID, Interval: row.Interval, BootTime: row.BootTime}
 		s.boot, s.facts = row.BootTime.Unix(), factsHash(&f, row.BootTime)

@@ -32,7 +32,7 @@ func (p *partition) silence(s *server, v *operator.Verdict) {
 	case operator.Firing:
 		s.silent = true
 		p.out.dirty[s.root] = struct{}{}
-		p.state(s, store.StateSilent, v.Reason)
+		p.state(s, stSilent, v.Reason)
 	case operator.Resolved:
 		s.silent = false // heard has set the state
 		p.out.dirty[s.root] = struct{}{}
