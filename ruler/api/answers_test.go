@@ -179,6 +179,26 @@ func TestNotificationDetail(t *testing.T) {
 	f("muted=true", 0)
 }
 
+func TestReasonIsTheWorstThatFires(t *testing.T) {
+	n := store.Notification{State: store.Firing, Reason: "smart_alert is false", Parts: []store.Part{
+		{State: store.Resolved, Severity: "critical", Reason: "state is Rbld", Cause: true},
+		{State: store.Firing, Severity: "info", Reason: "replaced"},
+		{State: store.Firing, Severity: "critical", Reason: "state is Pdgd"},
+		{State: store.Firing, Severity: "critical", Reason: "another"},
+	}}
+	if got := reason(&n); got != "state is Pdgd" {
+		t.Errorf("reason %q", got)
+	}
+	n.State = store.Resolved
+	if got := reason(&n); got != "smart_alert is false" {
+		t.Errorf("once resolved: %q", got)
+	}
+	n.State, n.Parts = store.Firing, nil
+	if got := reason(&n); got != "smart_alert is false" {
+		t.Errorf("without parts: %q", got)
+	}
+}
+
 func TestOverviewAndSilent(t *testing.T) {
 	b := newBench(t, nil)
 	o := get[Overview](b, "/overview")

@@ -107,9 +107,27 @@ func notificationOf(n store.Notification) Notification {
 	return Notification{
 		ID: n.ID, ServerID: n.Server.String(), Server: clip(n.Name, maxName), Site: clip(n.Labels["site"], maxName), Simulated: n.Simulated,
 		Device: clip(n.Device, maxName), Class: n.Class, Title: clip(title, maxText), Severity: n.Severity, State: string(n.State),
-		Reason: clip(n.Reason, maxText), RuleID: n.RuleID, OpenedAt: at(n.Opened), ChangedAt: at(n.Changed), ResolvedAt: at(n.Resolved),
+		Reason: clip(reason(&n), maxText), RuleID: n.RuleID, OpenedAt: at(n.Opened), ChangedAt: at(n.Changed), ResolvedAt: at(n.Resolved),
 		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto,
 	}
+}
+
+// reason says why a notification is what it is: the worst part that fires, the
+// cause before others. The last transition may have been another part's end.
+func reason(n *store.Notification) string {
+	worst := -1
+	for i, p := range n.Parts {
+		if p.State != store.Firing || p.Reason == "" {
+			continue
+		}
+		if worst < 0 || store.SeverityRank(p.Severity) > store.SeverityRank(n.Parts[worst].Severity) {
+			worst = i // the cause stands first and is kept against its equals
+		}
+	}
+	if n.State != store.Firing || worst < 0 {
+		return n.Reason
+	}
+	return n.Parts[worst].Reason
 }
 
 func partOf(p store.Part) Part {

@@ -186,7 +186,7 @@ type Notification struct {
 	Title      string     `json:"title" doc:"what a person reads first"`
 	Severity   string     `json:"severity" doc:"the worst of its parts"`
 	State      string     `json:"state" doc:"firing or resolved"`
-	Reason     string     `json:"reason" doc:"of the last transition, in a sentence"`
+	Reason     string     `json:"reason" doc:"of the worst rule that fires; once resolved, of the last transition"`
 	RuleID     string     `json:"rule_id" doc:"the rule that opened it"`
 	OpenedAt   *time.Time `json:"opened_at"`
 	ChangedAt  *time.Time `json:"changed_at"`

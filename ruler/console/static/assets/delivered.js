@@ -1,6 +1,6 @@
 // What the demo receiver got: the messages a person would have got.
 import { h, data } from './dom.js';
-import { badge, clock, empty, plural, serverLink, simulated } from './format.js';
+import { badge, clock, empty, plural, serverLink, simulated, tone } from './format.js';
 
 export const title = 'Delivered messages';
 
@@ -17,7 +17,7 @@ export function render({ list }) {
 }
 
 function message(m) {
-  return h('li', { class: `message ${m.status === 'resolved' ? 'resolved' : 'firing'}`, 'data-key': String(m.at) + m.title },
+  return h('li', { class: `message ${m.status === 'resolved' ? 'resolved' : tone(m.alerts[0]?.severity)}`, 'data-key': String(m.at) + m.title },
     h('div', { class: 'line' }, clock(m.at), badge(m.status === 'resolved' ? 'resolved' : m.alerts[0]?.severity || 'firing'), m.alerts.length > 1 && h('span', { class: 'dim' }, plural(m.alerts.length, 'alert'))),
     m.alerts.map((a) => h('div', { class: 'alert' },
       h('div', { class: 'line' }, a.notification_id ? h('a', { class: 'strong', href: '#/notifications/' + encodeURIComponent(a.notification_id) }, data(a.summary, 200)) : h('span', { class: 'strong' }, data(a.summary, 200)), simulated(a.simulated)),
