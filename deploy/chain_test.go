@@ -313,7 +313,11 @@ func (c *chain) expectChange(t *testing.T, want change) {
 }
 
 // expectCleanLedger waits until nothing is on its way and wants nothing to be missing.
-func (c *chain) expectCleanLedger(t *testing.T) {
+func (c *chain) expectCleanLedger(t *testing.T) { c.expectCleanLedgerOf(t, eventsInFile) }
+
+// expectCleanLedgerOf wants at least so many records in it.
+func (c *chain) expectCleanLedgerOf(t *testing.T, records int64) {
+	t.Helper()
 	wait(t, seeLimit, "a clean ledger", func() error {
 		var p struct {
 			OK     bool
@@ -330,7 +334,7 @@ func (c *chain) expectCleanLedger(t *testing.T) {
 		if !p.OK || p.Ledger.Missing != 0 || p.Ledger.Rejected != 0 {
 			return errors.New(p.Text)
 		}
-		if p.Ledger.Received < eventsInFile {
+		if p.Ledger.Received < records {
 			return fmt.Errorf("only %d records received", p.Ledger.Received)
 		}
 		return nil

@@ -147,7 +147,7 @@ func (n *nocturne) kill() {
 	if err := n.cmd.Process.Kill(); err != nil {
 		n.t.Error(err)
 	}
-	<-n.ended
+	<-n.ended //nolint:errcheck // "signal: killed" is what we asked for
 	n.cmd = nil
 }
 

@@ -31,6 +31,10 @@ type pipeline struct {
 		Out     int64  `json:"out_records"`
 		Dropped int64  `json:"dropped_records"`
 		Waiting int64  `json:"waiting_records"`
+		Reasons []struct {
+			Reason  string `json:"reason"`
+			Records int64  `json:"records"`
+		} `json:"dropped_by_reason"`
 	} `json:"stages"`
 	Sinks []struct {
 		Name string `json:"name"`
@@ -104,9 +108,13 @@ func printPipeline(w io.Writer, p pipeline) error {
 	if len(p.Stages) > 0 {
 		fmt.Fprintln(w)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "STAGE\tIN\tOUT\tDROPPED\tWAITING\t")
+		fmt.Fprintln(t, "STAGE\tIN\tOUT\tDROPPED\tWAITING\tDROPPED BECAUSE")
 		for _, s := range p.Stages {
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t\n", plain(s.Name), s.In, s.Out, s.Dropped, s.Waiting)
+			var why []string
+			for _, r := range s.Reasons {
+				why = append(why, fmt.Sprintf("%s %d", plain(r.Reason), r.Records))
+			}
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\n", plain(s.Name), s.In, s.Out, s.Dropped, s.Waiting, strings.Join(why, ", "))
 		}
 		if err := t.Flush(); err != nil {
 			return err
