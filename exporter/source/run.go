@@ -56,30 +56,34 @@ func (c Command) Run(ctx context.Context, name string, args ...string) ([]byte, 
 		err = cmd.Wait()
 		tree.kill(cmd.Process) // what it left behind
 	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it ended well, and something that it started held its output open
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
 	if err != nil {
-		if text := strings.TrimSpace(strings.ToValidUTF8(errText.String(), "")); text != "" {
+		if text := strings.TrimSpace(strings.ToValidUTF8(errText.buf.String(), "")); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
-		return out.Bytes(), fmt.Errorf("run %s: %w", strings.Join(append([]string{filepath.Base(name)}, args...), " "), err)
+		return out.buf.Bytes(), fmt.Errorf("run %s: %w", strings.Join(append([]string{filepath.Base(name)}, args...), " "), err)
 	}
-	return out.Bytes(), nil
+	return out.buf.Bytes(), nil
 }
 
-// limited keeps the first bytes it is given and calls full when more come.
+// limited keeps the first bytes it is given and calls full when more come. It
+// is not a bytes.Buffer: io.Copy would find its ReadFrom and read all there is.
 type limited struct {
-	bytes.Buffer
+	buf  bytes.Buffer
 	max  int
 	full func()
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := l.max - l.Len(); len(p) > room {
-		l.Buffer.Write(p[:max(room, 0)])
+	if room := l.max - l.buf.Len(); len(p) > room {
+		l.buf.Write(p[:max(room, 0)])
 		l.full()
 		return len(p), nil // the program is ended by its context, not by a broken pipe
 	}
-	return l.Buffer.Write(p)
+	return l.buf.Write(p)
 }
