@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -86,12 +87,7 @@ func rank(severity string) int { return slices.Index(Statuses(), severityStatus(
 
 // status is what to think of a server, and why.
 func status(v *store.Server) (Status, string) {
-	because := func(text string) string {
-		if v.StateReason != "" {
-			return text + ": " + clip(v.StateReason, maxText)
-		}
-		return text
-	}
+	because := func(text string) string { return clip(cmp.Or(v.StateReason, text), maxText) }
 	switch v.State {
 	case store.StateDecommissioned:
 		return StatusDecommissioned, because("taken out of service")
