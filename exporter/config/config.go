@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -83,7 +84,7 @@ func (o *Output) UnmarshalYAML(n *yaml.Node) error {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(&p); err != nil {
-		return fmt.Errorf("output in line %d: %w", n.Line, err)
+		return fmt.Errorf("output in line %d: %w", n.Line, explain(err, false))
 	}
 	*o = Output(p)
 	return nil
@@ -141,12 +142,54 @@ func (c *Config) Decode(b []byte) error {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return explain(err, true)
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return errors.New("more than one YAML document: keep one")
 	}
 	return c.Validate()
+}
+
+var (
+	unknownKey = regexp.MustCompile(`^line (\d+): field (\S+) not found in type .*$`)
+	wrongKind  = regexp.MustCompile("^line (\\d+): cannot unmarshal !!\\w+ (`.*?`)? ?into (.*)$")
+)
+
+// explain says what the YAML package means in words for who wrote the file.
+func explain(err error, lines bool) error {
+	var t *yaml.TypeError
+	if !errors.As(err, &t) {
+		return err
+	}
+	var out []error
+	for _, text := range t.Errors {
+		where := func(line string) string {
+			if lines {
+				return "line " + line + ": "
+			}
+			return ""
+		}
+		if m := unknownKey.FindStringSubmatch(text); m != nil {
+			text = where(m[1]) + "unknown key " + m[2]
+		} else if m := wrongKind.FindStringSubmatch(text); m != nil {
+			text = where(m[1]) + kind(m[3]) + " instead of " + strings.TrimSpace(m[2])
+		}
+		out = append(out, errors.New(text))
+	}
+	return errors.Join(out...)
+}
+
+func kind(goType string) string {
+	switch goType {
+	case "time.Duration":
+		return "write a duration such as 90s"
+	case "bool":
+		return "write true or false"
+	case "int", "int64", "uint64":
+		return "write a number"
+	default:
+		return "write a " + goType
+	}
 }
 
 // Level returns the log level.
@@ -172,15 +215,15 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	check("heartbeat", c.Heartbeat.Validate())
-	check("journal", c.Journal.Validate())
-	check("raid", c.RAID.Validate())
-	check("hardware", c.Hardware.Validate())
+	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.Hardware.Validate(), c.Metrics.Validate()} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
 	check("spool", c.Spool.Validate())
-	check("metrics", c.Metrics.Validate())
 	if c.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
-			errs = append(errs, fmt.Errorf("metrics: listen %q: write ADDRESS:PORT, such as 127.0.0.1:9490, or nothing", c.Metrics.Listen))
+			errs = append(errs, fmt.Errorf("metrics listen %q: write ADDRESS:PORT, such as 127.0.0.1:9490, or nothing", c.Metrics.Listen))
 		}
 	}
 	seen := map[string]bool{}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnEmptyFileHoldsTheDefaults(t *testing.T) {
+	c := Default()
+	if err := c.Decode(nil); err != nil {
+		t.Fatal(err)
+	}
+	if c.Metrics.Listen != "127.0.0.1:9490" || c.Heartbeat.Interval != 2*time.Minute || c.Spool.MaxBytes != 512<<20 || len(c.Outputs) != 0 || !c.Metrics.Push {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestOutputsHaveDefaults(t *testing.T) {
+	c := Default()
+	err := c.Decode([]byte(`
+outputs:
+  - name: bridge
+  - {name: local, type: console, batch: {frames: 3}}
+  - {name: foreign, plain: true, url: "https://otel.example:4318", timeout: 5s, headers: {X-Scope: night}, ca_fingerprint: ` + strings.Repeat("ab", 32) + `}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b, d := c.Outputs[0], c.Outputs[1], c.Outputs[2]
+	if a.Type != TypeOTLP || a.Timeout != 30*time.Second || a.Batch.Frames != 64 || a.URL != "" {
+		t.Errorf("%+v", a)
+	}
+	if b.Batch.Frames != 3 || b.Batch.Bytes != 2<<20 {
+		t.Errorf("%+v", b)
+	}
+	if !d.Plain || d.Timeout != 5*time.Second || d.Headers["X-Scope"] != "night" || len(d.CAFingerprint) != 64 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Each testdata/invalid-*.yml begins with a comment that is the whole message.
+func TestInvalid(t *testing.T) {
+	files, err := filepath.Glob("testdata/invalid-*.yml")
+	if err != nil || len(files) < 10 {
+		t.Fatal(len(files), err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".yml"), func(t *testing.T) {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for line := range strings.Lines(string(b)) {
+				text, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "# ")
+				if !ok {
+					break
+				}
+				want = append(want, text)
+			}
+			c := Default()
+			err = c.Decode(b)
+			if err == nil || err.Error() != strings.Join(want, "\n") {
+				t.Errorf("got\n%v\nwant\n%s", err, strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.yml")
+	if _, err := Load(path); err == nil {
+		t.Error("a file that was named and is not there")
+	}
+	if err := os.WriteFile(path, []byte("nonsense: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), "config "+path+": ") {
+		t.Error(err)
+	}
+}
