@@ -93,7 +93,6 @@ type manager struct {
 	mu     sync.Mutex
 	alerts []told
 	posts  int
-	busy   bool
 	auth   string
 
 	down    error  // refuse connections
@@ -421,11 +420,11 @@ func TestRefusedOneDoesNotHinderOthers(t *testing.T) {
 // once, and what the old one may have died with is told from the beginning.
 func TestAlertmanagerRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		old, doubtful, over := r.open("old"), notify.Notification{}, r.open("over")
+		old, over := r.open("old"), r.open("over")
 		time.Sleep(50 * time.Second)
 		r.close(over)
 		time.Sleep(50 * time.Second)
-		doubtful = r.open("doubtful")
+		doubtful := r.open("doubtful")
 		r.am.set(func() { r.am.started = "2" })
 		restart := time.Now()
 		r.close(doubtful)

@@ -1,11 +1,9 @@
 package notify
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +19,9 @@ type target struct {
 
 	mu       sync.Mutex
 	queue    map[string]*waiting
+	news     []string // ids of the queue in the order in which they changed
+	repeats  []string // ids of the queue that are only told again
+	later    []string // ids of the queue that have to wait
 	told     map[string]*told
 	watchdog bool
 }
@@ -30,6 +31,7 @@ type waiting struct {
 	Notification
 	news     bool      // for the latency: changed just now, not repeated
 	notUntil time.Time // its end waits until the beginning has left
+	delayed  bool      // its name is among later
 	attempts int
 	first    time.Time
 }
@@ -70,7 +72,7 @@ func (t *target) enqueue(d Desired, news bool) {
 	w := t.queue[d.ID]
 	switch {
 	case w == nil:
-		t.queue[d.ID] = &waiting{Notification: d.Notification, news: news}
+		t.list(&waiting{Notification: d.Notification, news: news})
 	case d.Version < w.Version:
 		return
 	default:
@@ -78,6 +80,9 @@ func (t *target) enqueue(d Desired, news bool) {
 			w.attempts, w.first, w.notUntil = 0, time.Time{}, time.Time{}
 		}
 		w.Notification, w.news = d.Notification, w.news || news
+		if news {
+			t.list(w) // once more: it overtakes what is only repeated
+		}
 	}
 	k := t.told[d.ID]
 	if k == nil {
@@ -98,6 +103,17 @@ func (t *target) enqueue(d Desired, news bool) {
 		case a.State == Resolved && k.resolved.IsZero():
 			k.resolved = a.At
 		}
+	}
+}
+
+// list puts a notification into the queue and names it where take looks. A
+// name whose notification is gone by then is passed over.
+func (t *target) list(w *waiting) {
+	t.queue[w.ID] = w
+	if w.news {
+		t.news = append(t.news, w.ID)
+	} else {
+		t.repeats = append(t.repeats, w.ID)
 	}
 }
 
@@ -123,7 +139,7 @@ func (t *target) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.queue)
-	t.watchdog = false
+	t.news, t.repeats, t.later, t.watchdog = nil, nil, nil, false
 }
 
 // batch is what one request carries.
@@ -139,29 +155,45 @@ func (b *batch) empty() bool { return len(b.rows) == 0 && !b.watchdog }
 func (t *target) take(now time.Time, limit int) (b batch, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.ripe(now)
+	t.news = t.pop(&b, t.news, now, limit)
+	t.repeats = t.pop(&b, t.repeats, now, limit)
 	wait = round
-	due := make([]*waiting, 0, min(len(t.queue), 4*maxBatch))
-	for _, w := range t.queue {
-		if d := w.notUntil.Sub(now); d > 0 {
-			wait = min(wait, d)
+	for _, id := range t.later {
+		if w := t.queue[id]; w != nil {
+			wait = min(wait, max(w.notUntil.Sub(now), 0))
+		}
+	}
+	b.watchdog, t.watchdog = t.watchdog, false
+	return b, wait
+}
+
+// ripe makes news of what has waited long enough.
+func (t *target) ripe(now time.Time) {
+	waiting := t.later[:0]
+	for _, id := range t.later {
+		switch w := t.queue[id]; {
+		case w == nil:
+		case w.notUntil.After(now):
+			waiting = append(waiting, id)
+		default:
+			w.delayed = false
+			t.news = append(t.news, id)
+		}
+	}
+	t.later = waiting
+}
+
+// pop moves names from a list into the batch and returns the rest of the list.
+func (t *target) pop(b *batch, names []string, now time.Time, limit int) []string {
+	for len(names) > 0 && len(b.rows) < limit {
+		id := names[0]
+		names = names[1:]
+		w := t.queue[id]
+		if w == nil {
 			continue
 		}
-		due = append(due, w)
-	}
-	slices.SortFunc(due, func(a, b *waiting) int {
-		if a.news != b.news {
-			if a.news {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(a.Changed.Compare(b.Changed), cmp.Compare(a.ID, b.ID))
-	})
-	for _, w := range due {
-		if len(b.rows) == limit {
-			break
-		}
-		k := t.told[w.ID]
+		k := t.told[id]
 		as := w.State
 		if as == Resolved && k.resolved.IsZero() {
 			switch {
@@ -169,15 +201,22 @@ func (t *target) take(now time.Time, limit int) (b batch, wait time.Duration) {
 				as = Firing
 			case now.Sub(k.firing) < settle:
 				w.notUntil = k.firing.Add(settle)
-				wait = min(wait, w.notUntil.Sub(now))
-				continue
 			}
 		}
+		if w.notUntil.After(now) {
+			if !w.delayed {
+				w.delayed = true
+				t.later = append(t.later, id)
+			}
+			continue
+		}
 		b.rows, b.as = append(b.rows, w), append(b.as, as)
-		delete(t.queue, w.ID)
+		delete(t.queue, id)
 	}
-	b.watchdog, t.watchdog = t.watchdog, false
-	return b, wait
+	if len(names) == 0 {
+		return nil
+	}
+	return names
 }
 
 // accepted notes that the target took a batch, and returns the results.
@@ -204,7 +243,7 @@ func (t *target) accepted(b batch, now time.Time) []Delivery {
 			out = append(out, t.result(w, b.as[i], now, ""))
 		}
 		if b.as[i] != w.State && t.queue[w.ID] == nil { // the end is still to be told
-			t.queue[w.ID] = &waiting{Notification: w.Notification, news: w.news, notUntil: k.firing.Add(settle)}
+			t.list(&waiting{Notification: w.Notification, news: w.news, notUntil: k.firing.Add(settle)})
 		}
 	}
 	return out
@@ -216,7 +255,7 @@ func (t *target) requeue(b batch) {
 	defer t.mu.Unlock()
 	for _, w := range b.rows {
 		if t.queue[w.ID] == nil {
-			t.queue[w.ID] = w
+			t.list(w)
 		}
 	}
 	t.watchdog = t.watchdog || b.watchdog

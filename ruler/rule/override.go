@@ -34,7 +34,7 @@ type Override struct {
 
 // UnmarshalYAML refuses fields that an override does not have, whatever the
 // decoder around it allows.
-func (o *Override) UnmarshalYAML(n *yaml.Node) error {
+func (ov *Override) UnmarshalYAML(n *yaml.Node) error {
 	known := []string{"enabled", "severity", "for", "expires", "after", "goodbye", "quiet", "ok"}
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if key := n.Content[i].Value; !slices.Contains(known, key) {
@@ -42,7 +42,7 @@ func (o *Override) UnmarshalYAML(n *yaml.Node) error {
 		}
 	}
 	type plain Override
-	return n.Decode((*plain)(o))
+	return n.Decode((*plain)(ov))
 }
 
 // Apply returns the rules with the overrides carried out, without the disabled

@@ -146,6 +146,9 @@ func (d *decoder) rules(n *yaml.Node) []*Rule {
 			return nil
 		}
 	}
+	if len(n.Content) == 0 {
+		d.fail(n.Line, "the file has no rules", `write "rules:" and a list of rules`)
+	}
 	var rules []*Rule
 	d.mapping(n, "the file", field{"rules", func(n *yaml.Node) {
 		if n.Kind != yaml.SequenceNode {
