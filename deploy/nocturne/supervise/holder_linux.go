@@ -25,11 +25,12 @@ func portHolder(port string) string {
 			continue
 		}
 		pid := strings.Split(link, "/")[2]
-		comm, err := os.ReadFile("/proc/" + pid + "/comm")
-		if err != nil {
+		command, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err != nil || len(command) == 0 {
 			return "process " + pid
 		}
-		return fmt.Sprintf("%s (process %s)", bytes.TrimSpace(comm), pid)
+		program, _, _ := bytes.Cut(command, []byte{0})
+		return fmt.Sprintf("%s (process %s)", filepath.Base(string(program)), pid)
 	}
 	return "a process of another user"
 }
