@@ -15,6 +15,7 @@ import (
 
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
+	"nocturne/ruler/rule"
 )
 
 func main() {
@@ -47,6 +48,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	reload := func() ([]*rule.Rule, error) {
+		now, err := config.Load(*path)
+		if err != nil {
+			return nil, err
+		}
+		return now.Rules.Load()
+	}
 	if *listen != "" {
 		cfg.Listen = *listen
 	}
@@ -69,7 +77,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lvl}))
-	a, err := app.New(app.Options{Config: cfg, Rules: rules, Log: log})
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	a, err := app.New(app.Options{Config: cfg, Rules: rules, Log: log, Reload: reload, Hangup: hangup})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ import (
 	"nocturne/ruler/engine"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rule"
+	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
 
@@ -40,6 +42,9 @@ type Options struct {
 	Config config.Config
 	Rules  []*rule.Rule
 	Log    *slog.Logger // nil: none
+	// Reload reads the rules anew whenever Hangup says so; nil = never.
+	Reload func() ([]*rule.Rule, error)
+	Hangup <-chan os.Signal
 	// Stream replaces the connection that the config names; for tests.
 	Stream stream.Log
 }
@@ -54,6 +59,9 @@ type App struct {
 	sender   *notify.Sender
 	server   *http.Server
 	listener net.Listener
+
+	reload func() ([]*rule.Rule, error)
+	hangup <-chan os.Signal
 
 	stops     []stop
 	closeOnce sync.Once
@@ -78,7 +86,7 @@ func New(o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream}
+	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, hangup: o.Hangup}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -203,6 +211,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.engine.Run(ctx) })
 	g.Go(func() error { return a.sender.Run(ctx) })
 	g.Go(func() error { return a.prune(ctx) })
+	g.Go(func() error { return a.reloads(ctx) })
 	g.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the page and the API: %w", err)
@@ -221,6 +230,34 @@ func (a *App) Run(ctx context.Context) error {
 	err := g.Wait()
 	a.log.Info("ruler stopped", "err", err)
 	return err
+}
+
+// reloads takes new rules when asked to. Rules that are wrong change nothing.
+func (a *App) reloads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.hangup:
+		}
+		rules, err := a.reload()
+		if err == nil {
+			err = a.engine.Reload(rules)
+		}
+		if err != nil {
+			a.log.Error("rules not reloaded: the ones before stay", "err", err)
+			continue
+		}
+		a.log.Info("rules reloaded", "rules", len(rules))
+		digest := sha256.New()
+		for _, r := range rules {
+			digest.Write([]byte(r.ID + " " + r.Version + "\n"))
+		}
+		entry := store.AuditEntry{At: time.Now().UTC(), Actor: "ruler", Action: "rules reloaded", Subject: hex.EncodeToString(digest.Sum(nil)[:8]), Detail: fmt.Appendf(nil, `{"rules":%d}`, len(rules))}
+		if err := a.store.Audit(ctx, entry); err != nil {
+			a.log.Warn("write audit log", "err", err)
+		}
+	}
 }
 
 // prune deletes facts that are older than the retention.

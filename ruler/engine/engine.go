@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +52,9 @@ type Config struct {
 // Engine runs all partitions.
 type Engine struct {
 	cfg       Config
+	mu        sync.Mutex
 	rules     ruleset
+	reloaded  chan struct{} // closed and replaced when the rules change
 	metrics   *metrics
 	committer *committer
 	fleetWake chan struct{}
@@ -79,13 +82,37 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(...notify.Notification) {}
 	}
-	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), reloaded: make(chan struct{}), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
 	if _, err := newPartition(0, e.rules, nil); err != nil {
 		return nil, err
 	}
 	e.metrics = newMetrics(e, cfg.Registerer)
 	e.committer = newCommitter(cfg.Store, e.metrics)
 	return e, nil
+}
+
+// Reload changes the rules. Every partition commits what it has applied, and
+// goes on from there with the new ones: a generation takes effect at one entry.
+// State of rules whose shape is the same stays; what is open for the others is
+// resolved, with the reason.
+func (e *Engine) Reload(rules []*rule.Rule) error {
+	set := newRuleset(rules)
+	if _, err := newPartition(0, set, nil); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rules = set
+	close(e.reloaded)
+	e.reloaded = make(chan struct{})
+	return nil
+}
+
+// generation returns the rules of now, and what is closed when they change.
+func (e *Engine) generation() (ruleset, <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rules, e.reloaded
 }
 
 // Run owns all partitions until ctx ends or another owner takes one.
@@ -136,6 +163,8 @@ func (e *Engine) own(ctx context.Context, n int) error {
 			return nil
 		case errors.Is(err, store.ErrFenced):
 			return fmt.Errorf("another ruler owns the partition: %w", err)
+		case errors.Is(err, errReload):
+			continue
 		}
 		e.metrics.restarts.Inc()
 		r.log.Error("partition starts over", "err", err)

@@ -13,6 +13,7 @@ import (
 
 	"nocturne/internal/stream"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
 )
 
@@ -334,4 +335,39 @@ func TestBadFrames(t *testing.T) {
 	if v, err := s.Server(ctx, a.id); err != nil || v.State != store.StateUp || strings.Contains(v.Name, "nonsense") {
 		t.Errorf("server %+v %v", v.Server, err)
 	}
+}
+
+// New rules take effect at one entry per partition: what is open for a rule
+// that is gone is resolved, with the reason; what stays, stays.
+func TestReload(t *testing.T) {
+	w := newWorld(t)
+	a := w.add(1, "db1", "fra", "r1")
+	w.run(20 * time.Second)
+	a.raid([3]string{"c0/e252/s0", "S0", "Failed"})
+	a.event("disk", 7)
+	w.run(5 * time.Second)
+	inner := openStore(t)
+	s := &watched{inner, make(chan struct{}, 1)}
+	r := start(t, Config{Log: w.log, Store: s})
+	s.until(t, "all committed", func() bool { return atHead(t, inner, w.log) })
+	before := told(t, inner)
+	if len(before) != 2 {
+		t.Fatalf("notifications %q", before)
+	}
+	var rules []*rule.Rule
+	for _, v := range testRules(t) {
+		if !strings.HasPrefix(v.ID, "raid-") {
+			rules = append(rules, v)
+		}
+	}
+	if err := r.engine.Reload(rules); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, "the drive's notification is over", func() bool {
+		return strings.Contains(strings.Join(told(t, inner), "\n"), "s0 resolved")
+	})
+	if got := strings.Join(told(t, inner), "\n"); !strings.Contains(got, "disk firing") {
+		t.Errorf("notifications %q", got)
+	}
+	r.end(t)
 }

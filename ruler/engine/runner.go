@@ -23,7 +23,11 @@ type runner struct {
 	counted counts                // what it holds
 	waiting time.Time             // wall clock of the oldest entry applied and not handed out
 	linger  *time.Timer
+	stale   <-chan struct{} // closed when the rules are not the newest any more
 }
+
+// errReload says that all is committed and the rules are to be taken anew.
+var errReload = errors.New("rules were changed")
 
 const (
 	readAhead   = 32                     // entries, of at most record.MaxEntry bytes
@@ -48,6 +52,7 @@ func (r *runner) run(ctx context.Context) error {
 	defer cancel()
 	r.linger = time.NewTimer(time.Hour)
 	defer r.linger.Stop()
+	r.submit(ctx) // new rules may have closed what the old ones had opened
 	for {
 		in := entries
 		if r.full() {
@@ -57,6 +62,11 @@ func (r *runner) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return r.finish()
+		case <-r.stale:
+			if err := r.finish(); err != nil {
+				return err
+			}
+			return errReload
 		case m := <-in:
 			err = r.applyAll(m, in)
 		case answer := <-r.flight:
@@ -104,7 +114,9 @@ func (r *runner) claim(ctx context.Context) error {
 		return err
 	}
 	load := func(h store.Hash) ([]byte, error) { return e.cfg.Store.Snapshot(context.WithoutCancel(ctx), h) }
-	if r.part, err = newPartition(r.number, e.rules, load); err != nil {
+	var rules ruleset
+	rules, r.stale = e.generation()
+	if r.part, err = newPartition(r.number, rules, load); err != nil {
 		return err
 	}
 	if err := r.part.restore(&claim); err != nil {
@@ -202,7 +214,7 @@ func (r *runner) full() bool { return r.flight != nil && r.part.counts.bytes > h
 // submit hands the gathered batch to the committer when it is time.
 func (r *runner) submit(ctx context.Context) {
 	p := r.part
-	if r.flight != nil || p.pos == p.from {
+	if r.flight != nil || p.pos == p.from && !p.out.urgent {
 		return
 	}
 	wait := lingerFacts
@@ -256,7 +268,9 @@ func (r *runner) finish() error {
 				return ctx.Err()
 			}
 		}
-		r.part.out.urgent = true
+		if r.part.pos != r.part.from {
+			r.part.out.urgent = true
+		}
 		r.submit(ctx)
 	}
 	if r.flight == nil {

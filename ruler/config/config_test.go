@@ -1,0 +1,94 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestInvalid(t *testing.T) {
+	files, err := filepath.Glob("testdata/invalid-*.yml")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d cases, %v", len(files), err)
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			want, err := os.ReadFile(strings.TrimSuffix(f, ".yml") + ".want")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Load(f)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if got := strings.TrimPrefix(err.Error(), "config "+f+": "); got != strings.TrimSuffix(string(want), "\n") {
+				t.Errorf("message\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestValid(t *testing.T) {
+	c, err := Load("testdata/full.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "0.0.0.0:9480" || len(c.Alertmanager.URLs) != 2 || !c.Rules.Builtin || c.Store.Retention != 365*24*time.Hour || c.API.ExporterPort != 9490 {
+		t.Errorf("read %+v", c)
+	}
+	if n := c.Notify(); len(n.Targets) != 2 || n.ConsoleURL != "https://nocturne.example.org" {
+		t.Errorf("sender %+v", n)
+	}
+	if c, err = Load(""); err != nil || c.Listen != "127.0.0.1:9480" {
+		t.Errorf("no file: %v, %+v", err, c)
+	}
+	if _, err := Load("testdata/missing.yml"); err == nil || !strings.Contains(err.Error(), "missing.yml") {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestRules(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	builtin := Rules{Builtin: true}
+	all, err := builtin.Load()
+	if err != nil || len(all) < 5 {
+		t.Fatalf("%d rules, %v", len(all), err)
+	}
+	c := Default()
+	if err := c.Decode([]byte("rules: {overrides: {server-silent: {enabled: false}}}")); err != nil {
+		t.Fatal(err)
+	}
+	if some, err := c.Rules.Load(); err != nil || len(some) != len(all)-1 {
+		t.Errorf("%d rules, %v; want one less than %d", len(some), err, len(all))
+	}
+	write("own.yml", "id: own-silent\nname: OwnSilent\nclass: own\nseverity: warning\nsummary: \"{{ .Server }} is silent\"\nrunbook: server#silent\nabsent: {category: heartbeat, after: 1h}\n")
+	with := Rules{Builtin: true, Dirs: []string{dir}}
+	if more, err := with.Load(); err != nil || len(more) != len(all)+1 {
+		t.Errorf("%d rules, %v; want one more than %d", len(more), err, len(all))
+	}
+	write("twice.yml", "id: server-silent\nname: Twice\nclass: own\nseverity: warning\nsummary: \"x\"\nrunbook: server#silent\nabsent: {category: heartbeat, after: 1h}\n")
+	if _, err := with.Load(); err == nil || !strings.Contains(err.Error(), "server-silent") {
+		t.Errorf("an id that occurs twice: %v", err)
+	}
+	gone := Rules{Dirs: []string{filepath.Join(dir, "gone")}}
+	if _, err := gone.Load(); err == nil || !strings.Contains(err.Error(), "gone") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "twice.yml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "own.yml")); err != nil {
+		t.Fatal(err)
+	}
+	empty := Rules{Dirs: []string{dir}}
+	if _, err := empty.Load(); err == nil {
+		t.Error("no rules at all were accepted")
+	}
+}
