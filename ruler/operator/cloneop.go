@@ -18,8 +18,10 @@ const cloneMargin = 5 * time.Second
 const clonesNeeded = 2
 
 // clone carries out rules of kind clone: the newest start of an exporter makes
-// all older ones history, so a heartbeat that an older one wrote after that
-// comes from a second machine.
+// all older ones history, so when a heartbeat that an older one wrote after
+// that, and those of the newest, arrive in turns, there are two machines. When
+// the newest is not heard any more, a machine was set back to a snapshot that
+// was taken while it ran, and there is still one.
 type clone struct {
 	rule  *rule.Rule
 	spec  *rule.Clone
@@ -30,7 +32,9 @@ type clone struct {
 // line is the newest start known of a server.
 type line struct {
 	start  record.EpochRef
-	strays int64 // heartbeats of older starts
+	heard  int64 // when it last spoke, Unix nanoseconds
+	strays int64 // heartbeats of older starts since the newest spoke first
+	turns  int64 // heartbeats of the newest since the first stray
 }
 
 func newClone(r *rule.Rule) Operator {
@@ -47,19 +51,36 @@ func (c *clone) Step(ctx Context, in Input) []Verdict {
 	l := c.lines[id]
 	switch {
 	case l == nil:
-		c.lines[id] = &line{start: e.EpochRef}
-		c.touch(id)
+		l = &line{}
+		c.lines[id] = l
+		c.restart(ctx, id, l, e.EpochRef)
 		return nil
 	case e.EpochRef == l.start:
+		c.touch(id)
+		if l.heard = ctx.Now.UnixNano(); l.strays > 0 {
+			l.turns++
+		}
 		return nil
 	case e.Start > l.start.Start, e.Prev == l.start:
-		l.start = e.EpochRef
-		c.touch(id)
+		c.restart(ctx, id, l, e.EpochRef)
 		return nil
 	case in.Record.Observed.UnixNano() <= l.start.Start+int64(cloneMargin):
 		return nil // spooled before the newest start
 	}
+	if ctx.Now.UnixNano()-l.heard > int64(c.spec.Quiet) {
+		c.restart(ctx, id, l, e.EpochRef) // the newest is gone, this one lives on
+		return nil
+	}
 	return c.stray(ctx, in, id, l)
+}
+
+// restart makes a start the one that counts.
+func (c *clone) restart(ctx Context, id record.ID, l *line, e record.EpochRef) {
+	l.start, l.heard = e, ctx.Now.UnixNano()
+	if c.state.get(key{server: id}) == nil {
+		l.strays, l.turns = 0, 0
+	}
+	c.touch(id)
 }
 
 func (c *clone) stray(ctx Context, in Input, id record.ID, l *line) []Verdict {
@@ -68,7 +89,7 @@ func (c *clone) stray(ctx Context, in Input, id record.ID, l *line) []Verdict {
 	p := c.state.put(k, ctx.Now)
 	p.count++
 	c.state.expireAt(k, p, ctx.Now.Add(c.spec.Quiet))
-	if p.count < clonesNeeded || p.told != 0 {
+	if l.strays < clonesNeeded || l.turns == 0 || p.told != 0 {
 		return nil
 	}
 	p.told = ctx.Now.UnixNano()
@@ -95,6 +116,9 @@ func (c *clone) Tick(now time.Time) []Verdict {
 			out = append(out, v)
 		}
 		c.state.drop(k)
+		if l := c.lines[k.server]; l != nil {
+			l.strays, l.turns = 0, 0
+		}
 	})
 	return out
 }
@@ -123,7 +147,9 @@ func (c *clone) Save(dirtyOnly bool) []KeyedState {
 		w := writer{lineVersion}
 		w.int(l.start.Start)
 		w.int(int64(l.start.Random))
-		w.int(l.strays)
+		for _, v := range []int64{l.heard, l.strays, l.turns} {
+			w.int(v)
+		}
 		w.text(string(s.Data))
 		s.Data = w
 	}
@@ -140,7 +166,7 @@ func (c *clone) Load(s KeyedState) error {
 	if err != nil {
 		return err
 	}
-	l := &line{start: record.EpochRef{Start: r.int(), Random: uint64(r.int())}, strays: r.int()}
+	l := &line{start: record.EpochRef{Start: r.int(), Random: uint64(r.int())}, heard: r.int(), strays: r.int(), turns: r.int()}
 	inner := r.text()
 	if err := r.close(s); err != nil {
 		return err
