@@ -138,10 +138,16 @@ func Append(dst []Sample, srv Server, h *record.Header, r *record.Record, skew t
 		b.heartbeat(r, at, skew)
 	case h.Category == record.Heartbeat && r.Name == record.NameGoodbye:
 		b.gauge(GoodbyeTime, seconds(at))
-	case h.Category == record.Agent && registryName(r.Name):
+	case fromRegistry(h) && registryName(r.Name):
 		b.serverInfo()
 	}
 	return b.out, b.cut
+}
+
+// fromRegistry tells whether a bridge's registry wrote the record: an exporter
+// can send category agent too, and is not believed.
+func fromRegistry(h *record.Header) bool {
+	return h.Category == record.Agent && strings.HasPrefix(h.Producer, "bridge/") && strings.HasSuffix(h.Producer, "/registry")
 }
 
 func registryName(name string) bool {

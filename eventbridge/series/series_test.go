@@ -22,7 +22,11 @@ var (
 )
 
 func header(c record.Category) *record.Header {
-	return &record.Header{Subject: id, Category: c, First: 1, Count: 1}
+	h := &record.Header{Subject: id, Producer: record.ExporterProducer(id), Category: c, First: 1, Count: 1}
+	if c == record.Agent {
+		h.Producer = "bridge/b1/registry"
+	}
+	return h
 }
 
 // text renders samples one per line as the exposition format does.
@@ -249,6 +253,42 @@ func TestStateLearns(t *testing.T) {
 	want.Simulated = true
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestOnlyTheRegistryNamesServers(t *testing.T) {
+	claim := record.Record{Observed: at, Name: record.NameLabels, Attrs: []record.Attr{{Key: record.AttrServer, Value: record.String("dc1")}}}
+	for _, producer := range []string{record.ExporterProducer(id), "bridge/b1/otlp", "exporter/bridge/x/registry"} {
+		h := header(record.Agent)
+		h.Producer = producer
+		s := NewState()
+		if got := s.Learn(h, &claim); got != (Server{}) {
+			t.Errorf("%s was believed: %+v", producer, got)
+		}
+		if got, _ := Append(nil, db7, h, &claim, 0); len(got) != 0 {
+			t.Errorf("%s made samples:\n%s", producer, text(got))
+		}
+		gone := record.Record{Observed: at, Name: record.NameDecommissioned}
+		if Gone(h, &gone) {
+			t.Errorf("%s can decommission", producer)
+		}
+	}
+}
+
+func TestDecommissionedEndsEverything(t *testing.T) {
+	s := NewState()
+	step(s, record.RAID, snapshot(drive("c0/e1/s1", "A", "Onln")))
+	gone := later(record.Record{Observed: at, Name: record.NameDecommissioned}, time.Minute)
+	srv := `server="ab000000000000000000000000000001",server_id="ab000000000000000000000000000001"`
+	want := `nocturne_raid_physical_drive_info{place="c0/e1/s1",serial="A",` + srv + `} stale @60000
+nocturne_raid_physical_drive_state{place="c0/e1/s1",` + srv + `,state="Onln"} stale @60000
+`
+	if got := step(s, record.Agent, gone); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	s.Forget(id)
+	if saved, err := s.Save(true); err != nil || len(saved) != 1 || saved[0].Data != nil {
+		t.Errorf("saved %+v, %v", saved, err)
 	}
 }
 

@@ -59,16 +59,12 @@ func (s *State) Learn(h *record.Header, r *record.Record) Server {
 	v := s.of(h.Subject)
 	next := v.facts
 	switch {
-	case h.Category == record.Agent && registryName(r.Name):
+	case fromRegistry(h) && registryName(r.Name):
 		next.Name = r.Attr(record.AttrServer).Text()
 		next.Site = r.Attr(record.AttrSite).Text()
 		next.Rack = r.Attr(record.AttrRack).Text()
 		next.Role = r.Attr(record.AttrRole).Text()
 		next.Simulated = r.Attr(record.AttrSimulated).Bool()
-	case h.Category == record.Agent && r.Name == record.NameDecommissioned:
-		delete(s.servers, h.Subject)
-		s.dirty[h.Subject] = true
-		return next
 	case h.Category == record.Heartbeat && r.Name == record.NameHeartbeat:
 		if os := clamp(r.Attr(record.AttrOSName).Text()); os != "" {
 			next.OS = os
@@ -81,9 +77,24 @@ func (s *State) Learn(h *record.Header, r *record.Record) Server {
 	return v.facts
 }
 
+// Gone tells whether a record says that its server was decommissioned: once its
+// samples are made, Forget it.
+func Gone(h *record.Header, r *record.Record) bool {
+	return fromRegistry(h) && r.Name == record.NameDecommissioned
+}
+
+// Forget drops what is known of a server.
+func (s *State) Forget(id record.ID) {
+	delete(s.servers, id)
+	s.dirty[id] = true
+}
+
 // Ends appends staleness markers for the series that end with this record,
 // given the samples that Append made of it.
 func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples []Sample) []Sample {
+	if Gone(h, r) {
+		return s.last(dst, h.Subject, r)
+	}
 	if len(samples) == 0 {
 		return dst
 	}
@@ -112,6 +123,17 @@ func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples [
 	if r.Snapshot != nil {
 		dst = s.gone(dst, h.Subject, r.Snapshot, seen, samples[0].Millis)
 	}
+	return dst
+}
+
+// last ends every open series of a server.
+func (s *State) last(dst []Sample, id record.ID, r *record.Record) []Sample {
+	at, _ := SampleTime(r, 0)
+	n := len(dst)
+	for key, was := range s.of(id).open {
+		dst = append(dst, ended(key, was.labels, max(at.UnixMilli(), was.since+1)))
+	}
+	slices.SortFunc(dst[n:], compareSamples)
 	return dst
 }
 

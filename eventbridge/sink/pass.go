@@ -373,15 +373,19 @@ func (p *pass) rowsOf(dst []Row, c *chunk, f *chunkFrame, from, to uint64) []Row
 		if _, moved := series.SampleTime(r, f.skew); moved {
 			p.d.met.movedTimes.Inc()
 		}
+		gone := series.Gone(&f.Header, r)
 		if p.d.cfg.Samples {
 			var cut int
 			row.Samples, cut = series.Append(nil, row.Server, &f.Header, r, f.skew)
 			p.d.met.cutSamples.Add(float64(cut))
 			row.Samples = p.state.Ends(row.Samples, &f.Header, r, row.Samples)
-			if len(row.Samples) == 0 {
-				p.d.count(DropIrrelevant, 1)
-				continue
-			}
+		}
+		if gone {
+			p.state.Forget(f.Subject)
+		}
+		if p.d.cfg.Samples && len(row.Samples) == 0 {
+			p.d.count(DropIrrelevant, 1)
+			continue
 		}
 		dst = append(dst, row)
 	}

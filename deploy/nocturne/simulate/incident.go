@@ -30,24 +30,31 @@ type Incident struct {
 	Slot  int       `json:"slot,omitempty"`
 }
 
-// Expect is a notification that an incident must give: once firing, once
-// resolved.
+// Expect is a notification that an incident must lead to, resolved in the end.
 type Expect struct {
-	Server string `json:"server"`
+	Server string `json:"server,omitempty"`
+	Rack   string `json:"rack,omitempty"`   // instead of a server
 	Device string `json:"device,omitempty"` // as in notifications: "physical_drive c0/e252/s4"
 	Class  string `json:"class"`
+	// Severities are those it passes through, one firing message for each.
+	Severities []string `json:"severities,omitempty"`
+	// Folded says that it is a part of another notification of this incident
+	// and gives no message of its own.
+	Folded bool `json:"folded,omitempty"`
 }
 
 // expects says what an incident must lead to. An announced restart gives nothing.
-func (i *Incident) expects(server string) []Expect {
+func (i *Incident) expects(s *Spec) []Expect {
 	switch i.Kind {
 	case KindDrive:
 		return []Expect{
-			{server, fmt.Sprintf("%s c0/e%d/s%d", record.DevicePhysicalDrive, enclosure, i.Slot), "drive"},
-			{server, record.DeviceVirtualDrive + " c0/v0", "virtual-drive"},
+			{Server: s.Name, Device: fmt.Sprintf("%s c0/e%d/s%d", record.DevicePhysicalDrive, enclosure, i.Slot), Class: "drive", Severities: []string{"warning", "critical"}},
+			{Server: s.Name, Device: record.DeviceVirtualDrive + " c0/v0", Class: "virtual-drive", Folded: true},
 		}
-	case KindSilence, KindRack:
-		return []Expect{{Server: server, Class: "silence"}}
+	case KindSilence:
+		return []Expect{{Server: s.Name, Class: "silence", Severities: []string{"critical"}}}
+	case KindRack:
+		return []Expect{{Server: s.Name, Class: "silence", Folded: true}}
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func TestDriveIncident(t *testing.T) {
 			t.Errorf("turns %v", turns)
 		}
 		// Cleared within 3 minutes, at the pace of the demo.
-		if e := i.expects("x"); len(e) != 2 || e[0].Device != fmt.Sprintf("physical_drive c0/e252/s%d", i.Slot) {
+		if e := i.expects(&m.spec); len(e) != 2 || e[0].Device != fmt.Sprintf("physical_drive c0/e252/s%d", i.Slot) {
 			t.Errorf("expects %v", e)
 		}
 	}

@@ -309,6 +309,9 @@ func (s *Sim) Incident(kind, server string) (Begun, error) {
 	if err != nil {
 		return b, err
 	}
+	if kind == KindRack && len(agents) > 1 {
+		b.Expect = append(b.Expect, Expect{Rack: agents[0].spec.Rack, Class: "silence", Severities: []string{"critical"}})
+	}
 	for _, a := range agents {
 		i, e := a.begin(kind, b.ID)
 		if e != nil {
@@ -316,27 +319,27 @@ func (s *Sim) Incident(kind, server string) (Begun, error) {
 			continue
 		}
 		b.Servers = append(b.Servers, a.spec.Name)
-		b.Expect = append(b.Expect, i.expects(a.spec.Name)...)
+		b.Expect = append(b.Expect, i.expects(&a.spec)...)
 	}
 	if len(b.Servers) == 0 {
 		return b, err
 	}
-	b.Text = "Simulated: " + story[kind] + " on " + b.Servers[0]
+	who := b.Servers[0]
 	if n := len(b.Servers); n > 1 {
-		b.Text += fmt.Sprintf(" and %d others in its rack", n-1)
+		who += fmt.Sprintf(" and of %d others in its rack", n-1)
 	}
-	b.Text += "."
+	b.Text = fmt.Sprintf("Simulated: "+story[kind]+".", who)
 	s.acct.add(line{What: "incident", Incident: b.ID, Kind: kind, Server: b.Servers[0], Expect: b.Expect})
 	s.cfg.Log.Info("simulated incident begins", "kind", kind, "servers", len(b.Servers), "server", b.Servers[0])
 	return b, nil
 }
 
 var story = map[string]string{
-	KindDrive:    "a drive predicts its failure, fails, is replaced and rebuilt",
-	KindSilence:  "the network is cut and comes back",
-	KindRack:     "the network is cut and comes back",
-	KindReboot:   "an announced restart",
-	KindPatchday: "updates and a restart",
+	KindDrive:    "a drive of %s predicts its failure, fails, is replaced and rebuilt",
+	KindSilence:  "the network of %s is cut and comes back",
+	KindRack:     "the network of %s is cut and comes back",
+	KindReboot:   "an announced restart of %s",
+	KindPatchday: "updates and an announced restart of %s",
 }
 
 func (s *Sim) affected(kind, server string) ([]*agent, error) {

@@ -213,8 +213,8 @@ func checkAccounting(t *testing.T, path string, records uint64) {
 	if sent != records || acked != records || byes != 10 {
 		t.Errorf("accounted %d sent, %d acked, %d enrolled; the ledger has %d", sent, acked, byes, records)
 	}
-	// A drive gives two notifications, a rack of five one each, a reboot none.
-	if fmt.Sprint(began) != "map[drive:2 rack:5 reboot:1]" || fmt.Sprint(over) != "map[drive:1 rack:5 reboot:1]" {
+	// A drive and its array, a rack and its five servers, nothing for a reboot.
+	if fmt.Sprint(began) != "map[drive:2 rack:6 reboot:1]" || fmt.Sprint(over) != "map[drive:1 rack:5 reboot:1]" {
 		t.Errorf("incidents %v, over %v", began, over)
 	}
 }
