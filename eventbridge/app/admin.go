@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -58,6 +59,7 @@ type Status struct {
 	Stages   map[string]ingest.StageTotals `json:"stages"`
 	Registry registry.Totals               `json:"registry"`
 	Stream   []Partition                   `json:"stream"`
+	Free     uint64                        `json:"data_free_bytes"`
 	Sinks    []sink.Status                 `json:"sinks"`
 	Errors   []string                      `json:"errors,omitempty"`
 }
@@ -87,6 +89,13 @@ func (a *App) Status(ctx context.Context) Status {
 	}
 	for _, stage := range []*ingest.Stage{a.edge.Ingest, a.edge.OTLP, a.edge.Append} {
 		s.Stages[stage.Name()] = stage.Totals()
+	}
+	var err error
+	if s.Free, err = diskFree(a.cfg.Data); err != nil {
+		s.Errors = append(s.Errors, err.Error())
+	}
+	if p, since := a.gatherer.Failing(); !since.IsZero() {
+		s.Errors = append(s.Errors, fmt.Sprintf("partition %d stores nothing since %s", p, since.UTC().Format(time.RFC3339)))
 	}
 	for p := range stream.Partitions {
 		head, err := a.conn.Head(ctx, p)

@@ -112,7 +112,7 @@ func New(o Options) (_ *App, err error) {
 	if err := a.openStream(ctx); err != nil {
 		return nil, err
 	}
-	a.metrics.MustRegister(a.edge, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.buildInfo())
+	a.metrics.MustRegister(a.edge, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.buildInfo(), a.freeBytes())
 
 	limits := a.cfg.Ingest.Limits
 	a.gatherer = ingest.NewGatherer(ingest.GathererConfig{
@@ -139,6 +139,9 @@ func New(o Options) (_ *App, err error) {
 	}
 	a.prober = ingest.NewProber(a.bridge, a.publicURLs(), a.ca.clientConfig(), period, a.edge, a.component("probe"))
 	a.parts = append(a.parts, part{"registry", a.registry.Run}, part{"probe", a.prober.Run})
+	if a.server != nil {
+		a.parts = append(a.parts, part{"stream", a.watchStream})
+	}
 	for _, d := range a.sinks {
 		a.parts = append(a.parts, part{"sink " + d.name, d.Run})
 	}
@@ -272,6 +275,16 @@ func (a *App) buildInfo() prometheus.Collector {
 	})
 	g.Set(1)
 	return g
+}
+
+func (a *App) freeBytes() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eventbridge_data_free_bytes", Help: "Free space on the disk of the data folder; -1 = not known."}, func() float64 {
+		free, err := diskFree(a.cfg.Data)
+		if err != nil {
+			return -1
+		}
+		return float64(free)
+	})
 }
 
 // Run serves until ctx ends or a part fails. Then it stops taking requests,

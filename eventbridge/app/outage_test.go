@@ -117,3 +117,23 @@ func TestStopUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+func TestStreamVerdict(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	f := func(since time.Duration, free uint64, full, end bool, why string) {
+		t.Helper()
+		from := time.Time{}
+		if since > 0 {
+			from = now.Add(-since)
+		}
+		gotFull, err := streamVerdict(now, from, free)
+		if gotFull != full || (err != nil) != end {
+			t.Errorf("%s: full %v, %v", why, gotFull, err)
+		}
+	}
+	f(0, 1<<40, false, false, "all is well")
+	f(0, 0, false, false, "a full disk that nothing failed on")
+	f(5*time.Second, 1<<40, false, false, "a hiccup")
+	f(time.Minute, 1<<40, false, true, "stuck although there is space")
+	f(time.Hour, 1<<20, true, false, "the disk is full: opening again does not help")
+}

@@ -72,9 +72,10 @@ type partition struct {
 	closed  bool
 
 	// Of the appender alone.
-	entry     []byte
-	ticked    uint64 // accepted, as the last stored tick told
-	complains bool   // the stream failed and it was logged
+	entry  []byte
+	ticked uint64 // accepted, as the last stored tick told
+
+	failing atomic.Int64 // Unix nanoseconds since when appends fail; 0 = they do not
 }
 
 type item struct {
@@ -295,15 +296,24 @@ func (g *Gatherer) append(ctx context.Context, p *partition, e *stream.Entry) (s
 	switch {
 	case err == nil:
 		g.m.entryBytes.Add(float64(len(b)))
-		if p.complains {
+		if p.failing.Swap(0) != 0 {
 			g.logger.Info("stream takes entries again", "partition", p.number)
 		}
-		p.complains = false
-	case !p.complains:
+	case p.failing.CompareAndSwap(0, start.UnixNano()):
 		g.logger.Error("stream does not take entries; servers keep what they have", "partition", p.number, "err", err)
-		p.complains = true
 	}
 	return pos, err
+}
+
+// Failing returns the partition whose appends fail for the longest time, and
+// since when; the zero time when all succeed.
+func (g *Gatherer) Failing() (number int, since time.Time) {
+	for _, p := range g.parts {
+		if ns := p.failing.Load(); ns != 0 && (since.IsZero() || ns < since.UnixNano()) {
+			number, since = p.number, time.Unix(0, ns)
+		}
+	}
+	return number, since
 }
 
 func countResult(by map[string]prometheus.Counter, good string, err error) {

@@ -270,12 +270,23 @@ func TestTickThatFailedIsMadeUpFor(t *testing.T) {
 	if n := tick(errors.New("no stream")).Accepted; n != 3 {
 		t.Errorf("first tick tells of %d", n)
 	}
+	_, since := g.Failing()
+	if since.IsZero() {
+		t.Error("the partition does not count as failing")
+	}
+	tick(errors.New("no stream"))
+	if _, again := g.Failing(); !again.Equal(since) {
+		t.Errorf("failing since %s, then since %s", since, again)
+	}
 	g.Accepted(2)
 	if n := tick(nil).Accepted; n != 5 {
 		t.Errorf("after the failure: %d, want 5", n)
 	}
 	if n := tick(nil).Accepted; n != 0 {
 		t.Errorf("and then: %d, want 0", n)
+	}
+	if p, since := g.Failing(); !since.IsZero() {
+		t.Errorf("partition %d still counts as failing", p)
 	}
 }
 
