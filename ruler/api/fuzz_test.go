@@ -1,0 +1,38 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+)
+
+// Whatever is asked, the answer is JSON, of a code in the closed set, and never
+// the ruler's own fault.
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "/servers", "search=a&limit=5", "")
+	f.Add("GET", "/servers/5e170000000000000000000000000005/history", "before_id=9", "")
+	f.Add("GET", "/changes", "since=2026-11-21T07:00:00Z&kind=field", "")
+	f.Add("POST", "/join-tokens", "", `{"site":"a","uses":3}`)
+	f.Add("POST", "/demo/incident", "", `{"kind":"drive","server_id":"5e170000000000000000000000000005"}`)
+	b := newBench(f, nil)
+	f.Fuzz(func(t *testing.T, method, path, query, body string) {
+		u := url.URL{Path: Prefix + path, RawQuery: query}
+		target, err := url.ParseRequestURI(u.String())
+		if err != nil || !slices.Contains([]string{"GET", "POST", "PUT", "DELETE"}, method) {
+			return
+		}
+		b.t = t
+		w := b.call(method, "/", body, func(r *http.Request) {
+			r.URL.Path, r.URL.RawPath, r.URL.RawQuery = target.Path, target.RawPath, target.RawQuery
+		})
+		switch {
+		case w.Code == http.StatusMovedPermanently || w.Code == http.StatusTemporaryRedirect: // the mux cleans paths
+		case !slices.Contains(codes, w.Code) || w.Code == http.StatusInternalServerError:
+			t.Errorf("answered %d: %.200s", w.Code, w.Body)
+		case !json.Valid(w.Body.Bytes()):
+			t.Errorf("answered no JSON: %.200s", w.Body)
+		}
+	})
+}
