@@ -20,6 +20,7 @@ const (
 	bridgeMemory = 24 * time.Hour
 	maxPeriod    = 10 * time.Second // a tick's claim of its period is not believed beyond
 	maxGrace     = time.Minute
+	outage       = 5                // periods without a tick, from which on exporters wait longer and longer
 	quietAtLeast = 10 * time.Second // without a frame before an inflow is called stopped
 	quietGaps    = 3                // and this many times the longest gap of late
 	quietFleet   = 3                // smaller fleets are judged server by server
@@ -92,14 +93,14 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 	}
 	passed := min(int64(step), c.stream-c.ticked) // several bridges tick one clock
 	c.ticked = c.stream
-	if gap > 2*period {
-		c.grace = max(c.grace, min(gap, maxGrace))
+	if gap > outage*period { // less is a busy machine
+		c.grace = max(c.grace, min(2*gap, maxGrace))
 	}
 	switch {
 	case b.why != "" && b.bad == 0:
 		b.bad = c.stream
 	case b.why == "" && b.bad != 0:
-		c.grace = max(c.grace, min(time.Duration(c.stream-b.bad), maxGrace))
+		c.grace = max(c.grace, min(2*time.Duration(c.stream-b.bad), maxGrace))
 		b.bad = 0
 	}
 	switch {
