@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// call runs a command line and returns what it printed.
+func call(t *testing.T, stdin string, args ...string) (out, errOut string, err error) {
+	t.Helper()
+	var o, e bytes.Buffer
+	err = run(t.Context(), args, stdio{strings.NewReader(stdin), &o, &e})
+	return o.String(), e.String(), err
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCommandLine(t *testing.T) {
+	empty := write(t, "")
+	data := t.TempDir()
+	cases := []struct {
+		name string
+		args []string
+		out  string // part of what is printed
+		err  string // part of the error; "" = none
+	}{
+		{"help", []string{"--help"}, "exporter enrol --server URL --token TOKEN", flag.ErrHelp.Error()},
+		{"help of a command", []string{"run", "--help"}, "-config", flag.ErrHelp.Error()},
+		{"unknown command", []string{"rum"}, "exporter [run]", `unknown command "rum"`},
+		{"version", []string{"version"}, "", ""},
+		{"check", []string{"run", "--config", empty, "-check"}, "configuration is valid", ""},
+		{"check without command", []string{"--config", empty, "-check"}, "configuration is valid", ""},
+		{"check finds mistakes", []string{"--config", write(t, "heartbeat: {intervall: 1m}\n"), "-check"}, "", "line 1: unknown key intervall"},
+		{"check finds mistakes in flags", []string{"--config", empty, "--listen", "9490", "-check"}, "", `metrics listen "9490": write ADDRESS:PORT`},
+		{"log level", []string{"--config", empty, "--log-level", "loud"}, "", `log_level "loud": write debug, info, warn or error`},
+		{"no such file", []string{"--config", filepath.Join(data, "none.yml")}, "", "read config: "},
+		{"argument", []string{"run", "--config", empty, "now"}, "", `unexpected argument "now"`},
+		{"not enrolled", []string{"run", "--config", empty, "--data", data}, "", "paste the line of `nocturne token create`"},
+		{"enrol without flags", []string{"enrol", "--config", empty, "--data", data}, "", "enrol needs --server URL and --token TOKEN"},
+		{"enrol in the clear", []string{"enrol", "--config", empty, "--data", data, "--server", "http://example.org:9470", "--token", "x"}, "", "plain http is for this machine only"},
+		{"import without a file", []string{"import", "--config", empty, "--data", data}, "", "import needs the path of one .evtx file"},
+		{"evtx-child alone", []string{"evtx-child"}, "", ""},
+	}
+	if runtime.GOOS != "windows" {
+		cases = append(cases, cases[0])
+		cases[len(cases)-1].name, cases[len(cases)-1].args = "service", []string{"service", "install"}
+		cases[len(cases)-1].out, cases[len(cases)-1].err = "", "the service commands are for Windows"
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			out, errOut, err := call(t, "", c.args...)
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+			if !strings.Contains(out+errOut, c.out) {
+				t.Errorf("printed %q, want %q", out+errOut, c.out)
+			}
+		})
+	}
+}
+
+func TestEnrol(t *testing.T) {
+	const secret = "the-secret-of-this-server"
+	tokens := []string{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Token, Name, OS string }
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.OS == "" || q.Name != "db7" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		tokens = append(tokens, q.Token)
+		_, _ = io.WriteString(w, `{"server_id":"12340000000000000000000000000000","credential":"noc1.12340000000000000000000000000000.`+secret+`","server":"db7"}`)
+	}))
+	defer srv.Close()
+	data, empty := t.TempDir(), write(t, "")
+	args := []string{"enrol", "--config", empty, "--data", data, "--name", "db7", "--server", srv.URL}
+	steps := []struct {
+		name  string
+		stdin string
+		more  []string
+		out   string
+		err   string
+	}{
+		{"first", "", []string{"--token", "nocj1.one"}, "enrolled as db7 (server id 12340000000000000000000000000000)", ""},
+		{"again by mistake", "", []string{"--token", "nocj1.two"}, "", "add --force to enrol again"},
+		{"again, keep", "", []string{"--token", "nocj1.two", "--keep"}, "enrolled already as db7", ""},
+		{"again on purpose, token from stdin", "nocj1.three\n", []string{"--token", "-", "--force"}, "enrolled as db7", ""},
+	}
+	for _, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
+			out, errOut, err := call(t, s.stdin, append(args, s.more...)...)
+			if (err == nil) != (s.err == "") || err != nil && !strings.Contains(err.Error(), s.err) || !strings.Contains(out, s.out) {
+				t.Errorf("%q, %v", out, err)
+			}
+			if all := out + errOut + errText(err); strings.Contains(all, secret) || strings.Contains(all, "nocj1") {
+				t.Errorf("a secret was printed: %s", all)
+			}
+		})
+	}
+	if strings.Join(tokens, " ") != "nocj1.one nocj1.three" {
+		t.Errorf("tokens used: %v", tokens)
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	path := write(t, "outputs: [{name: screen, type: console}]\nmetrics: {listen: '', machine: false}\njournal: {enabled: false}\nraid: {enabled: false}\n")
+	ctx, stop := context.WithCancel(t.Context())
+	out := &firstLine{seen: stop}
+	err := run(ctx, []string{"run", "--config", path, "--data", t.TempDir()}, stdio{strings.NewReader(""), out, io.Discard})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if s := out.String(); !strings.Contains(s, "nocturne.heartbeat") || !strings.Contains(s, "nocturne.goodbye") {
+		t.Errorf("printed %s", s)
+	}
+}
+
+// firstLine calls seen with the first line.
+type firstLine struct {
+	bytes.Buffer
+	seen func()
+}
+
+func (f *firstLine) Write(b []byte) (int, error) {
+	f.seen()
+	return f.Buffer.Write(b)
+}
