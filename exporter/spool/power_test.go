@@ -81,7 +81,7 @@ func (m *machine) open() bool {
 		}
 		at := 0
 		if p != nil {
-			fmt.Sscanf(string(p), "%d", &at)
+			_, _ = fmt.Sscanf(string(p), "%d", &at)
 		}
 		if at != src.answered && at != src.flying {
 			m.t.Fatalf("%s resumes at %d, want %d or %d", src.name, at, src.answered, src.flying)
