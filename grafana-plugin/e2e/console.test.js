@@ -204,7 +204,7 @@ describe('console', { skip: missing ?? false }, () => {
     page.expected.push(/500 \(Internal Server Error\)/);
     await page.tell('fail');
     await page.view('/');
-    await page.getByText('The ruler could not answer', { exact: false }).or(page.getByText('the ruler could not answer')).first().waitFor();
+    await page.getByText('The ruler could not answer.').waitFor();
     await page.shot('failed');
     await page.tell('full');
     await page.getByRole('button', { name: 'Retry' }).click();
@@ -221,7 +221,7 @@ describe('console', { skip: missing ?? false }, () => {
     page = await world.page();
     page.expected.push(/404 \(Not Found\)/, /400 \(Bad Request\)/);
     await page.view('/servers/00000000000000000000000000000000');
-    await page.getByText('no such server').waitFor();
+    await page.getByText('No such server.').waitFor();
     await page.view('/nowhere');
     await page.getByText('There is no such page').waitFor();
   });

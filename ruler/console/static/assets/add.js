@@ -1,7 +1,7 @@
 // Add a server: a form, then the lines to paste.
-import { h, data, clean } from './dom.js';
+import { h, data } from './dom.js';
 import { post } from './api.js';
-import { card, when } from './format.js';
+import { card, sentence, when } from './format.js';
 
 export const title = 'Add a server';
 export const still = true; // nothing here changes by itself
@@ -23,7 +23,7 @@ export function render({ overview }, ctx) {
         h('label', null, h('span', null, 'Good for'), h('select', { name: 'ttl' }, [['3600', 'an hour'], ['86400', 'a day'], ['604800', 'a week']].map(([v, t]) => h('option', { value: v }, t)))),
         h('button', { type: 'submit', class: 'button primary' }, 'Make the lines')))
       : h('p', { class: 'banner' }, 'This ruler knows no eventbridge, so no token can be made here. Use nocturne token create on the machine where the bridge runs.'),
-    l.error && h('div', { class: 'banner', role: 'alert' }, clean(`${l.error.message} ${l.error.hint ?? ''}`, 600)),
+    l.error && h('div', { class: 'banner', role: 'alert' }, sentence(l.error.message), ' ', sentence(l.error.hint)),
     l.answer && lines(l.answer, ctx),
   ];
 }

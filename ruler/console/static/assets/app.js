@@ -2,6 +2,7 @@
 // when the answer does not come. A view is {title, load(ctx), render(state, ctx)}.
 import { h, patch, clean } from './dom.js';
 import { get } from './api.js';
+import { sentence } from './format.js';
 import * as overview from './overview.js';
 import * as servers from './servers.js';
 import * as server from './server.js';
@@ -123,7 +124,7 @@ function draw() {
   else if (error && (!state || error.status === 404)) page.append(failed(view, error));
   else if (!state) page.append(h('h1', null, view.title), h('div', { class: 'loading', role: 'status' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), 'Loading…'));
   else {
-    if (error) page.append(h('div', { class: 'banner stale', role: 'alert' }, h('span', null, `${error.message} What you see is from before. `), retry()));
+    if (error) page.append(h('div', { class: 'banner stale', role: 'alert' }, h('span', null, `${sentence(error.message)} What you see is from before. `), retry()));
     page.append(h('div', { class: 'page' }, view.render(state, ctx)));
   }
   patch(main, page);
@@ -135,7 +136,7 @@ function draw() {
 const retry = () => h('button', { type: 'button', onclick: refresh }, 'Retry');
 
 function failed(view, error) {
-  return h('div', { class: 'failed', role: 'alert' }, h('h1', null, view.title), h('p', { class: 'strong' }, clean(error.message)), h('p', null, clean(error.hint ?? '')), retry());
+  return h('div', { class: 'failed', role: 'alert' }, h('h1', null, view.title), h('p', { class: 'strong' }, sentence(error.message)), h('p', null, sentence(error.hint)), retry());
 }
 
 document.getElementById('skip').onclick = (e) => {

@@ -34,19 +34,20 @@ export function clock(iso) {
   return h('time', { datetime: iso, title: iso }, t.toLocaleString(undefined, old ? { month: 'short', day: 'numeric', ...time } : time));
 }
 
-/** 4000787030016 → "4.0 TB" */
-export function bytes(n) {
+/** 4000787030016 → "4.0 TB"; memory is sold in powers of two: 34359738368 → "32 GiB" */
+export function bytes(n, binary = false) {
   if (n === null || n === undefined) return '';
-  const names = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  const names = binary ? ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] : ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  const step = binary ? 1024 : 1000;
   let i = 0;
-  while (n >= 1000 && i < names.length - 1) {
-    n /= 1000;
+  while (n >= step && i < names.length - 1) {
+    n /= step;
     i++;
   }
   return `${i === 0 ? n : n.toFixed(n < 10 ? 1 : 0)} ${names[i]}`;
 }
 
-const endings = [[/_bytes$/, bytes], [/_celsius$/, (v) => v + ' °C'], [/_percent$/, (v) => v + ' %'], [/_mbps$/, (v) => number(v) + ' Mbit/s'], [/_mts$/, (v) => number(v) + ' MT/s'], [/_hours$/, (v) => plural(v, 'hour')], [/_seconds$/, (v) => span(Number(v))]];
+const endings = [[/_bytes$/, (v) => bytes(v)], [/_celsius$/, (v) => v + ' °C'], [/_percent$/, (v) => v + ' %'], [/_mbps$/, (v) => number(v) + ' Mbit/s'], [/_mts$/, (v) => number(v) + ' MT/s'], [/_hours$/, (v) => plural(v, 'hour')], [/_seconds$/, (v) => span(Number(v))]];
 
 /** A field with its unit: temperature_celsius 61 → "temperature 61 °C". */
 export function field(f) {
@@ -67,6 +68,13 @@ const signs = { ok: '✓', new: '○', planned: '◼', info: 'i', warning: '!', 
 
 /** The class for a status or severity; unknown ones look like info. */
 export const tone = (s) => (names[s] ? s : s === 'error' || s === 'fatal' ? 'critical' : 'info');
+
+/** Our own words as a sentence: "the ruler …" → "The ruler …." */
+export function sentence(text) {
+  const s = clean(text ?? '', 600).trim();
+  if (!s) return '';
+  return s[0].toUpperCase() + s.slice(1) + (/[.!?…]$/.test(s) ? '' : '.');
+}
 
 /** A status as sign, word and colour. */
 export function badge(status, title) {

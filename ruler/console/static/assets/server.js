@@ -1,7 +1,7 @@
 // One server: status, problems, parts with their bays drawn, what it was.
 import { h, data, clean } from './dom.js';
 import { post } from './api.js';
-import { badge, bytes, card, cloned, empty, field, number, plural, serverLink, simulated, table, tone, when, words } from './format.js';
+import { badge, bytes, card, cloned, empty, field, number, plural, sentence, serverLink, simulated, table, tone, when, words } from './format.js';
 import { item as notificationItem } from './notifications.js';
 import { item as changeItem } from './changes.js';
 
@@ -49,7 +49,7 @@ function breakIt(s, ctx) {
     try {
       ctx.say((await post('/demo/incident', { kind, server_id: s.id })).text);
     } catch (err) {
-      ctx.say(`${err.message} ${err.hint ?? ''}`);
+      ctx.say(`${sentence(err.message)} ${sentence(err.hint)}`);
     }
     button.disabled = false;
     ctx.refresh();
@@ -107,7 +107,7 @@ function deviceTable(list) {
       d.model || d.firmware ? [d.model && data(d.model, 80), d.firmware && h('span', { class: 'dim' }, ' firmware ', data(d.firmware, 40))] : null,
       more(d),
     ],
-  })), 'parts');
+  })), 'parts compact');
 }
 
 // The ledger: what of its records arrived.
@@ -122,7 +122,7 @@ function records(l) {
 // Size and the other fields, six at most: all of them are in the API.
 function more(d) {
   const list = d.fields.slice(0, 6).map(field);
-  if (d.size_bytes !== null) list.unshift(bytes(d.size_bytes));
+  if (d.size_bytes !== null) list.unshift(bytes(d.size_bytes, d.type === 'memory'));
   return list.length ? h('span', { class: 'dim' }, list.map((v, i) => (i ? [' · ', v] : v))) : null;
 }
 

@@ -20,7 +20,7 @@ export function render({ list, overview }, ctx) {
     h('div', { class: 'head' }, h('h1', null, title), h('p', { class: 'dim' }, filtered ? `${number(list.total)} match` : plural(list.total, 'server')),
       ctx.features.add_server && h('a', { href: '#/add', class: 'button' }, 'Add a server')),
     filters(q, overview, ctx),
-    list.items.length ? table('Servers', ['Server', 'Status', 'Place', 'Role', 'System', 'Last heard'], list.items.map(row))
+    list.items.length ? table('Servers', ['Server', 'Status', 'Place', 'Role', 'System', 'Last heard'], list.items.map(row), 'compact')
       : filtered ? empty('No server matches.', h('a', { href: '#/servers' }, 'Show all'))
         : empty('No servers yet.', ctx.features.add_server ? h('a', { href: '#/add', class: 'button' }, 'Add a server') : 'Join one with nocturne token create.'),
     pager(list.total, limit, Number(q.offset ?? 0), (offset) => ctx.setQuery({ offset })),
@@ -51,8 +51,8 @@ function row(s) {
   return { key: s.id, cells: [
     h('div', { class: 'line' }, serverLink(s.id, s.name), simulated(s.simulated), cloned(s.clone)),
     [badge(s.status, s.status_text), s.open_notifications > 0 && h('span', { class: 'dim' }, ` ${number(s.open_notifications)} open`)],
-    s.site || s.rack ? [data(s.site, 40), s.rack && [' / ', data(s.rack, 40)]] : h('span', { class: 'dim' }, '–'),
-    s.role ? data(s.role, 40) : h('span', { class: 'dim' }, '–'),
+    s.site || s.rack ? [data(s.site, 40), s.rack && [' / ', data(s.rack, 40)]] : null,
+    s.role ? data(s.role, 40) : null,
     s.os_name ? data(s.os_name, 50) : h('span', { class: 'dim' }, 'not known'),
     when(s.last_seen),
   ] };
