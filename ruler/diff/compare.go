@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"nocturne/internal/record"
 )
@@ -17,6 +18,7 @@ type serial struct{ typ, number string }
 // view is a snapshot prepared for comparing.
 type view struct {
 	devices  map[place]*record.Device
+	raw      []record.Section
 	sections map[string][]record.Section // by type
 	seats    map[serial]place            // known serials: exactly one place each
 	double   map[serial]bool             // reported at several places: not known
@@ -24,7 +26,7 @@ type view struct {
 
 // newView indexes a snapshot. Of several devices at one place the last counts.
 func newView(s *record.Snapshot) *view {
-	v := &view{devices: make(map[place]*record.Device, len(s.Devices)), sections: map[string][]record.Section{},
+	v := &view{raw: s.Sections, devices: make(map[place]*record.Device, len(s.Devices)), sections: map[string][]record.Section{},
 		seats: make(map[serial]place, len(s.Devices)), double: map[serial]bool{}}
 	for _, sec := range s.Sections {
 		v.sections[sec.Type] = append(v.sections[sec.Type], sec)
@@ -98,7 +100,20 @@ func Diff(prev, cur *record.Snapshot) []Change {
 	if prev == nil || cur == nil {
 		return nil
 	}
+	return newPair(prev, cur).changes()
+}
+
+// Compare returns what Diff and Merge return, at little more than the price of
+// one of them.
+func Compare(prev, cur *record.Snapshot) ([]Change, *record.Snapshot) {
+	if prev == nil || cur == nil {
+		return nil, Merge(prev, cur)
+	}
 	p := newPair(prev, cur)
+	return p.changes(), p.merge()
+}
+
+func (p *pair) changes() []Change {
 	var out []Change
 	for at, d := range p.cur.devices {
 		if from, ok := p.moved[at]; ok {
@@ -198,8 +213,11 @@ func Merge(prev, cur *record.Snapshot) *record.Snapshot {
 	if prev == nil {
 		prev = &record.Snapshot{}
 	}
-	p := newPair(prev, cur)
-	out := &record.Snapshot{Sections: unionSections(prev.Sections, cur.Sections)}
+	return newPair(prev, cur).merge()
+}
+
+func (p *pair) merge() *record.Snapshot {
+	out := &record.Snapshot{Sections: unionSections(p.prev.raw, p.cur.raw), Devices: make([]record.Device, 0, len(p.cur.devices))}
 	for at, d := range p.cur.devices {
 		out.Devices = append(out.Devices, p.merged(at, d))
 	}
@@ -260,16 +278,20 @@ func (p *pair) seated(typ, number string) bool {
 func carry(now, before []record.Attr) []record.Attr {
 	for i := range before {
 		f := &before[i]
-		if !KnownValue(f.Value) || ClassOf(f.Key) == Volatile {
+		at := -1
+		if i < len(now) && now[i].Key == f.Key {
+			at = i // both are sorted, and mostly the same fields
+		} else {
+			at = slices.IndexFunc(now, func(a record.Attr) bool { return a.Key == f.Key })
+		}
+		if at >= 0 && KnownValue(now[at].Value) || !KnownValue(f.Value) || ClassOf(f.Key) == Volatile {
 			continue
 		}
-		at := slices.IndexFunc(now, func(a record.Attr) bool { return a.Key == f.Key })
 		switch {
-		case at < 0 && len(now) < record.MaxAttrs:
-			now = append(now, *f)
-		case at < 0:
-		case !KnownValue(now[at].Value):
+		case at >= 0:
 			now[at] = *f
+		case len(now) < record.MaxAttrs:
+			now = append(now, *f)
 		}
 	}
 	return now
@@ -283,7 +305,10 @@ func clone(d *record.Device) record.Device {
 }
 
 func sortFields(f []record.Attr) {
-	slices.SortStableFunc(f, func(a, b record.Attr) int { return cmp.Compare(a.Key, b.Key) })
+	byKey := func(a, b record.Attr) int { return strings.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(f, byKey) {
+		slices.SortStableFunc(f, byKey)
+	}
 }
 
 // unionSections lists the sections of both, without those that a wider one
@@ -310,9 +335,18 @@ func Stable(s *record.Snapshot) *record.Snapshot {
 		return nil
 	}
 	out := Merge(nil, s)
+	classes := map[string]Class{} // devices of a type have the same fields
+	volatile := func(f record.Attr) bool {
+		c, ok := classes[f.Key]
+		if !ok {
+			c = ClassOf(f.Key)
+			classes[f.Key] = c
+		}
+		return c == Volatile || !KnownValue(f.Value)
+	}
 	for i := range out.Devices {
 		d := &out.Devices[i]
-		d.Fields = slices.DeleteFunc(d.Fields, func(f record.Attr) bool { return ClassOf(f.Key) == Volatile || !KnownValue(f.Value) })
+		d.Fields = slices.DeleteFunc(d.Fields, volatile)
 	}
 	return out
 }

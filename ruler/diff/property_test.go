@@ -66,6 +66,9 @@ func TestProperties(t *testing.T) {
 		before := show(prev) + show(cur)
 		changes := Diff(prev, cur)
 		next := Merge(prev, cur)
+		if bothChanges, both := Compare(prev, cur); texts(bothChanges) != texts(changes) || show(both) != show(next) {
+			t.Fatalf("seed %d: Compare says something else than Diff and Merge", seed)
+		}
 		fail := func(format string, args ...any) {
 			t.Fatalf("seed %d: %s\nprev:\n%scur:\n%schanges:\n%s\nmerged:\n%s", seed, fmt.Sprintf(format, args...), show(prev), show(cur), texts(changes), show(next))
 		}
@@ -144,6 +147,16 @@ func BenchmarkDiff(b *testing.B) {
 	b.Run("diff", func(b *testing.B) {
 		for b.Loop() {
 			Diff(prev, s)
+		}
+	})
+	b.Run("compare", func(b *testing.B) {
+		for b.Loop() {
+			Compare(prev, s)
+		}
+	})
+	b.Run("stable", func(b *testing.B) {
+		for b.Loop() {
+			Stable(s)
 		}
 	})
 	b.Run("merge", func(b *testing.B) {

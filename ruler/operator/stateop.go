@@ -28,6 +28,7 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 		return nil
 	}
 	var out []Verdict
+	known := s.servers[ctx.Server.ID]
 	for i := range snap.Devices {
 		d := &snap.Devices[i]
 		if d.Type != s.spec.Device {
@@ -38,9 +39,13 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 		if !diff.KnownValue(v) || !isNumber && (s.spec.Above != nil || s.spec.Below != nil) {
 			continue // not known: what was last known holds
 		}
-		k := key{ctx.Server.ID, diff.DeviceName(d.Type, d.Place)}
 		text := strings.TrimSpace(v.Text())
-		if s.spec.IsBad(text, number, isNumber) {
+		bad := s.spec.IsBad(text, number, isNumber)
+		if !bad && len(known) == 0 {
+			continue // by far the most frequent
+		}
+		k := key{ctx.Server.ID, diff.DeviceName(d.Type, d.Place)}
+		if bad {
 			out = append(out, s.bad(ctx, in, k, d, text)...)
 		} else if p := s.get(k); p != nil {
 			out = append(out, s.good(ctx, in, k, p, fmt.Sprintf("%s is %s", s.spec.Field, keep(text)), text)...)
