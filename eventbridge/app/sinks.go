@@ -28,7 +28,7 @@ const (
 // openSinks builds the sinks and the forwarder of pushed metrics.
 func (a *App) openSinks(ctx context.Context) (forward forwardFunc, err error) {
 	if url := a.cfg.VictoriaMetrics.URL; url != "" {
-		rw := remotewrite.New(remotewrite.Config{URL: url, Reg: a.metrics})
+		rw := remotewrite.New(remotewrite.Config{URL: url, Log: a.component("sink"), Reg: a.metrics})
 		if err := a.addSink(ctx, sink.Config{Name: sinkMetrics, Sink: rw, Samples: true}); err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ package remotewrite
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ import (
 type Config struct {
 	URL     string                // base of VictoriaMetrics, "http://127.0.0.1:8428"
 	Timeout time.Duration         // of one request; default 30 s
+	Log     *slog.Logger          // may be nil
 	Reg     prometheus.Registerer // may be nil
 }
 
@@ -43,6 +45,9 @@ type Sink struct {
 	packed []byte
 	// ignored is what VictoriaMetrics said it dropped after answering 204.
 	ignored prometheus.Gauge
+	dedup   prometheus.Gauge
+	log     *slog.Logger
+	known   string // the instance whose flags were looked at
 }
 
 var _ sink.Sink = (*Sink)(nil)
@@ -57,8 +62,14 @@ func New(cfg Config) *Sink {
 		Name: "eventbridge_remotewrite_store_ignored_samples",
 		Help: "Samples that VictoriaMetrics has ignored since its start although it answered with success (vm_rows_ignored_total).",
 	})
+	s.dedup = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "eventbridge_remotewrite_store_deduplicates", Help: "1 when VictoriaMetrics runs with -dedup.minScrapeInterval, without which repeats count twice.",
+	})
+	if s.log = cfg.Log; s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.Reg != nil {
-		cfg.Reg.MustRegister(s.ignored)
+		cfg.Reg.MustRegister(s.ignored, s.dedup)
 	}
 	return s
 }
@@ -169,8 +180,24 @@ func (s *Sink) add(p *series.Sample) {
 // Instance implements sink.Sink.
 func (s *Sink) Instance(ctx context.Context) (string, error) {
 	v, err := sink.AskVictoria(ctx, s.client, s.base)
-	if err == nil {
-		s.ignored.Set(v.Ignored)
+	if err != nil {
+		return "", err
 	}
-	return v.Instance, err
+	s.ignored.Set(v.Ignored)
+	if v.Instance != s.known {
+		s.known = v.Instance
+		s.look(v.Flags)
+	}
+	return v.Instance, nil
+}
+
+// look checks the one flag that this sink's promise hangs on.
+func (s *Sink) look(flags map[string]string) {
+	d, ok := sink.Duration(flags["dedup.minScrapeInterval"])
+	if ok && d >= time.Millisecond {
+		s.dedup.Set(1)
+		return
+	}
+	s.dedup.Set(0)
+	s.log.Error("VictoriaMetrics does not deduplicate: samples written again after a restart count twice; start it with -dedup.minScrapeInterval=1ms", "url", s.base)
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"nocturne/eventbridge/series"
 	"nocturne/eventbridge/sink"
 	"nocturne/eventbridge/sink/remotewrite"
@@ -162,5 +164,28 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
 	if used := vm.CPUSeconds() - cpu; used > 0 {
 		b.ReportMetric(float64(samples)/used, "samples/server-CPU-s")
+	}
+}
+
+func TestSaysWhenVictoriaMetricsDoesNotDeduplicate(t *testing.T) {
+	for flag, want := range map[string]float64{"-dedup.minScrapeInterval=1ms": 1, "-dedup.minScrapeInterval=0s": 0} {
+		vm := sinktest.StartMetrics(t, flag)
+		reg := prometheus.NewRegistry()
+		s := remotewrite.New(remotewrite.Config{URL: vm.URL, Reg: reg})
+		if _, err := s.Instance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "eventbridge_remotewrite_store_deduplicates" && f.GetMetric()[0].GetGauge().GetValue() != want {
+				t.Errorf("%s: %v", flag, f)
+			}
+		}
+		if len(families) != 2 {
+			t.Errorf("%d metrics", len(families))
+		}
 	}
 }

@@ -34,11 +34,11 @@ import (
 type Config struct {
 	URL     string        // base of VictoriaLogs, "http://127.0.0.1:9428"
 	Timeout time.Duration // of one request; default 60 s
-	// MaxLine is the longest row in bytes; default 1 MiB. The server must be
-	// started with -insert.maxLineSizeBytes above it.
+	// MaxLine is the longest row in bytes; 0 = 1 MiB, or what the server's
+	// -insert.maxLineSizeBytes allows.
 	MaxLine int
-	// MaxAge is what the server keeps; default 179 days. Older events get
-	// their receive time.
+	// MaxAge is what the server keeps; 0 = its -retentionPeriod less a day.
+	// Older events get their receive time.
 	MaxAge time.Duration
 	Reg    prometheus.Registerer // may be nil
 }
@@ -48,6 +48,9 @@ type Sink struct {
 	cfg     Config
 	client  *http.Client
 	body    []byte
+	maxLine int
+	maxAge  time.Duration
+	known   string // the instance whose flags were looked at
 	ignored prometheus.Gauge
 	cut     prometheus.Counter
 	found   prometheus.Counter
@@ -71,13 +74,8 @@ func New(cfg Config) *Sink {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = time.Minute
 	}
-	if cfg.MaxLine == 0 {
-		cfg.MaxLine = 1 << 20
-	}
-	if cfg.MaxAge == 0 {
-		cfg.MaxAge = 179 * 24 * time.Hour
-	}
 	s := &Sink{cfg: cfg, client: &http.Client{Timeout: cfg.Timeout}}
+	s.look(nil)
 	s.ignored = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "eventbridge_victorialogs_store_ignored_rows",
 		Help: "Rows that VictoriaLogs has dropped since its start although it answered with success (vl_rows_dropped_total).",
@@ -108,7 +106,7 @@ func (s *Sink) Write(ctx context.Context, b sink.Batch) error {
 			continue
 		}
 		var short bool
-		if s.body, short = appendRow(s.body, r, s.cfg.MaxLine, s.cfg.MaxAge); short {
+		if s.body, short = appendRow(s.body, r, s.maxLine, s.maxAge); short {
 			s.cut.Inc()
 		}
 		if len(s.body) >= maxBody {
@@ -161,10 +159,10 @@ func (s *Sink) have(ctx context.Context, b sink.Batch) (map[string]bool, error) 
 
 // between returns the time filter that covers rows.
 func (s *Sink) between(rows []*sink.Row) string {
-	from, _ := rowTime(rows[0], s.cfg.MaxAge)
+	from, _ := rowTime(rows[0], s.maxAge)
 	to := from
 	for _, r := range rows[1:] {
-		at, _ := rowTime(r, s.cfg.MaxAge)
+		at, _ := rowTime(r, s.maxAge)
 		if at.Before(from) {
 			from = at
 		}
@@ -256,8 +254,31 @@ func (s *Sink) ask(ctx context.Context, path string, form url.Values, have map[s
 // Instance implements sink.Sink.
 func (s *Sink) Instance(ctx context.Context) (string, error) {
 	v, err := sink.AskVictoria(ctx, s.client, s.cfg.URL)
-	if err == nil {
-		s.ignored.Set(v.Ignored)
+	if err != nil {
+		return "", err
 	}
-	return v.Instance, err
+	s.ignored.Set(v.Ignored)
+	if v.Instance != s.known {
+		s.known = v.Instance
+		s.look(v.Flags)
+	}
+	return v.Instance, nil
+}
+
+// look takes the limits from the configuration, the server's flags, or the
+// defaults: what is beyond them would be dropped with HTTP 200.
+func (s *Sink) look(flags map[string]string) {
+	s.maxLine, s.maxAge = 1<<20, 179*24*time.Hour
+	if n, ok := sink.Bytes(flags["insert.maxLineSizeBytes"]); ok && n > 0 {
+		s.maxLine = min(s.maxLine, n-1)
+	}
+	if d, ok := sink.Duration(flags["retentionPeriod"]); ok && d > 48*time.Hour {
+		s.maxAge = d - 24*time.Hour
+	}
+	if s.cfg.MaxLine > 0 {
+		s.maxLine = s.cfg.MaxLine
+	}
+	if s.cfg.MaxAge > 0 {
+		s.maxAge = s.cfg.MaxAge
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,38 @@ func TestRow(t *testing.T) {
 	}
 	if got := found[1]; got["event_time"] != ancient.Format(time.RFC3339Nano) || got["_time"] != rows[1].Received.UTC().Format(time.RFC3339Nano) {
 		t.Errorf("an event of 2016 got _time %s and event_time %s", got["_time"], got["event_time"])
+	}
+}
+
+// TestLimitsOfTheServer: with VictoriaLogs' own defaults, a row that it would
+// drop, for its length or its age, is cut or moved, and its neighbours stay.
+func TestLimitsOfTheServer(t *testing.T) {
+	vl := sinktest.StartLogs(t, "-retentionPeriod=30d", "-insert.maxLineSizeBytes=64KiB")
+	s := victorialogs.New(victorialogs.Config{URL: vl.URL})
+	if _, err := s.Instance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows := sinktest.NewRows(8, 20, 1, time.Now().Truncate(time.Millisecond))
+	rows[3].Record.Body = strings.Repeat("long ", 20000)
+	rows[9].Record.Time = time.Now().AddDate(0, 0, -40)
+	rows[11].Record.Time = time.Now().AddDate(0, 0, -20)
+	if err := s.Write(t.Context(), sink.Batch{Rows: rows}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := sinktest.Poll(ctx, func() error {
+		have, err := stored(ctx, vl.URL)
+		if err == nil && len(have) != len(rows) {
+			err = fmt.Errorf("%d of %d rows", len(have), len(rows))
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	moved, err := query(ctx, vl.URL, "event_time:*")
+	if err != nil || len(moved) != 1 || moved[0]["record_id"] != rows[9].ID() {
+		t.Errorf("moved in time: %v, %v", moved, err)
 	}
 }
 
