@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -97,24 +96,6 @@ func Default() Config {
 		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), Hardware: hardware.DefaultConfig(),
 		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
 	}
-}
-
-func home() string {
-	if runtime.GOOS == "windows" {
-		if d := os.Getenv("ProgramData"); d != "" {
-			return filepath.Join(d, "Nocturne")
-		}
-		return `C:\ProgramData\Nocturne`
-	}
-	return "/var/lib/nocturne"
-}
-
-// DefaultPath is the file that is read when none is named, if it is there.
-func DefaultPath() string {
-	if runtime.GOOS == "windows" {
-		return filepath.Join(home(), "exporter.yml")
-	}
-	return "/etc/nocturne/exporter.yml"
 }
 
 // Load reads a file; "" is DefaultPath, which need not be there.
