@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/Velocidex/ordereddict"
 
+	"nocturne/exporter/source/winlog"
 	"nocturne/internal/record"
 )
 
@@ -19,7 +19,6 @@ const (
 	maxData   = 256      // data fields
 	maxBinary = 4 << 10
 	maxEvent  = 256 << 10 // bytes of all its values
-	maxBody   = 1 << 10
 )
 
 // toRecord makes a record of one decoded event. It is not ok where the event
@@ -34,7 +33,7 @@ func toRecord(top *ordereddict.Dict, s span, now time.Time) (record.Record, bool
 	}
 	r := record.Record{Observed: now, Name: record.NameWindowsEvent, Time: eventTime(get(dict(get(system, "TimeCreated")), "SystemTime"), s.filetime)}
 	level, _ := integer(get(system, "Level"))
-	word, severity := levelOf(level, keywords(get(system, "Keywords")))
+	word, severity := winlog.Level(level, keywords(get(system, "Keywords")))
 	r.Severity = severity
 	add := func(key string, v record.Value) { r.Attrs = append(r.Attrs, record.Attr{Key: key, Value: v}) }
 	add(record.AttrChannel, record.String(channel))
@@ -52,31 +51,8 @@ func toRecord(top *ordereddict.Dict, s span, now time.Time) (record.Record, bool
 	d := &data{}
 	d.event(event)
 	r.Attrs = append(r.Attrs, d.attrs...)
-	r.Body = body(provider, id, d.attrs)
+	r.Body = winlog.Summary(provider, id, d.attrs)
 	return r, true
-}
-
-// levelOf names a level. Audit events have level 0 and say in their keywords
-// how it went (winmeta.xml: audit success and failure).
-func levelOf(level int64, keywords uint64) (string, record.Severity) {
-	switch level {
-	case 1:
-		return "critical", record.Fatal
-	case 2:
-		return "error", record.Error
-	case 3:
-		return "warning", record.Warn
-	case 5:
-		return "verbose", record.Debug
-	case 0:
-		if keywords&(1<<52) != 0 {
-			return "audit_failure", record.Warn
-		}
-		if keywords&(1<<53) != 0 {
-			return "audit_success", record.Info
-		}
-	}
-	return "info", record.Info
 }
 
 // eventTime reads the event's own time: seconds as a float, which rounds to a
@@ -250,7 +226,7 @@ func value(v any, depth int) record.Value {
 	if n, ok := number(v); ok {
 		return record.Int(n)
 	}
-	return record.String(clip(text(v), maxText))
+	return record.String(winlog.Clip(text(v), maxText))
 }
 
 func list(n int, at func(int) any, depth int) record.Value {
@@ -259,27 +235,6 @@ func list(n int, at func(int) any, depth int) record.Value {
 		out = append(out, value(at(i), depth+1))
 	}
 	return record.List(out)
-}
-
-// body is what a person reads: the messages themselves are in the provider's
-// libraries, on the machine that wrote the log.
-func body(provider string, id int64, attrs []record.Attr) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s event %d", provider, id)
-	for _, a := range attrs {
-		t := strings.TrimSpace(a.Value.Str())
-		if n, ok := a.Value.Int(); ok {
-			t = strconv.FormatInt(n, 10)
-		}
-		if t == "" || t == "-" {
-			continue
-		}
-		fmt.Fprintf(&b, ", %s: %s", strings.TrimPrefix(a.Key, record.AttrData), clip(t, 128))
-		if b.Len() > maxBody {
-			break
-		}
-	}
-	return clip(b.String(), maxBody)
 }
 
 func dict(v any) *ordereddict.Dict {
@@ -356,17 +311,4 @@ func keywords(v any) uint64 {
 		}
 	}
 	return 0
-}
-
-func clip(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	s = s[:limit-len("…")]
-	for range utf8.UTFMax - 1 {
-		if r, n := utf8.DecodeLastRuneInString(s); r == utf8.RuneError && n == 1 {
-			s = s[:len(s)-1]
-		}
-	}
-	return s + "…"
 }
