@@ -46,7 +46,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return filepath.Join(root, "bin"), nil
 })
 
-func programs(t *testing.T) string {
+func programs(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and starts everything: not in short mode")
@@ -60,7 +60,7 @@ func programs(t *testing.T) string {
 
 // nocturne is a running stack.
 type nocturne struct {
-	t     *testing.T
+	t     testing.TB
 	bin   string
 	data  string
 	args  []string
@@ -71,7 +71,7 @@ type nocturne struct {
 }
 
 // newNocturne prepares a stack on free ports; data must not be under another test's control.
-func newNocturne(t *testing.T, mode string, args ...string) *nocturne {
+func newNocturne(t testing.TB, mode string, args ...string) *nocturne {
 	t.Helper()
 	n := &nocturne{t: t, bin: programs(t), data: filepath.Join(t.TempDir(), "data")}
 	if err := n.ports.Set("free"); err != nil {
@@ -163,7 +163,7 @@ func (n *nocturne) bridge() admin.Client {
 }
 
 // wait polls until ok returns nil; the last error is what the test fails with.
-func wait(t *testing.T, limit time.Duration, what string, ok func() error) {
+func wait(t testing.TB, limit time.Duration, what string, ok func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(pollPeriod)
@@ -262,7 +262,7 @@ func (n *nocturne) messages() ([]receiver.Message, error) {
 	return answer.Messages, getJSON(stack.URL(n.ports.Receiver)+"/messages?limit=2000", &answer)
 }
 
-func writeFile(t *testing.T, path, text string) {
+func writeFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
