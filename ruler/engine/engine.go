@@ -167,6 +167,7 @@ func (e *Engine) own(ctx context.Context, n int) error {
 			continue
 		}
 		e.metrics.restarts.Inc()
+		r.forgotten()
 		r.log.Error("partition starts over", "err", err)
 		select {
 		case <-ctx.Done():
@@ -176,11 +177,21 @@ func (e *Engine) own(ctx context.Context, n int) error {
 	}
 }
 
-// told hands committed notifications to whoever tells people.
-func (e *Engine) told(rows []store.Notification) {
+// told hands committed notifications to whoever tells people. A partition does
+// not know whether a silence is held or folded: the store does.
+func (e *Engine) told(ctx context.Context, rows []store.Notification) {
+	rules, _ := e.generation()
 	var out []notify.Notification
 	for i := range rows {
 		n := &rows[i]
+		if rules.silence[n.RuleID] {
+			d, err := e.cfg.Store.Notification(ctx, n.ID)
+			if err != nil { // the sender's next round finds it
+				e.cfg.Logger.Warn("read notification", "notification", n.ID, "err", err)
+				continue
+			}
+			n = &d.Notification
+		}
 		if n.Held || n.Muted != "" || n.FoldedInto != "" {
 			continue
 		}

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -157,18 +159,19 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return v.GetCounter().GetValue() + v.GetGauge().GetValue()
 }
 
-// In = out + dropped + waiting.
+// In = out + dropped + waiting, over failed commits too.
 func TestCountsBalance(t *testing.T) {
 	w := busyNight(t)
 	inner := openStore(t)
-	s := &watched{inner, make(chan struct{}, 1)}
+	n := 0
+	s := &watched{&crashing{Store: inner, fail: func() (bool, bool) { n++; return n == 3, n == 5 }}, make(chan struct{}, 1)}
 	r := start(t, Config{Log: w.log, Store: s})
 	s.until(t, "all committed", func() bool { return atHead(t, inner, w.log) })
 	r.end(t)
 	m := r.engine.metrics
 	in, out, waiting := value(t, m.recordsIn), value(t, m.recordsOut), value(t, m.waiting)
 	dropped := 0.0
-	for _, reason := range []string{dropDuplicate, dropRejected, dropRetired} {
+	for _, reason := range []string{dropDuplicate, dropRejected, dropRetired, dropForgotten} {
 		dropped += value(t, m.dropped.WithLabelValues(reason))
 	}
 	if in == 0 || in != out+dropped+waiting || waiting != 0 {
@@ -178,8 +181,12 @@ func TestCountsBalance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := float64(p.Ledger.Received + p.Ledger.Duplicate); in != sum {
-		t.Errorf("in %v, ledger %v", in, sum)
+	if n < 6 {
+		t.Errorf("%d commits: the store did not fail", n)
+	}
+	sum := float64(p.Ledger.Received + p.Ledger.Duplicate)
+	if forgotten := value(t, m.dropped.WithLabelValues(dropForgotten)); in < sum || in > sum+forgotten {
+		t.Errorf("in %v, ledger %v, read again %v", in, sum, forgotten)
 	}
 }
 
@@ -284,6 +291,54 @@ func TestLogTruncated(t *testing.T) {
 	}
 	if p.Partitions[n].Ledger.Missing == 0 {
 		t.Error("the ledger misses nothing")
+	}
+}
+
+// What was folded is told neither when it opens nor when it ends, also when
+// each step is a commit of its own.
+func TestFoldedAreNotTold(t *testing.T) {
+	w := newWorld(t)
+	for i := range 5 {
+		w.add(i+1, fmt.Sprintf("srv%d", i), "fra", "r1")
+	}
+	alone := w.add(9, "alone", "muc", "r9")
+	w.add(10, "other", "muc", "r8")
+	w.add(11, "third", "muc", "r7")
+	inner := openStore(t)
+	s := &watched{inner, make(chan struct{}, 1)}
+	var mu sync.Mutex
+	var told []string
+	r := start(t, Config{Log: w.log, Store: s, Changed: func(ns ...notify.Notification) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, n := range ns {
+			told = append(told, n.Name+n.Device+" "+string(n.State))
+		}
+	}})
+	step := func(seconds int) {
+		for range seconds / 5 {
+			w.run(10 * time.Second)
+			s.until(t, "all committed and no fact left", func() bool {
+				facts, err := inner.Facts(ctx, 0, 1)
+				return err == nil && len(facts) == 0 && atHead(t, inner, w.log)
+			})
+		}
+	}
+	step(30)
+	alone.silent = true
+	for _, v := range w.sims[:5] {
+		v.silent = true
+	}
+	step(40)
+	for _, v := range w.sims {
+		v.silent = false
+	}
+	step(20)
+	r.end(t)
+	slices.Sort(told)
+	told = slices.Compact(told)
+	if want := []string{"alone firing", "alone resolved", "rack r1 at fra firing", "rack r1 at fra resolved"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

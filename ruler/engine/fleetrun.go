@@ -194,7 +194,7 @@ func (r *fleetRunner) release(ctx context.Context, folds []store.Fold) error {
 		if err != nil {
 			return err
 		}
-		r.engine.told([]store.Notification{d.Notification})
+		r.engine.told(ctx, []store.Notification{d.Notification})
 	}
 	return nil
 }

@@ -34,8 +34,9 @@ type metrics struct {
 // Why records are dropped. The set is closed.
 const (
 	dropDuplicate = "duplicate"
-	dropRejected  = "rejected" // their frame could not be decoded
-	dropRetired   = "retired"  // of a server out of service
+	dropRejected  = "rejected"  // their frame could not be decoded
+	dropRetired   = "retired"   // of a server out of service
+	dropForgotten = "forgotten" // applied, not committed, and read again
 )
 
 func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
@@ -64,7 +65,7 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 		recordsIn:  counter("engine_records_in_total", "Records that arrived in frames, duplicates among them."),
 		recordsOut: counter("engine_records_out_total", "Records stepped and committed."),
 		waiting:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "ruler_engine_records_waiting", Help: "Records applied and not committed yet."}),
-		dropped:    vec("engine_records_dropped_total", "Records not stepped, by reason.", "reason", dropDuplicate, dropRejected, dropRetired),
+		dropped:    vec("engine_records_dropped_total", "Records not stepped, by reason.", "reason", dropDuplicate, dropRejected, dropRetired, dropForgotten),
 		rejected:   vec("engine_frames_rejected_total", "Frames refused, by reason.", "reason", append(rejects, "partition")...),
 		clamped:    vec("engine_clamped_total", "Things in records that were cut or mended, by what.", "what", "attributes", "text", "identity"),
 		verdicts:   counter("engine_verdicts_total", "Verdicts of operators."),
@@ -152,6 +153,11 @@ func (m *metrics) out(c *counts, commit *store.PartitionCommit) {
 func (m *metrics) in(records int64) {
 	m.recordsIn.Add(float64(records))
 	m.waiting.Add(float64(records))
+}
+
+func (m *metrics) forgotten(records int64) {
+	m.waiting.Sub(float64(records))
+	m.dropped.WithLabelValues(dropForgotten).Add(float64(records))
 }
 
 func (m *metrics) committed(partitions int, took time.Duration, err error) {

@@ -30,7 +30,7 @@ type runner struct {
 var errReload = errors.New("rules were changed")
 
 const (
-	readAhead   = 32                     // entries, of at most record.MaxEntry bytes
+	readAhead   = 16                     // entries, of at most record.MaxEntry bytes
 	batchSize   = 256                    // entries applied between two looks around
 	lingerFacts = 100 * time.Millisecond // how long working state may wait for company
 	lingerIdle  = 2 * time.Second        // and a clock that ticks
@@ -70,7 +70,7 @@ func (r *runner) run(ctx context.Context) error {
 		case m := <-in:
 			err = r.applyAll(m, in)
 		case answer := <-r.flight:
-			err = r.landed(answer)
+			err = r.landed(ctx, answer)
 		case <-r.linger.C:
 		case err = <-failed:
 			if ctx.Err() != nil {
@@ -98,6 +98,18 @@ func (r *runner) run(ctx context.Context) error {
 		r.submit(ctx)
 		r.publish()
 	}
+}
+
+// forgotten counts what was applied and not committed: it will be read again.
+func (r *runner) forgotten() {
+	if r.part == nil {
+		return
+	}
+	n := r.part.counts.received
+	if r.sent.To != (store.Position{}) { // on its way when it failed
+		n += r.counted.received
+	}
+	r.engine.metrics.forgotten(n)
 }
 
 // publish says up to when the store has all facts of the partition.
@@ -237,7 +249,7 @@ func (r *runner) submit(ctx context.Context) {
 }
 
 // landed takes the committer's answer.
-func (r *runner) landed(err error) error {
+func (r *runner) landed(ctx context.Context, err error) error {
 	r.flight = nil
 	if err != nil {
 		return err
@@ -245,7 +257,7 @@ func (r *runner) landed(err error) error {
 	r.part.snapshots.stored(r.sent.Snapshots)
 	e := r.engine
 	e.metrics.out(&r.counted, &r.sent)
-	e.told(r.sent.Notifications)
+	e.told(ctx, r.sent.Notifications)
 	if len(r.sent.Facts) > 0 {
 		e.wakeFleet()
 	}
@@ -261,7 +273,7 @@ func (r *runner) finish() error {
 		if r.flight != nil {
 			select {
 			case err := <-r.flight:
-				if err := r.landed(err); err != nil {
+				if err := r.landed(ctx, err); err != nil {
 					return err
 				}
 			case <-ctx.Done():
@@ -278,7 +290,7 @@ func (r *runner) finish() error {
 	}
 	select {
 	case err := <-r.flight:
-		return r.landed(err)
+		return r.landed(ctx, err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

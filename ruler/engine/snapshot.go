@@ -26,8 +26,7 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	}
 	cur := in.record.Snapshot
 	c.Previous = prev
-	i.Changes = diff.Diff(prev, cur)
-	i.Current = diff.Merge(prev, cur)
+	i.Changes, i.Current = diff.Compare(prev, cur)
 	kept := diff.Stable(i.Current)
 	hash, bytes := pack(kept)
 	if hash == s.currentHash(cat) {
@@ -153,8 +152,8 @@ func Unpack(b []byte) (*record.Snapshot, error) {
 }
 
 const (
-	cacheSnapshots = 256     // per partition and generation
-	cacheBytes     = 2 << 20 // packed; a snapshot in memory is about ten times as big
+	cacheSnapshots = 128       // per partition and generation
+	cacheBytes     = 256 << 10 // packed; a snapshot in memory is about ten times as big
 )
 
 // snapshots finds snapshots by content: those not committed yet, those used of
