@@ -10,6 +10,7 @@ import (
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/raid"
+	"nocturne/exporter/source/winlog"
 )
 
 // configured returns the sources that the configuration turns on.
@@ -28,6 +29,9 @@ func (a *App) configured() ([]source.Source, error) {
 	}
 	if c.Hardware.Enabled {
 		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))
+	}
+	if c.Winlog.Enabled {
+		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))
 	}
 	return out, nil
 }

@@ -26,6 +26,7 @@ import (
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/raid"
+	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
 )
 
@@ -39,6 +40,7 @@ type Config struct {
 	Journal   journal.Config   `yaml:"journal"`
 	RAID      raid.Config      `yaml:"raid"`
 	Hardware  hardware.Config  `yaml:"hardware"`
+	Winlog    winlog.Config    `yaml:"winlog"`
 
 	Spool   spool.Config   `yaml:"spool"`
 	Outputs []Output       `yaml:"outputs"`
@@ -93,7 +95,7 @@ func (o *Output) UnmarshalYAML(n *yaml.Node) error {
 func Default() Config {
 	return Config{
 		Data: filepath.Join(home(), "exporter"), LogLevel: "info",
-		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), Hardware: hardware.DefaultConfig(),
+		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), Hardware: hardware.DefaultConfig(), Winlog: winlog.DefaultConfig(),
 		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
 	}
 }
@@ -196,7 +198,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.Hardware.Validate(), c.Metrics.Validate()} {
+	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
