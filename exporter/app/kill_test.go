@@ -159,6 +159,8 @@ func pause(t *testing.T, d time.Duration) {
 
 func checkCounts(t *testing.T, b *bridge, rounds int) {
 	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(b.strange) > 0 {
 		t.Fatal(b.strange)
 	}

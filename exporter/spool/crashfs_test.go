@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"sync"
 )
 
 var (
@@ -19,6 +20,7 @@ var (
 // synced is then lost, kept or torn, as the dice say: every write to a file on
 // its own, operations on the directory in their order, as journals do.
 type crashFS struct {
+	mu     sync.Mutex // of its files: appends and reads are concurrent
 	files  map[string]*crashInode
 	onDisk map[string]*crashInode // the directory as the last SyncDir left it
 	dirOps []func(map[string]*crashInode)
@@ -134,6 +136,8 @@ type crashFile struct {
 }
 
 func (f *crashFile) ReadAt(b []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	if f.fs.plug.off {
 		return 0, errPower
 	}
@@ -148,6 +152,8 @@ func (f *crashFile) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (f *crashFile) WriteAt(b []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	w := crashWrite{off: off, data: slices.Clone(b)}
 	if err := f.fs.plug.op(); err != nil {
 		if f.fs.plug.ops == f.fs.plug.at {
@@ -182,6 +188,8 @@ func (w *crashWrite) apply(data []byte) []byte {
 }
 
 func (f *crashFile) Sync() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	if err := f.fs.plug.op(); err != nil {
 		return err
 	}
@@ -195,6 +203,8 @@ func (f *crashFile) Sync() error {
 }
 
 func (f *crashFile) Truncate(size int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	if err := f.fs.plug.op(); err != nil {
 		return err
 	}
@@ -205,6 +215,8 @@ func (f *crashFile) Truncate(size int64) error {
 }
 
 func (f *crashFile) Size() (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	if f.fs.plug.off {
 		return 0, errPower
 	}
