@@ -11,7 +11,8 @@ import (
 
 // FS is the little of a file system that the spool needs, so that a test can
 // put one in its place that forgets unsynced writes. Names are relative.
-// The spool never uses one file from two goroutines but for ReadAt.
+// One goroutine at a time changes files; others may read beside it, never the
+// bytes that are being written.
 type FS interface {
 	// Create makes an empty file, replacing one of the same name.
 	Create(name string) (File, error)

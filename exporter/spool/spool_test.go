@@ -28,6 +28,7 @@ type rig struct {
 	subject record.ID
 	now     time.Time
 	random  uint64
+	files   FS // instead of disk
 	reg     *prometheus.Registry
 	*Spool
 }
@@ -44,7 +45,7 @@ func (r *rig) open() *rig {
 	r.t.Helper()
 	r.reg = prometheus.NewRegistry()
 	s, err := Open(Options{
-		Config: r.cfg, FS: r.disk, StateFS: r.state, Producer: record.ExporterProducer(r.subject), Subject: r.subject, Outputs: r.outputs,
+		Config: r.cfg, FS: r.fs(), StateFS: r.state, Producer: record.ExporterProducer(r.subject), Subject: r.subject, Outputs: r.outputs,
 		Log: slog.New(slog.DiscardHandler), Metrics: r.reg, Now: func() time.Time { return r.now }, Random: func() uint64 { r.random++; return r.random },
 	})
 	if err != nil {
@@ -52,6 +53,13 @@ func (r *rig) open() *rig {
 	}
 	r.Spool = s
 	return r
+}
+
+func (r *rig) fs() FS {
+	if r.files != nil {
+		return r.files
+	}
+	return r.disk
 }
 
 func (r *rig) add(c record.Category, bodies ...string) {
@@ -635,7 +643,13 @@ func TestLargeBatchIsOneCommit(t *testing.T) {
 }
 
 func TestConcurrentAppendsShareSyncs(t *testing.T) {
-	r := newRig(t, "a").open()
+	r := newRig(t, "a")
+	dir, err := Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.files = dir // a real one: the disk in memory is for one goroutine
+	r.open()
 	rd := r.reader("a")
 	var wg sync.WaitGroup
 	for i := range 8 {
