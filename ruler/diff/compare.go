@@ -278,7 +278,7 @@ func (p *pair) seated(typ, number string) bool {
 func carry(now, before []record.Attr) []record.Attr {
 	for i := range before {
 		f := &before[i]
-		at := -1
+		var at int
 		if i < len(now) && now[i].Key == f.Key {
 			at = i // both are sorted, and mostly the same fields
 		} else {

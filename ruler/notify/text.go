@@ -83,9 +83,12 @@ func (e *entry) rewrite(v operator.Verdict, at At) {
 	slices.SortStableFunc(e.Parts, compareParts)
 	cause := &e.Parts[0]
 	e.Title, e.Reason, e.Changed = cause.Summary, v.Reason, at.Time
-	a := map[string]string{AnnotationSummary: cause.Summary, AnnotationRunbook: cause.Runbook, AnnotationReason: v.Reason}
+	if v.Device != e.Device && v.Device != "" {
+		e.Reason = v.Device + ": " + v.Reason
+	}
+	a := map[string]string{AnnotationSummary: cause.Summary, AnnotationRunbook: cause.Runbook, AnnotationReason: e.Reason}
 	if e.State == Resolved {
-		a[AnnotationReason] = fmt.Sprintf("%s (open for %s)", v.Reason, lasted(&e.Notification))
+		a[AnnotationReason] = fmt.Sprintf("%s (open for %s)", e.Reason, lasted(&e.Notification))
 	}
 	if lines := e.partLines(); lines != "" {
 		a[AnnotationParts] = lines

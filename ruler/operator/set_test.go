@@ -467,3 +467,31 @@ func TestAbsentAtScale(t *testing.T) {
 	}
 	runtime.KeepAlive(set)
 }
+
+// States come from our own store, but a disk may hand back anything.
+func FuzzLoad(f *testing.F) {
+	all := rules(f, everyKind)
+	set := newSet(f, all)
+	playFeed(3, 300, set, func(s *Set, _ *feed) *Set { return s })
+	for _, s := range set.Save(false) {
+		f.Add(s.RuleID, s.Key, s.Data)
+	}
+	f.Fuzz(func(t *testing.T, id, k string, data []byte) {
+		set := newSet(t, all)
+		at, ok := set.byID[id]
+		if !ok || len(k) < 16 {
+			return
+		}
+		_, err := set.Load([]KeyedState{{RuleID: id, Shape: all[at].Shape, Server: record.ID([]byte(k[:16])), Key: k, Data: data}})
+		if err != nil && !errors.Is(err, record.ErrMalformed) {
+			t.Fatal(err)
+		}
+		f := newFeed(1)
+		for range 20 {
+			f.now = f.now.Add(time.Second)
+			set.Tick(f.now)
+			set.Step(f.next())
+		}
+		set.Save(false)
+	})
+}

@@ -145,7 +145,6 @@ func (n *night) config(url string) {
 			receiver = m[1]
 		}
 		line = strings.Replace(line, "http://127.0.0.1:9481/webhook", url+"/"+receiver, 1)
-		line = strings.Replace(line, "group_wait: 1s", "group_wait: 100ms", 1)
 		line = strings.Replace(line, "group_interval: 5s", "group_interval: 500ms", 1)
 		out += line
 	}
