@@ -17,7 +17,8 @@ import (
 const (
 	maxFields  = 900
 	firstCut   = 128 << 10 // bytes of one value
-	smallest   = 16
+	smallest   = 32
+	ownFields  = 20 // the columns that are ours come first and stay
 	wrongClock = time.Hour
 )
 
@@ -58,6 +59,7 @@ type line struct {
 	b      []byte
 	fields int
 	cut    int // bytes of a value
+	most   int // fields
 	short  bool
 }
 
@@ -65,13 +67,18 @@ type line struct {
 // whether something had to be left out.
 func appendRow(dst []byte, r *sink.Row, maxLine int, maxAge time.Duration) (out []byte, short bool) {
 	start := len(dst)
-	for cut := firstCut; ; cut /= 8 {
-		l := line{b: dst[:start], cut: cut}
+	for cut, most := firstCut, maxFields; ; {
+		l := line{b: dst[:start], cut: cut, most: most}
 		l.row(r, maxAge)
-		if len(l.b)-start <= maxLine || cut <= smallest {
+		if len(l.b)-start <= maxLine || most < ownFields {
 			return l.b, l.short
 		}
 		dst = l.b
+		if cut > smallest {
+			cut /= 8
+		} else {
+			most /= 2
+		}
 	}
 }
 
@@ -86,16 +93,16 @@ func (l *line) row(r *sink.Row, maxAge time.Duration) {
 		msg = rec.Name
 	}
 	l.text("_msg", msg)
-	l.text("server_id", h.Subject.String())
-	l.text("server", r.Server.Name)
-	l.text("site", r.Server.Site)
+	l.own("server_id", h.Subject.String())
+	l.own("server", r.Server.Name)
+	l.own("site", r.Server.Site)
 	if r.Server.Simulated {
-		l.text("simulated", "true")
+		l.own("simulated", "true")
 	}
-	l.text("category", h.Category.String())
+	l.own("category", h.Category.String())
 	l.text("name", rec.Name)
-	l.text("severity", rec.Severity.String())
-	l.text("record_id", r.ID())
+	l.own("severity", rec.Severity.String())
+	l.own("record_id", r.ID())
 	l.number("entry", r.Entry)
 	l.number("partition", uint64(r.Partition))
 	if moved {
@@ -104,11 +111,11 @@ func (l *line) row(r *sink.Row, maxAge time.Duration) {
 			own = rec.Observed
 		}
 		if !own.IsZero() {
-			l.text("event_time", own.UTC().Format(time.RFC3339Nano))
+			l.own("event_time", own.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	for i := range rec.Attrs {
-		l.attr("", &rec.Attrs[i], 0)
+		l.attr(rec, "", &rec.Attrs[i], 0)
 	}
 	if rec.Snapshot != nil {
 		l.snapshot(rec.Snapshot)
@@ -121,7 +128,7 @@ func (l *line) row(r *sink.Row, maxAge time.Duration) {
 
 // attr writes one attribute, maps as dotted names. The tool's raw document is
 // only measured: it is evidence, and the stream has it.
-func (l *line) attr(prefix string, a *record.Attr, depth int) {
+func (l *line) attr(rec *record.Record, prefix string, a *record.Attr, depth int) {
 	key := prefix + a.Key
 	if key == record.AttrRaw {
 		l.number("raw_bytes", uint64(len(a.Value.Text())))
@@ -129,7 +136,7 @@ func (l *line) attr(prefix string, a *record.Attr, depth int) {
 	}
 	if a.Value.Kind() == record.KindMap && depth < record.MaxDepth {
 		for i := range a.Value.Map() {
-			l.attr(key+".", &a.Value.Map()[i], depth+1)
+			l.attr(rec, key+".", &a.Value.Map()[i], depth+1)
 		}
 		return
 	}
@@ -137,7 +144,7 @@ func (l *line) attr(prefix string, a *record.Attr, depth int) {
 		l.text(to, a.Value.Text())
 		return
 	}
-	if reserved[key] || strings.HasPrefix(key, "_") || key == "" {
+	if reserved[key] || strings.HasPrefix(key, "_") || key == "" || depth > 0 && !rec.Attr(key).IsNull() {
 		key = "attr." + key
 	}
 	l.text(key, a.Value.Text())
@@ -166,7 +173,7 @@ func (l *line) snapshot(s *record.Snapshot) {
 }
 
 func (l *line) key(k string) bool {
-	if l.fields >= maxFields {
+	if l.fields >= l.most {
 		l.short = true
 		return false
 	}
@@ -190,6 +197,13 @@ func (l *line) text(k, v string) {
 		v, l.short = v[:n], true
 	}
 	l.b = record.AppendJSONString(l.b, v)
+}
+
+// own writes one of our columns, which are short and never cut.
+func (l *line) own(k, v string) {
+	if v != "" && l.key(k) {
+		l.b = record.AppendJSONString(l.b, v)
+	}
 }
 
 func (l *line) number(k string, v uint64) {
