@@ -116,8 +116,9 @@ func TestSuperviseRestartsAndContains(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		if s.String() != "flaky alive" || runs != 3 {
-			t.Errorf("%d runs, emitted %q", runs, s)
+		want := "flaky source flaky: not yet\nflaky source flaky: panic in source flaky: index out of range\nflaky alive"
+		if s.String() != want || runs != 3 {
+			t.Errorf("%d runs, emitted %q, want %q", runs, s, want)
 		}
 		if asked != 1 {
 			t.Errorf("what is not supported was asked %d times", asked)
@@ -163,7 +164,7 @@ func TestHeartbeatThatFailsHoldsNobodyUp(t *testing.T) {
 		if err := Supervise(ctx, options(s, nil, quick, broken)); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.String(); got != "quick parts" {
+		if got := s.String(); got != "beat source beat: no\nquick parts" {
 			t.Errorf("emitted %q", got)
 		}
 	})

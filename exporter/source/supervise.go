@@ -89,7 +89,8 @@ type keeper struct {
 	metrics  *sourceMetrics
 	min, max time.Duration
 	heard    func()
-	failing  bool // the last round failed
+	failing  bool   // the last round failed
+	told     string // the failure that was written down last
 }
 
 func (k *keeper) run(ctx context.Context) {
@@ -98,7 +99,6 @@ func (k *keeper) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := k.once(ctx)
-		k.heard()
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -111,11 +111,13 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		}
 		if time.Since(began) > k.max {
-			wait = k.min
+			wait, k.told = k.min, ""
 		}
 		k.metrics.success.Set(0)
 		k.metrics.restarts.Inc()
 		k.log.Warn("source failed, starting it again", "err", err, "wait", wait)
+		k.tell(ctx, err)
+		k.heard()
 		if !sleep(ctx, jittered(wait, 0.2)) {
 			return
 		}
@@ -136,6 +138,21 @@ func (k *keeper) once(ctx context.Context) (err error) {
 		r.observe(k.round)
 	}
 	return k.source.Run(ctx, k.emitted)
+}
+
+// tell writes a failure down unless it is the same again. Where the failure is
+// the spool's own, this fails too, and the log has it.
+func (k *keeper) tell(ctx context.Context, failure error) {
+	text := failure.Error()
+	if text == k.told {
+		return
+	}
+	if err := k.emit(ctx, []record.Record{Failed(k.source.Name(), failure, time.Now())}, nil); err != nil {
+		k.log.Debug("failure not written down", "err", err)
+		return
+	}
+	k.metrics.records.Inc()
+	k.told = text
 }
 
 // round counts one round, and says when the source begins or ends to fail.

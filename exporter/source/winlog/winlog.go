@@ -219,6 +219,7 @@ type reader struct {
 	bookmark string
 	oldest   bool
 	size     int
+	told     string // the failure that was said last
 }
 
 func (r *reader) run(ctx context.Context) {
@@ -244,12 +245,22 @@ func (r *reader) run(ctx context.Context) {
 		case time.Since(began) > retryMax:
 			wait = retryMin
 		}
-		r.log.Warn("event log channel failed, opening it again", "err", err, "wait", wait)
-		if !pause(ctx, wait) {
+		if !r.tell(ctx, err) || !pause(ctx, wait) {
 			return
 		}
 		wait = min(2*wait, retryMax)
 	}
+}
+
+// tell logs a failure and writes it down unless it is the same again; false
+// when ctx ended.
+func (r *reader) tell(ctx context.Context, err error) bool {
+	if err.Error() == r.told {
+		return true
+	}
+	r.told = err.Error()
+	r.log.Warn("event log channel failed, opening it again", "err", err)
+	return r.hand(ctx, []record.Record{source.Failed(Name, err, time.Now())}, "")
 }
 
 // contained follows the channel and makes a panic an error.
@@ -286,7 +297,7 @@ func (r *reader) follow(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if b.Bookmark != "" {
-			r.bookmark, r.oldest = b.Bookmark, false
+			r.bookmark, r.oldest, r.told = b.Bookmark, false, ""
 		}
 	}
 }
