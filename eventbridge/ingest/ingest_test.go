@@ -225,7 +225,7 @@ func TestSlowStrangers(t *testing.T) {
 	if r := s.send(s.frame(record.Heartbeat, 1, 10)); r[0].Status != StatusStored {
 		t.Errorf("%+v", r)
 	}
-	if took := time.Since(start); took > strangerTimeout/2 {
+	if took := time.Since(start); took >= strangerTimeout {
 		t.Errorf("a known server waited %s", took)
 	}
 }

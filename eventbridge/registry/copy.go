@@ -30,17 +30,21 @@ func (r *Registry) backupLoop(ctx context.Context) {
 		return
 	}
 	var written uint64
-	pause := time.Second
+	pause, failing := time.Second, false
 	for {
 		sleep(ctx, pause)
 		if now := r.clock.Load(); now != written {
 			start := time.Now()
-			if err := r.backup(); err != nil {
-				r.log.Error("copy of the register cannot be written", "err", err)
-				r.Metrics.copyFailures.Inc()
-			} else {
+			err := r.backup()
+			if err == nil {
 				written = now
+			} else {
+				r.Metrics.copyFailures.Inc()
 			}
+			if err != nil && !failing {
+				r.log.Error("copy of the register cannot be written, trying again", "err", err)
+			}
+			failing = err != nil
 			pause = max(time.Second, 20*time.Since(start))
 		}
 		if ctx.Err() != nil {
