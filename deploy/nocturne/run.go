@@ -27,7 +27,7 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	flags.StringVar(&o.Data, "data", "", "`folder` for everything that is kept (default: "+defaultDir(mode)+")")
 	flags.StringVar(&o.Listen, "listen", "", "`address` on the network for other servers to send to, with TLS: 0.0.0.0:9471")
 	flags.StringVar(&o.Keep.Metrics, "keep-metrics", o.Keep.Metrics, "how `long` metrics are kept: months, or with a unit (y, w, d)")
-	flags.StringVar(&o.Keep.Logs, "keep-logs", o.Keep.Logs, "how `long` log events are kept")
+	flags.Var(&o.Keep.Logs, "keep-logs", "how `long` log events are kept")
 	flags.StringVar(&o.Keep.LogDisk, "log-disk", o.Keep.LogDisk, "`disk` that log events may take; the oldest go first")
 	flags.DurationVar(&o.Keep.Stream, "keep-stream", o.Keep.Stream, "how `long` records can be read again by a part that was down")
 	flags.BoolVar(&o.Verbose, "verbose", false, "show everything that the parts say")

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"nocturne/eventbridge/metrics"
 	"nocturne/eventbridge/registry"
@@ -39,7 +40,7 @@ func (a *App) openSinks(ctx context.Context) (forward forwardFunc, err error) {
 		}
 	}
 	if url := a.cfg.VictoriaLogs.URL; url != "" {
-		vl := victorialogs.New(victorialogs.Config{URL: url, Reg: a.metrics})
+		vl := victorialogs.New(victorialogs.Config{URL: url, MaxAge: max(0, a.cfg.VictoriaLogs.Keep-24*time.Hour), Reg: a.metrics})
 		if err := a.addSink(ctx, sink.Config{Name: sinkLogs, Sink: vl, Ledger: true}); err != nil {
 			return nil, err
 		}

@@ -71,6 +71,9 @@ type Stream struct {
 // Store is a database that the bridge writes to.
 type Store struct {
 	URL string `yaml:"url"` // empty = do not write to it
+	// Keep is how long the database keeps rows, 0 = the default of its sink. It
+	// would drop an older event silently, so that gets the time of its arrival.
+	Keep time.Duration `yaml:"keep"`
 }
 
 // Default returns the defaults.
@@ -153,6 +156,8 @@ func (c *Config) Validate() error {
 		u, err := url.Parse(s.url)
 		check(s.url == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"), "%s %q: want http://HOST:PORT, or \"\" to write nothing", s.key, s.url)
 	}
+	check(c.VictoriaMetrics.Keep == 0, "victoriametrics.keep: samples keep their own time, remove it")
+	check(c.VictoriaLogs.Keep == 0 || c.VictoriaLogs.Keep > 24*time.Hour, "victorialogs.keep %s: want more than 24h", c.VictoriaLogs.Keep)
 	errs = append(errs, c.Registry.Validate(), c.Ingest.Limits.Validate())
 	return errors.Join(errs...)
 }

@@ -70,7 +70,7 @@ func (s *stack) eventbridgeConfig() doc {
 		"admin":           doc{"address": Addr(s.Ports.Admin)},
 		"stream":          doc{"address": Addr(s.Ports.Stream), "max_age": s.Keep.Stream.String()},
 		"victoriametrics": doc{"url": URL(s.Ports.Metrics)},
-		"victorialogs":    doc{"url": URL(s.Ports.Logs)},
+		"victorialogs":    doc{"url": URL(s.Ports.Logs), "keep": (time.Duration(s.Keep.Logs) * 24 * time.Hour).String()},
 	}
 }
 

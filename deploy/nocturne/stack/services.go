@@ -48,7 +48,7 @@ func (s *stack) logStore() supervise.Service {
 		Args: []string{
 			"-storageDataPath=" + s.Part("victoria-logs"),
 			"-httpListenAddr=" + Addr(s.Ports.Logs),
-			"-retentionPeriod=" + s.Keep.Logs,
+			"-retentionPeriod=" + s.Keep.Logs.String(),
 			"-retention.maxDiskSpaceUsageBytes=" + s.Keep.LogDisk,
 			"-insert.maxLineSizeBytes=2MiB", // a longer line takes its neighbours with it; records stay below
 			"-memory.allowedBytes=512MiB",

@@ -40,6 +40,21 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+func TestDays(t *testing.T) {
+	for text, want := range map[string]Days{"180d": 180, "2w": 14, "2y": 730} {
+		var d Days
+		if err := d.Set(text); err != nil || d != want {
+			t.Errorf("%s: %v, %v, want %v", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "180", "0d", "1d", "-3d", "3m", "99999999999d"} {
+		var d Days
+		if err := d.Set(text); err == nil {
+			t.Errorf("%q is taken for %v", text, d)
+		}
+	}
+}
+
 func TestGeneratedFilesCanBeTakenOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yml")
 	for _, text := range []string{"a: 1\n", "a: 2\n"} {
