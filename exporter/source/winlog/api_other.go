@@ -9,5 +9,5 @@ import (
 )
 
 func open() (EventAPI, error) {
-	return nil, fmt.Errorf("Windows' event log on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	return nil, fmt.Errorf("event log of Windows on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
