@@ -181,7 +181,7 @@ func TestChain(t *testing.T) {
 		}
 		c.stop()
 		c.start()
-		c.expectEvents(t, `name:="nocturne.goodbye"`, 1)
+		c.expectEvents(t, fmt.Sprintf(`name:="nocturne.goodbye" server:=%q`, server), 1)
 		again, err := c.messages()
 		if err != nil {
 			t.Fatal(err)
