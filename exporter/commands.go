@@ -99,11 +99,16 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 }
 
 func runApp(ctx context.Context, o app.Options) error {
-	a, err := app.New(o)
-	if err != nil {
-		return err
+	for {
+		a, err := app.New(o)
+		if err != nil {
+			return err
+		}
+		err = a.Run(ctx)
+		if cerr := a.Close(); cerr != nil || !errors.Is(err, app.ErrRestart) {
+			return errors.Join(err, cerr)
+		}
 	}
-	return errors.Join(a.Run(ctx), a.Close())
 }
 
 func runEnrol(ctx context.Context, args []string, io stdio) error {

@@ -46,6 +46,10 @@ const stopTime = 3 * time.Second
 // that the whole machine goes down, not only the exporter.
 var ErrShutdown = errors.New("the machine shuts down")
 
+// ErrRestart is returned by Run when the exporter has to be built anew, because
+// it has become another server.
+var ErrRestart = errors.New("the exporter has to start again")
+
 // Options are what New needs.
 type Options struct {
 	Config  config.Config
@@ -69,6 +73,7 @@ type App struct {
 	listener net.Listener
 	server   *http.Server
 	stops    []stop
+	become   chan identity // who the bridge says we are; size 1
 }
 
 // stop is one thing that Close undoes.
@@ -79,7 +84,7 @@ type stop struct {
 
 // New builds an exporter.
 func New(o Options) (*App, error) {
-	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry()}
+	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry(), become: make(chan identity, 1)}
 	if err := a.build(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}

@@ -397,3 +397,46 @@ func TestLogFileTurns(t *testing.T) {
 		t.Errorf("%d bytes of logs", total)
 	}
 }
+
+// The register decides that this machine is the successor of another server:
+// what is there is delivered under the old id, the rest under the new one.
+func TestBecomingTheSuccessor(t *testing.T) {
+	b, url := newBridge(t)
+	old := record.ID{0x77}
+	b.says, b.others = old, []record.ID{old}
+	o := options(t)
+	enrolled(t, o.Config.Data, url)
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.Run(t.Context()), a.Close()); !errors.Is(err, ErrRestart) {
+		t.Fatalf("run: %v", err)
+	}
+	before := len(b.records)
+	if last := b.records[before-1]; last.name != record.NameGoodbye || last.subject != serverID {
+		t.Errorf("the last record of the old server is %+v", last)
+	}
+	if a, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	if a.ServerID() != old {
+		t.Fatalf("server id %s, want %s", a.ServerID(), old)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.Run(ctx) }()
+	b.await(t, "records of the successor", func() bool { return len(b.records) >= before+3 })
+	stop()
+	if err := errors.Join(<-ended, a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.records[before:] {
+		if r.subject != old {
+			t.Errorf("%+v", r)
+		}
+	}
+	if tot := b.ledger.Totals(); tot.Missing != 0 || len(b.strange) > 0 {
+		t.Errorf("%+v %v", tot, b.strange)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -31,6 +32,8 @@ type bridge struct {
 	series  []int
 	strange []string
 	down    bool
+	says    record.ID     // who hello says that the exporter is
+	others  []record.ID   // it may speak for these too
 	changed chan struct{} // closed and renewed with every record
 }
 
@@ -38,6 +41,7 @@ type got struct {
 	name, body string
 	category   record.Category
 	epoch      record.EpochRef
+	subject    record.ID
 }
 
 func newBridge(t *testing.T) (*bridge, string) {
@@ -77,7 +81,11 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/nocturne/v1/hello":
-		_, _ = io.WriteString(w, `{"bridge":"b","incarnation":"i","partition":1,"head":1000000}`)
+		a := map[string]any{"bridge": "b", "incarnation": "i", "partition": 1, "head": 1000000}
+		if !b.says.IsZero() {
+			a["server_id"], a["server"] = b.says, "old-name"
+		}
+		_ = json.NewEncoder(w).Encode(a)
 	case "/nocturne/v1/frames":
 		b.frames(w, body)
 	case "/nocturne/v1/metrics":
@@ -113,7 +121,7 @@ func (b *bridge) frames(w http.ResponseWriter, body []byte) {
 		}
 		f, err := record.DecodeFrame(body[:n])
 		body = body[n:]
-		if err != nil || f.Subject != serverID {
+		if err != nil || f.Subject != serverID && !slices.Contains(b.others, f.Subject) {
 			b.strange = append(b.strange, "frame")
 		}
 		b.ledger.Observe(&f.Header)
@@ -126,7 +134,7 @@ func (b *bridge) frames(w http.ResponseWriter, body []byte) {
 				continue
 			}
 			b.byID[id] = rec.Body
-			b.records = append(b.records, got{rec.Name, rec.Body, f.Category, f.Epoch.EpochRef})
+			b.records = append(b.records, got{rec.Name, rec.Body, f.Category, f.Epoch.EpochRef, f.Subject})
 		}
 		results = append(results, result{"stored", "i", 1, b.entry})
 	}

@@ -112,7 +112,7 @@ func whoWeAre(dir string, enrolled *enrol.State, receivers []receiver) (identity
 		if me.id.IsZero() {
 			me.id = id
 		}
-		if me.id != id {
+		if me.id != id && (enrolled == nil || enrolled.IssuedFor != id) {
 			return me, fmt.Errorf("output %q: its credential is of server %s, but this exporter is %s: one exporter is one server", r.Name, id, me.id)
 		}
 	}
@@ -184,13 +184,26 @@ func (a *App) newOutput(r *receiver) (output.Output, error) {
 		return nil, err
 	}
 	host, _ := os.Hostname()
+	successor := a.successor
+	if r.CredentialFile != "" {
+		successor = nil // whoever wrote that file decides who we are
+	}
 	return otlp.New(client, otlp.Options{
-		Producer: record.ExporterProducer(a.identity.id), Epoch: a.spool.Epoch(), Plain: r.Plain,
+		Producer: record.ExporterProducer(a.identity.id), Subject: a.identity.id, Epoch: a.spool.Epoch(), Plain: r.Plain, Successor: successor,
 		Resource: []record.Attr{
 			{Key: "service.name", Value: record.String("nocturne-exporter")}, {Key: "service.version", Value: record.String(a.o.Version)},
 			{Key: "host.name", Value: record.String(host)}, {Key: "host.id", Value: record.String(a.identity.id.String())},
 		},
 	}), nil
+}
+
+// successor hears from an output that the register has given this machine the
+// id of the server that it was before.
+func (a *App) successor(id record.ID, name string) {
+	select {
+	case a.become <- identity{id, name}:
+	default: // known already
+	}
 }
 
 func (a *App) client(r *receiver) (*otlp.Client, error) {

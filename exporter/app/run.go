@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/heartbeat"
 )
@@ -76,7 +77,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("exporter runs", "server_id", a.identity.id.String(), "host", a.identity.name, "version", a.o.Version, "epoch", a.spool.Epoch().String())
 
-	err := first(ctx, watching, delivering)
+	next, err := a.first(ctx, watching, delivering)
 	reason := heartbeat.ReasonStop
 	if errors.Is(context.Cause(ctx), ErrShutdown) {
 		reason = heartbeat.ReasonShutdown
@@ -98,19 +99,52 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("an output does not stop, going on without it")
 	}
 	a.log.Info("exporter stopped", "reason", reason)
+	if err == nil && ctx.Err() == nil {
+		err = a.becomes(next)
+	}
 	return err
 }
 
-// first returns nil when ctx ends, or the first failure of a part.
-func first(ctx context.Context, groups ...*group) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-groups[0].failed:
-		return err
-	case err := <-groups[1].failed:
-		return err
+// first returns when ctx ends, with the first failure of a part, or with the
+// server that this one has to become once next to nothing waits.
+func (a *App) first(ctx context.Context, watching, delivering *group) (identity, error) {
+	var next identity
+	var tick <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return next, nil
+		case err := <-watching.failed:
+			return next, err
+		case err := <-delivering.failed:
+			return next, err
+		case next = <-a.become:
+			a.log.Warn("the register says that this is another server", "server_id", next.id.String(), "host", next.name)
+			t := time.NewTicker(time.Second)
+			defer t.Stop()
+			tick = t.C
+		case <-tick:
+			if n, _ := a.spool.Size(); n < fewRecords {
+				return next, nil
+			}
+		}
 	}
+}
+
+// fewRecords are surely delivered within DrainTime by an output that works.
+const fewRecords = 1000
+
+// becomes makes the identity the one of the next start, if nothing is left to
+// be sent for the old one.
+func (a *App) becomes(next identity) error {
+	if n, _ := a.spool.Size(); n > 0 {
+		a.log.Warn("not another server yet: not everything was delivered", "records", n)
+		return ErrRestart
+	}
+	if err := enrol.Become(a.o.Config.Data, next.id, next.name); err != nil {
+		return fmt.Errorf("become server %s: %w", next.id, err)
+	}
+	return ErrRestart
 }
 
 func (a *App) serve() error {

@@ -45,6 +45,9 @@ type State struct {
 	CAFingerprint string            `json:"ca_fingerprint,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`
 	EnrolledAt    time.Time         `json:"enrolled_at"`
+	// IssuedFor is the id in the credential, when the register has since
+	// decided that this machine is the successor of another server.
+	IssuedFor record.ID `json:"issued_for,omitzero"`
 
 	// Credential is in a file of its own; CAFile is where the CA lies, "" = none.
 	Credential string `json:"-"`
@@ -77,6 +80,24 @@ func Load(dir string) (*State, error) {
 		s.CAFile = ca
 	}
 	return &s, nil
+}
+
+// Become makes this machine the server that the register says it is. The
+// credential stays; the register knows that it speaks for both.
+func Become(dir string, id record.ID, name string) error {
+	s, err := Load(dir)
+	if err != nil {
+		return err
+	}
+	if s.IssuedFor, err = CredentialID(s.Credential); err != nil {
+		return err
+	}
+	s.ServerID, s.Server = id, name
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeSecret(filepath.Join(dir, stateName), append(b, '\n'))
 }
 
 // Request is what a person pasted, and what the machine says of itself.

@@ -33,6 +33,7 @@ type Driver struct {
 	metrics *driverMetrics
 
 	greeted bool
+	since   time.Time     // when the session began
 	wait    time.Duration // of the last failure; 0 = the last request went well
 	last    Kind          // of it
 	limits  spool.Limits
@@ -79,6 +80,10 @@ func (d *Driver) Run(ctx, drain context.Context) error {
 	}
 }
 
+// maxSession is when hello is said again although nothing failed: a receiver
+// may have learned something about us, or lost what it had.
+const maxSession = 10 * time.Minute
+
 // step waits for frames on ctx and delivers one batch; the request itself is
 // cut off only by drain.
 func (d *Driver) step(ctx, drain context.Context) error {
@@ -102,7 +107,7 @@ func (d *Driver) step(ctx, drain context.Context) error {
 	if err := d.source.Settle(answer.Verdicts, answer.Note); err != nil {
 		return err
 	}
-	d.greeted = !answer.Hello
+	d.greeted = !answer.Hello && time.Since(d.since) < maxSession
 	if len(answer.Verdicts) == 0 && !answer.Hello {
 		return d.failed(ctx, &Failure{Kind: Busy, Err: errors.New("the receiver took no frame")})
 	}
@@ -145,7 +150,7 @@ func (d *Driver) hello(ctx, drain context.Context) error {
 	if err != nil {
 		return d.failed(ctx, err)
 	}
-	d.greeted = true
+	d.greeted, d.since = true, time.Now()
 	d.metrics.sessions.Inc()
 	if !g.Rewind {
 		return nil

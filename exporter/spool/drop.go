@@ -184,7 +184,7 @@ func settled(b []byte) []byte {
 func (s *Spool) replace(i, j int, head []byte, items []item) error {
 	old := s.segments[i : j+1]
 	last := old[len(old)-1]
-	g := &segment{number: last.number, from: old[0].from, generation: last.generation + 1, first: old[0].first, end: old[0].first, sealed: last.sealed}
+	g := &segment{number: last.number, from: old[0].from, subject: s.subject, generation: last.generation + 1, first: old[0].first, end: old[0].first, sealed: last.sealed}
 	sort.SliceStable(items, func(a, b int) bool { return items[a].at < items[b].at })
 	content := slices.Clone(head)
 	for k := range items {

@@ -22,7 +22,7 @@ func FuzzSegment(f *testing.F) {
 	state := r.state.files[epochName].data
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := newRig(t, "a", "b")
-		g := segment{number: 1, from: 1}
+		g := segment{number: 1, from: 1, subject: testID}
 		r.disk.files[segmentName(1, 0)] = &crashInode{data: append(g.appendFileHeader(nil), b...)}
 		r.state.files[epochName] = &crashInode{data: slices.Clone(state)}
 		r.open()

@@ -34,6 +34,7 @@ type machine struct {
 	bodies   map[string]int    // body -> times received under different ids
 	ledger   *record.Ledger
 	gaps     uint64
+	subject  record.ID
 }
 
 type testSource struct {
@@ -47,7 +48,7 @@ type testSource struct {
 func newMachine(t *testing.T, seed uint64, cfg Config) *machine {
 	m := &machine{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), plug: &plug{}, cfg: cfg, now: time.Unix(1_790_000_000, 0),
-		received: map[string]string{}, bodies: map[string]int{}, ledger: record.NewLedger(),
+		received: map[string]string{}, bodies: map[string]int{}, ledger: record.NewLedger(), subject: testID,
 	}
 	m.disk, m.state = newCrashFS(m.plug), newCrashFS(m.plug)
 	for i, c := range []record.Category{record.Heartbeat, record.EventLog, record.RAID} {
@@ -58,7 +59,7 @@ func newMachine(t *testing.T, seed uint64, cfg Config) *machine {
 
 func (m *machine) options() Options {
 	return Options{
-		Config: m.cfg, FS: m.disk, StateFS: m.state, Producer: record.ExporterProducer(testID), Subject: testID,
+		Config: m.cfg, FS: m.disk, StateFS: m.state, Producer: record.ExporterProducer(m.subject), Subject: m.subject,
 		Outputs: []string{"a"}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now }, Random: m.rng.Uint64,
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"nocturne/internal/record"
 )
 
-// The file header of a segment, 32 bytes, little endian: magic, version,
-// number, the lowest number that this segment stands for, CRC32C.
+// The file header of a segment, 48 bytes, little endian: magic, version,
+// number, the lowest number that this segment stands for, server id, CRC32C.
 const (
-	fileHeader  = 32
+	fileHeader  = 48
 	fileMagic   = "NOCSPOOL"
 	fileVersion = 1
 
@@ -32,6 +32,7 @@ const (
 type segment struct {
 	number     uint64
 	from       uint64 // lowest number merged into this one
+	subject    record.ID
 	generation uint64
 	f          File
 	size       int64 // bytes of whole entries; what is beyond does not count
@@ -69,6 +70,7 @@ func (g *segment) appendFileHeader(b []byte) []byte {
 	b = le.AppendUint32(b, fileVersion)
 	b = le.AppendUint64(b, g.number)
 	b = le.AppendUint64(b, g.from)
+	b = append(b, g.subject[:]...)
 	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -82,7 +84,7 @@ func (g *segment) readFileHeader() error {
 	}
 	le := binary.LittleEndian
 	switch {
-	case string(b[:8]) != fileMagic || le.Uint32(b[28:]) != crc32.Checksum(b[:28], castagnoli):
+	case string(b[:8]) != fileMagic || le.Uint32(b[fileHeader-4:]) != crc32.Checksum(b[:fileHeader-4], castagnoli):
 		return fmt.Errorf("file header: %w", errDamaged)
 	case le.Uint32(b[8:]) != fileVersion:
 		return fmt.Errorf("spool format %d, this program knows %d", le.Uint32(b[8:]), fileVersion)
@@ -90,6 +92,7 @@ func (g *segment) readFileHeader() error {
 		return fmt.Errorf("file header of segment %d: %w", le.Uint64(b[12:]), errDamaged)
 	}
 	g.from = le.Uint64(b[20:])
+	copy(g.subject[:], b[28:])
 	return nil
 }
 

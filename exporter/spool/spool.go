@@ -120,6 +120,7 @@ type Spool struct {
 	sequences map[record.Category]sequence
 	sources   map[string][]byte
 	outputs   []*output
+	disowned  uint64 // number of the last segment of another server
 	swaps     uint64 // rises when a segment is replaced or removed
 	epochDue  bool   // the epoch file lags behind sequences
 }
@@ -156,15 +157,21 @@ func Open(o Options) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !file.Subject.IsZero() && file.Subject != s.subject {
-		if err := s.wipe(file.Subject); err != nil {
-			return nil, err
-		}
+	if file.Subject != s.subject {
 		file = epochFile{Epoch: file.Epoch}
 	}
 	wounds, err := s.recover(&file)
+	var foreign []*segment
+	if err == nil && s.foreign() {
+		foreign, wounds = s.disown(), nil
+	}
 	if err == nil {
 		err = s.begin(&file, o, len(wounds) > 0)
+	}
+	for _, g := range foreign { // only now that the new log is durable
+		if err == nil {
+			err = s.discard(g)
+		}
 	}
 	for _, w := range wounds { // only now that the outputs' debts are durable
 		if err == nil {
@@ -238,7 +245,7 @@ func (s *Spool) resume() error {
 
 // roll seals the last segment and adds a new one. Callers hold the writer role.
 func (s *Spool) roll() error {
-	g := &segment{number: 1, first: s.next, end: s.next}
+	g := &segment{number: s.disowned + 1, subject: s.subject, first: s.next, end: s.next}
 	if n := len(s.segments); n > 0 {
 		last := s.segments[n-1]
 		if last.synced < last.size {
@@ -250,6 +257,9 @@ func (s *Spool) roll() error {
 		g.number = last.number + 1
 	}
 	g.from = g.number
+	if len(s.segments) == 0 {
+		g.from = 0
+	}
 	s.mu.Lock()
 	state := s.checkpoint()
 	s.mu.Unlock()
@@ -308,26 +318,36 @@ func (s *Spool) Size() (records, bytes uint64) {
 	return records, uint64(s.bytes)
 }
 
-// wipe removes a spool that holds the records of another identity: they cannot
-// be sent in the name of this one.
-func (s *Spool) wipe(old record.ID) error {
-	names, err := s.fs.List()
-	if err != nil {
-		return err
-	}
-	removed := 0
-	for _, name := range names {
-		if _, _, ok := parseSegmentName(name); !ok {
-			continue
+// foreign tells whether the log holds records of another server.
+func (s *Spool) foreign() bool {
+	for _, g := range s.segments {
+		if g.subject != s.subject && !g.subject.IsZero() {
+			return true
 		}
-		if err := s.fs.Remove(name); err != nil {
-			return fmt.Errorf("empty spool of server %s: %w", old, err)
-		}
-		removed++
 	}
-	s.metrics.lose()
-	s.log.Error("spool belongs to another server id and was emptied", "was", old.String(), "is", s.subject.String(), "segments", removed)
-	return s.fs.SyncDir()
+	return false
+}
+
+// disown lets go of a log that holds the records of another server: they cannot
+// be sent in the name of this one. What the sources have read stays read. It
+// returns the segments, which the first one of the new log stands for.
+func (s *Spool) disown() []*segment {
+	waiting := uint64(0)
+	for _, o := range s.outputs {
+		if n, err := s.countLive(o.position); err == nil {
+			waiting = max(waiting, n)
+		}
+	}
+	if was := s.segments[0].subject.String(); waiting > 0 {
+		s.metrics.lose()
+		s.log.Error("this exporter has become another server; what was not sent for the old one is gone", "was", was, "is", s.subject.String(), "records", waiting)
+	} else {
+		s.log.Info("this exporter has become another server", "was", was, "is", s.subject.String())
+	}
+	old := s.segments
+	s.segments, s.outputs, s.sequences = nil, nil, map[record.Category]sequence{}
+	s.disowned = old[len(old)-1].number
+	return old
 }
 
 // lead takes the writer role. Callers hold mu.

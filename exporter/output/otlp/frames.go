@@ -38,6 +38,8 @@ type helloAnswer struct {
 	Rewind      bool    `json:"rewind"`
 	Reason      string  `json:"reason"`
 	Pace        float64 `json:"pace_frames_per_s"`
+	ServerID    string  `json:"server_id"`
+	Server      string  `json:"server"`
 }
 
 type framesAnswer struct {
@@ -76,6 +78,9 @@ func (o *Output) Hello(ctx context.Context, note []byte) (output.Greeting, error
 	var a helloAnswer
 	if err := json.Unmarshal(b, &a); err != nil || a.Bridge == "" {
 		return output.Greeting{}, &output.Failure{Kind: output.Denied, Err: errors.New("the receiver is not an eventbridge: its answer to hello is not one")}
+	}
+	if id, err := record.ParseID(a.ServerID); err == nil && id != o.o.Subject && o.o.Successor != nil {
+		o.o.Successor(id, a.Server)
 	}
 	g := output.Greeting{FramesPerSecond: a.Pace}
 	if a.Rewind {

@@ -24,9 +24,13 @@ import (
 // Options say as whom to speak, and how.
 type Options struct {
 	Producer string
+	Subject  record.ID
 	Epoch    record.EpochRef
 	Plain    bool
 	Resource []record.Attr // of plain requests: host.name, service.name …
+	// Successor is told when the bridge says that this server is another one by
+	// now; nil = not asked for.
+	Successor func(id record.ID, name string)
 }
 
 // Output is an output.Output over HTTP.
