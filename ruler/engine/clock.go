@@ -15,6 +15,10 @@ import (
 // tick says that the probe of its public listener succeeded and frames came in
 // as they used to. After a gap the clock stands still a little longer: exporters
 // wait before they try again.
+//
+// With several bridges the clock goes on while one of them is good, and a
+// server whose own bridges are not is left out: what would call it silent is
+// held until one of them has been good for a while.
 
 const (
 	bridgeMemory = 24 * time.Hour
@@ -26,6 +30,7 @@ const (
 	quietFleet   = 3                // smaller fleets are judged server by server
 	learnInflow  = 2 * time.Minute  // before any of that
 	longestGap   = 2 * time.Minute  // what counts of a gap: an outage is no habit
+	bridgeGone   = 10 * time.Second // without a tick, one of several bridges counts as gone
 	gapMemory    = 15 * time.Minute // in which the longest gap is forgotten
 )
 
@@ -34,6 +39,7 @@ const (
 	frozenProbe  = "the bridge cannot reach its own listener"
 	frozenInflow = "the bridge takes in nothing"
 	frozenGrace  = "servers get time to come back after the bridge was away"
+	frozenGone   = "the bridge is not heard" // one of several
 )
 
 // clock is one partition's.
@@ -45,6 +51,7 @@ type clock struct {
 	frozen  string
 	grace   time.Duration // left
 	bridges map[string]*bridge
+	turned  int64 // append time when the memory of who used which bridge was turned over
 }
 
 // bridge is what a partition knows of one.
@@ -56,6 +63,8 @@ type bridge struct {
 	gap   float64 // seconds: the longest gap between frames, fading
 	why   string  // "" = good
 	bad   int64   // append time since when it is not; 0 = it is
+	well  int64   // append time since when it is good without a gap; 0 = it is not
+	bit   uint16  // of this bridge in a server's memory
 }
 
 func newClock() clock { return clock{bridges: map[string]*bridge{}} }
@@ -71,7 +80,8 @@ func (c *clock) advance(appended time.Time) {
 func (c *clock) bridge(id string) *bridge {
 	b := c.bridges[id]
 	if b == nil {
-		b = &bridge{}
+		// Beyond 16 bridges some share a bit and are judged as one.
+		b = &bridge{bit: 1 << (len(c.bridges) % 16)}
 		c.bridges[id] = b
 	}
 	return b
@@ -93,18 +103,10 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 	}
 	passed := min(int64(step), c.stream-c.ticked) // several bridges tick one clock
 	c.ticked = c.stream
-	if gap > outage*period { // less is a busy machine
-		c.grace = max(c.grace, min(2*gap, maxGrace))
-	}
+	other := c.anyGood(b, period)
+	c.outage(b, gap, period, other)
 	switch {
-	case b.why != "" && b.bad == 0:
-		b.bad = c.stream
-	case b.why == "" && b.bad != 0:
-		c.grace = max(c.grace, min(2*time.Duration(c.stream-b.bad), maxGrace))
-		b.bad = 0
-	}
-	switch {
-	case b.why != "" && c.anyGood(period):
+	case b.why != "" && other:
 		return false // another bridge moves it
 	case b.why != "":
 		c.frozen = b.why
@@ -119,6 +121,31 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 	moved := next > c.now
 	c.now = max(c.now, next)
 	return moved
+}
+
+// outage notes whether a bridge was away, and for how long servers have to be
+// waited for when it was the only one.
+func (c *clock) outage(b *bridge, gap, period time.Duration, other bool) {
+	away := time.Duration(0)
+	if gap > outage*period { // less is a busy machine
+		away, b.well = gap, 0
+	}
+	switch {
+	case b.why != "":
+		b.well = 0
+		if b.bad == 0 {
+			b.bad = c.stream
+		}
+	case b.bad != 0:
+		away = max(away, time.Duration(c.stream-b.bad))
+		b.bad = 0
+	}
+	if b.why == "" && b.well == 0 {
+		b.well = c.stream
+	}
+	if !other {
+		c.grace = max(c.grace, min(2*away, maxGrace))
+	}
 }
 
 // judge decides whether the bridge is good.
@@ -164,10 +191,11 @@ func (c *clock) counts(b *bridge) bool {
 	return true
 }
 
-// anyGood tells whether a bridge that counts ticked well within two periods.
-func (c *clock) anyGood(period time.Duration) bool {
+// anyGood tells whether a bridge that counts, but for one, ticked well within
+// two periods.
+func (c *clock) anyGood(but *bridge, period time.Duration) bool {
 	for _, b := range c.bridges {
-		if b.why == "" && b.tick != 0 && c.stream-b.tick <= int64(2*period) && c.counts(b) {
+		if b != but && b.why == "" && b.tick != 0 && c.stream-b.tick <= int64(2*period) && c.counts(b) {
 			return true
 		}
 	}
@@ -178,4 +206,50 @@ func (c *clock) anyGood(period time.Duration) bool {
 // differ by all the time in which the clock stood still.
 func (c *clock) shown(t time.Time) time.Time {
 	return time.Unix(0, t.UnixNano()+c.stream-c.now).UTC()
+}
+
+// heardOf tells whether the bridge still ticks.
+func (c *clock) heardOf(b *bridge) bool { return b.tick != 0 && c.stream-b.tick <= int64(bridgeGone) }
+
+// fit tells whether one of the bridges has been good for so long that a server
+// that used them should have been heard.
+func (c *clock) fit(used uint16, interval time.Duration) bool {
+	if len(c.bridges) < 2 {
+		return true // the clock itself stands still
+	}
+	for _, b := range c.bridges {
+		if used&b.bit != 0 && b.well != 0 && c.heardOf(b) && c.stream-b.well >= int64(max(maxGrace, interval+interval/4)) {
+			return true
+		}
+	}
+	return false
+}
+
+// turn tells once in half a day that the older half of the memory of who used
+// which bridge is to be forgotten.
+func (c *clock) turn() bool {
+	if c.stream-c.turned < int64(bridgeMemory/2) {
+		return false
+	}
+	c.turned = c.stream
+	return true
+}
+
+// trouble says what is wrong with the clock or with one of several bridges.
+func (c *clock) trouble() string {
+	if c.frozen != "" {
+		return c.frozen
+	}
+	for id, b := range c.bridges {
+		if !c.counts(b) || b.used == 0 {
+			continue
+		}
+		switch {
+		case b.why != "":
+			return "bridge " + id + ": " + b.why
+		case !c.heardOf(b):
+			return "bridge " + id + ": " + frozenGone
+		}
+	}
+	return ""
 }

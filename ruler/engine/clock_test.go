@@ -194,3 +194,56 @@ func TestTwoBridges(t *testing.T) {
 		t.Errorf("the clock is %s behind", lag)
 	}
 }
+
+// One of two bridges dies: servers that used it are left out until it is back;
+// the others are judged as ever.
+func TestOneOfTwoBridgesDies(t *testing.T) {
+	w := newWorld(t)
+	w.bridges = []string{"b1", "b2"}
+	for i := range 12 {
+		s := w.add(i+1, "srv"+string(rune('a'+i)), "fra", "r"+string(rune('a'+i)))
+		if i >= 8 {
+			s.via = "b2"
+		}
+	}
+	w.run(5 * time.Minute)
+	w.dead["b2"] = true
+	w.run(5 * time.Minute)
+	w.sims[2].silent = true
+	w.run(5 * time.Minute)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	if got := told(t, s); len(got) != 1 || !strings.Contains(got[0], "srvc silence firing") {
+		t.Fatalf("notifications %q", got)
+	}
+	if got := d.parts[stream.Partition(w.sims[9].id)].clock.trouble(); got != "bridge b2: "+frozenGone {
+		t.Errorf("trouble %q", got)
+	}
+	d.crash() // what is held is in the store
+	// It comes back; one of its servers does not.
+	delete(w.dead, "b2")
+	w.sims[10].silent = true
+	w.quiet(20 * time.Second)
+	for _, v := range w.sims[8:] {
+		if !v.silent {
+			v.flush()
+		}
+	}
+	w.run(30 * time.Second)
+	d.must()
+	if got := told(t, s); len(got) != 1 {
+		t.Errorf("soon after: %q", got)
+	}
+	w.run(time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 2 || !strings.Contains(got[1], "srvk silence firing") {
+		t.Errorf("after its time: %q", got)
+	}
+	w.sims[10].silent, w.sims[10].spool = false, nil
+	w.run(30 * time.Second)
+	d.must()
+	if got := told(t, s); !strings.Contains(got[1], "srvk silence resolved") {
+		t.Errorf("when it is back: %q", got)
+	}
+}

@@ -214,7 +214,7 @@ func (e *Engine) problem(now, started time.Time) string {
 	why := ""
 	for i := range e.status {
 		arrived = max(arrived, e.status[i].arrived.Load())
-		if f := e.status[i].frozen.Load(); f != nil && (*f == frozenProbe || *f == frozenInflow) {
+		if f := e.status[i].frozen.Load(); f != nil && *f != "" && *f != frozenGrace {
 			why = *f
 		}
 	}

@@ -124,12 +124,14 @@ func (p *partition) forget(s *server, reason string) {
 		p.fact(store.FactGone, s, "")
 	}
 	s.overdue, s.silent, s.line.lastBeat = false, false, 0
+	p.letGo(s.id)
 	p.out.dirty[s.root] = struct{}{}
 }
 
 // heard notes that a server speaks, and what its heartbeat says.
 func (p *partition) heard(s *server, in *input) {
 	s.skew = in.skew
+	s.used |= in.bridge.bit
 	moved := s.skew-s.told > int64(skewStep) || s.told-s.skew > int64(skewStep)
 	if p.clock.stream-s.saved >= int64(seenEvery) || moved {
 		s.saved, s.told = p.clock.stream, s.skew
@@ -186,8 +188,13 @@ func (p *partition) state(s *server, to stateCode, reason string) {
 // watch looks for servers whose heartbeat is missing and tells the fleet
 // operator before any deadline, and for clones that are gone.
 func (p *partition) watch() {
+	turn := p.clock.turn()
 	for _, s := range p.lines {
-		if !s.overdue && !s.silent && s.late(p.clock.now) {
+		if turn {
+			s.used, s.usedBefore = 0, s.used
+			p.out.dirty[s.root] = struct{}{}
+		}
+		if !s.overdue && !s.silent && s.late(p.clock.now) && p.fit(s) {
 			s.overdue = true
 			p.out.dirty[s.root] = struct{}{}
 			p.fact(store.FactOverdue, s, "")

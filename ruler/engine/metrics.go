@@ -99,7 +99,7 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 				}
 				return 0
 			}),
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ruler_partition_clock_frozen", Help: "1 while the operators' clock stands still.", ConstLabels: label}, func() float64 {
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ruler_partition_clock_frozen", Help: "1 while the operators' clock stands still, or one of several bridges is away.", ConstLabels: label}, func() float64 {
 				if f := s.frozen.Load(); f != nil && *f != "" {
 					return 1
 				}

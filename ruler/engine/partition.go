@@ -32,6 +32,9 @@ type partition struct {
 	table *notify.Table
 	lines map[record.ID]*server // by line key; the first line has the issued id
 
+	held      map[record.ID]operator.Verdict // silences of servers whose bridges are not fit
+	heldDirty bool
+
 	snapshots *snapshots
 	words     map[string]string // interned texts
 	shared    map[about]*about
@@ -81,7 +84,7 @@ func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, erro
 	}
 	p := &partition{
 		number: number, rules: rules, set: set, table: notify.NewTable(rules.rules), ledger: record.NewLedger(), clock: newClock(),
-		lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
+		held: map[record.ID]operator.Verdict{}, lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
 		words: map[string]string{}, shared: map[about]*about{},
 	}
 	p.reset()
@@ -114,9 +117,10 @@ func (p *partition) apply(m stream.Message) error {
 		}
 		return nil
 	}
-	p.clock.bridge(e.Bridge).used = p.clock.stream
+	b := p.clock.bridge(e.Bridge)
+	b.used = p.clock.stream
 	for i := range e.Frames {
-		if err := p.frame(&e.Frames[i]); err != nil {
+		if err := p.frame(b, &e.Frames[i]); err != nil {
 			return err
 		}
 	}
@@ -143,12 +147,13 @@ func (p *partition) tick() error {
 	for _, v := range p.set.Tick(p.now()) {
 		p.verdict(v, nil)
 	}
+	p.release()
 	p.watch()
 	return nil
 }
 
 // frame takes one frame.
-func (p *partition) frame(ef *stream.EntryFrame) error {
+func (p *partition) frame(b *bridge, ef *stream.EntryFrame) error {
 	p.counts.frames++
 	f, err := record.DecodeFrame(ef.Frame)
 	if err != nil {
@@ -185,7 +190,7 @@ func (p *partition) frame(ef *stream.EntryFrame) error {
 	id := p.owner(f.Subject)
 	for _, r := range obs.Fresh {
 		for seq := r.From; seq <= r.To; seq++ {
-			in := input{header: &f.Header, record: &f.Records[seq-f.First], seq: seq, skew: ef.Skew}
+			in := input{bridge: b, header: &f.Header, record: &f.Records[seq-f.First], seq: seq, skew: ef.Skew}
 			if err := p.record(id, &in); err != nil {
 				return err
 			}
@@ -203,6 +208,7 @@ func total(rs []record.Range) (n uint64) {
 
 // input is one fresh record on its way.
 type input struct {
+	bridge *bridge
 	header *record.Header
 	record *record.Record
 	seq    uint64
@@ -242,7 +248,8 @@ func exporterOf(h *record.Header) bool {
 
 // record takes one fresh record.
 func (p *partition) record(id *identity, in *input) error {
-	if in.fromRegistry() {
+	registry := in.fromRegistry()
+	if registry {
 		p.registry(id, in)
 	}
 	if id.retired {
@@ -251,7 +258,9 @@ func (p *partition) record(id *identity, in *input) error {
 		return nil
 	}
 	s := p.route(id, in)
-	p.heard(s, in)
+	if !registry { // the bridge speaks, not the server
+		p.heard(s, in)
+	}
 	c := operator.Context{Now: p.now(), Server: s.serverFacts()}
 	i := operator.Input{Record: in.record, Header: in.header, Seq: in.seq, RecordID: in.recordID()}
 	if in.record.Snapshot != nil {

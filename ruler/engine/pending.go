@@ -49,7 +49,7 @@ func (o *pending) notification(n store.Notification) {
 
 // idle tells whether a commit would only move position and clock.
 func (p *partition) idle() bool {
-	return !p.out.urgent && len(p.out.dirty) == 0 && len(p.out.order) == 0 && len(p.ledger.Dirty()) == 0
+	return !p.out.urgent && len(p.out.dirty) == 0 && !p.heldDirty && len(p.out.order) == 0 && len(p.ledger.Dirty()) == 0
 }
 
 const (
@@ -61,7 +61,7 @@ const (
 func (p *partition) take(wall time.Time) store.PartitionCommit {
 	c := p.out.commit
 	c.Partition, c.Epoch, c.From, c.To = p.number, p.epoch, p.from, p.pos
-	c.StreamTime, c.Clock, c.Committed, c.Frozen = p.streamTime(), p.now(), wall, p.clock.frozen
+	c.StreamTime, c.Clock, c.Committed, c.Frozen = p.streamTime(), p.now(), wall, p.clock.trouble()
 	t := p.ledger.Totals()
 	c.Ledger = store.LedgerTotals{Received: int64(t.Received), Duplicate: int64(t.Duplicate), Late: int64(t.Late), Declared: int64(t.Declared),
 		Missing: int64(t.Missing), Rejected: p.rejects, Sequences: int64(t.Sequences)}

@@ -213,7 +213,7 @@ func (r *runner) apply(m stream.Message) error {
 	s := &e.status[r.number]
 	s.stream.Store(r.part.clock.stream)
 	s.arrived.Store(now.UnixNano())
-	if f := r.part.clock.frozen; s.frozen.Load() == nil || *s.frozen.Load() != f {
+	if f := r.part.clock.trouble(); s.frozen.Load() == nil || *s.frozen.Load() != f {
 		s.frozen.Store(&f)
 	}
 	e.metrics.in(r.part.counts.received - records)

@@ -27,9 +27,12 @@ type server struct {
 	told  int64  // skew as in the store
 
 	current []current
-	state   stateCode
-	overdue bool // a heartbeat is missing and the fleet operator knows
-	silent  bool // an absence rule fires
+	// used are the bridges it used in the last half day, usedBefore those of the
+	// half day before that.
+	used, usedBefore uint16
+	state            stateCode
+	overdue          bool // a heartbeat is missing and the fleet operator knows
+	silent           bool // an absence rule fires
 }
 
 // about is what servers have in common: registered labels, and the kind of

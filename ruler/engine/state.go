@@ -29,6 +29,7 @@ const (
 	tagIdentity = 'I'
 	tagLedger   = 'L'
 	tagOperator = 'O'
+	tagHeld     = 'H'
 )
 
 const packFrom = 256 // bytes below which packing does not pay
@@ -36,6 +37,10 @@ const packFrom = 256 // bytes below which packing does not pay
 // encode writes the state, or what changed of it.
 func (p *partition) encode(dirtyOnly bool) []byte {
 	b := section(nil, tagClock, p.encodeClock())
+	if p.heldDirty || !dirtyOnly {
+		b = section(b, tagHeld, p.encodeHeld())
+		p.heldDirty = false
+	}
 	for _, id := range p.identities(dirtyOnly) {
 		b = section(b, tagIdentity, p.encodeIdentity(id))
 	}
@@ -92,7 +97,7 @@ func appendSequence(b []byte, s *record.Sequence) []byte {
 func (p *partition) encodeClock() []byte {
 	c := &p.clock
 	var b []byte
-	for _, v := range []int64{c.now, c.stream - c.now, c.ticked, int64(c.grace), int64(c.fleet), p.rejects} {
+	for _, v := range []int64{c.now, c.stream - c.now, c.ticked, c.turned, int64(c.grace), int64(c.fleet), p.rejects} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = append(b, flag(p.ledger.Truncated))
@@ -106,7 +111,7 @@ func (p *partition) encodeClock() []byte {
 	for _, id := range ids {
 		v := c.bridges[id]
 		b = appendText(b, id)
-		for _, n := range []int64{v.tick, v.used, v.since, v.quiet, v.bad} {
+		for _, n := range []int64{v.tick, v.used, v.since, v.quiet, v.bad, v.well, int64(v.bit)} {
 			b = binary.AppendVarint(b, n)
 		}
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v.gap))
@@ -119,13 +124,13 @@ func (p *partition) decodeClock(r *decoder) {
 	c := &p.clock
 	c.now = r.int()
 	c.stream = c.now + r.int()
-	c.ticked, c.grace, c.fleet, p.rejects = r.int(), time.Duration(r.int()), int(r.int()), r.int()
+	c.ticked, c.turned, c.grace, c.fleet, p.rejects = r.int(), r.int(), time.Duration(r.int()), int(r.int()), r.int()
 	p.ledger.Truncated = r.byte() == 1
 	c.frozen = r.text()
 	c.bridges = map[string]*bridge{}
 	for range r.count() {
 		id := r.text()
-		c.bridges[id] = &bridge{tick: r.int(), used: r.int(), since: r.int(), quiet: r.int(), bad: r.int(), gap: math.Float64frombits(r.fixed()), why: r.text()}
+		c.bridges[id] = &bridge{tick: r.int(), used: r.int(), since: r.int(), quiet: r.int(), bad: r.int(), well: r.int(), bit: uint16(r.int()), gap: math.Float64frombits(r.fixed()), why: r.text()}
 	}
 }
 
@@ -143,7 +148,7 @@ func (p *partition) encodeIdentity(id *identity) []byte {
 		b = append(b, flag(l.waiting)|flag(l.goodbye)<<1|flag(s.overdue)<<2|flag(s.silent)<<3)
 		b = binary.LittleEndian.AppendUint64(b, l.machine)
 		b = binary.LittleEndian.AppendUint64(b, l.board)
-		for _, v := range []int64{l.lastBeat, int64(l.interval)} {
+		for _, v := range []int64{l.lastBeat, int64(l.interval), int64(s.used), int64(s.usedBefore)} {
 			b = binary.AppendVarint(b, v)
 		}
 		b = binary.AppendUvarint(b, uint64(len(l.epochs)))
@@ -183,6 +188,7 @@ func (p *partition) decodeIdentity(r *decoder) {
 		l.waiting, l.goodbye = f&1 != 0, f&2 != 0
 		l.machine, l.board = r.fixed(), r.fixed()
 		l.lastBeat, l.interval = r.int(), time.Duration(r.int())
+		s.used, s.usedBefore = uint16(r.int()), uint16(r.int())
 		s.overdue, s.silent, s.about = f&4 != 0, f&8 != 0, p.share(about{})
 		for range r.count() {
 			l.epochs = append(l.epochs, lineEpoch{ref: record.EpochRef{Start: int64(r.fixed()), Random: r.fixed()}, first: r.int(), alive: r.byte()})
@@ -333,6 +339,8 @@ func (p *partition) decode(b []byte, states *operatorStates) error {
 				return err
 			}
 			p.ledger.Restore(s)
+		case tagHeld:
+			p.decodeHeld(in)
 		case tagOperator:
 			states.add(decodeOperator(in))
 		default:

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"nocturne/internal/record"
 	"nocturne/ruler/diff"
@@ -19,11 +20,76 @@ func (p *partition) verdict(v operator.Verdict, in *operator.Input) {
 		return // retired by the same record
 	}
 	if p.rules.silence[v.RuleID] && v.Device == "" {
+		if p.hold(about, v) {
+			return
+		}
 		p.silence(about, &v)
 	}
 	v.At = p.clock.shown(v.At)
 	tr := p.table.Apply(v, about.serverFacts(), p.at())
 	p.transition(tr, about, in, v.Kind)
+}
+
+func (p *partition) fit(s *server) bool { return p.clock.fit(s.used|s.usedBefore, s.line.interval) }
+
+// hold keeps back what would call a server silent while none of its bridges is
+// fit, and forgets it when the server is heard.
+func (p *partition) hold(s *server, v operator.Verdict) bool {
+	switch v.Kind {
+	case operator.Firing:
+		if p.fit(s) {
+			return false
+		}
+		v.Fields = nil // only for templates, and not to be read back
+		p.held[s.id] = v
+		p.heldDirty = true
+		return true
+	case operator.Resolved:
+		return p.letGo(s.id)
+	}
+	return false
+}
+
+func (p *partition) letGo(id record.ID) bool {
+	if _, ok := p.held[id]; !ok {
+		return false
+	}
+	delete(p.held, id)
+	p.heldDirty = true
+	return true
+}
+
+// release lets held verdicts speak whose server should have been heard by now.
+func (p *partition) release() {
+	var ready []record.ID
+	for id := range p.held {
+		if s := p.lines[id]; s == nil || p.fit(s) {
+			ready = append(ready, id)
+		}
+	}
+	slices.SortFunc(ready, func(a, b record.ID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ready {
+		v := p.held[id]
+		p.letGo(id)
+		v.At = p.now()
+		p.verdict(v, nil)
+	}
+}
+
+func (p *partition) encodeHeld() []byte {
+	b, err := json.Marshal(p.held)
+	if err != nil {
+		return nil // decoding it says so; plain values always marshal
+	}
+	return b
+}
+
+func (p *partition) decodeHeld(r *decoder) {
+	p.held = map[record.ID]operator.Verdict{}
+	if json.Unmarshal(r.b, &p.held) != nil {
+		r.bad = true
+	}
+	r.b = nil
 }
 
 // silence keeps the server's state in step with the rule about heartbeats.

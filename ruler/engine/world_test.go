@@ -34,7 +34,9 @@ type world struct {
 	log     *streamtest.Log
 	now     time.Time
 	sims    []*sim
-	down    bool // the bridge writes nothing
+	down    bool // no bridge writes anything
+	bridges []string
+	dead    map[string]bool // bridges that write nothing
 	probe   bool
 	frames  uint64 // accepted since the last tick
 	entries int
@@ -53,12 +55,13 @@ type sim struct {
 	seq      map[record.Category]uint64
 	registry uint64
 	silent   bool
+	via      string        // bridge
 	skew     time.Duration // its clock is ahead
 	spool    []stream.EntryFrame
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{t: t, log: streamtest.New(t0), now: t0, probe: true}
+	return &world{t: t, bridges: []string{"b1"}, dead: map[string]bool{}, log: streamtest.New(t0), now: t0, probe: true}
 }
 
 func (w *world) add(n int, name, site, rack string) *sim {
@@ -93,19 +96,26 @@ func (w *world) append(p int, e stream.Entry) {
 // deliver puts a frame into the stream, or into the spool while the bridge is down.
 func (s *sim) deliver(frame []byte) {
 	f := stream.EntryFrame{Received: s.w.now.UnixNano(), Skew: -int64(s.skew), Frame: frame}
-	if s.w.down {
+	if s.w.down || s.w.dead[s.bridge()] {
 		s.spool = append(s.spool, f)
 		return
 	}
 	s.w.frames++
-	s.w.append(stream.Partition(s.id), stream.Entry{Kind: stream.EntryFrames, Bridge: "b1", Frames: []stream.EntryFrame{f}})
+	s.w.append(stream.Partition(s.id), stream.Entry{Kind: stream.EntryFrames, Bridge: s.bridge(), Frames: []stream.EntryFrame{f}})
+}
+
+func (s *sim) bridge() string {
+	if s.via == "" {
+		return "b1"
+	}
+	return s.via
 }
 
 func (s *sim) flush() {
 	for len(s.spool) > 0 {
 		n := min(len(s.spool), 100)
 		s.w.frames += uint64(n)
-		s.w.append(stream.Partition(s.id), stream.Entry{Kind: stream.EntryFrames, Bridge: "b1", Frames: s.spool[:n]})
+		s.w.append(stream.Partition(s.id), stream.Entry{Kind: stream.EntryFrames, Bridge: s.bridge(), Frames: s.spool[:n]})
 		s.spool = s.spool[n:]
 	}
 }
@@ -172,8 +182,12 @@ func (w *world) tick() {
 	}
 	n := w.frames
 	w.frames = 0
-	for p := range stream.Partitions {
-		w.append(p, stream.Entry{Kind: stream.EntryTick, Bridge: "b1", Tick: stream.Tick{Wall: w.now.UnixNano(), Period: time.Second, Accepted: n, ProbeOK: w.probe}})
+	for p := range stream.Partitions * len(w.bridges) {
+		id := w.bridges[p/stream.Partitions]
+		if w.dead[id] {
+			continue
+		}
+		w.append(p%stream.Partitions, stream.Entry{Kind: stream.EntryTick, Bridge: id, Tick: stream.Tick{Wall: w.now.UnixNano(), Period: time.Second, Accepted: n, ProbeOK: w.probe}})
 	}
 }
 
