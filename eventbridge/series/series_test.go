@@ -3,6 +3,7 @@ package series
 import (
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -394,4 +395,17 @@ func BenchmarkAppend(b *testing.B) {
 		n += len(out)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "samples/s")
+}
+
+// TestPageNamesEveryFamily keeps docs/sinks/victoriametrics.md complete.
+func TestPageNamesEveryFamily(t *testing.T) {
+	page, err := os.ReadFile("../../docs/sinks/victoriametrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range Families() {
+		if !strings.Contains(string(page), "`"+f.Name+"`") {
+			t.Errorf("docs/sinks/victoriametrics.md does not name %s", f.Name)
+		}
+	}
 }
