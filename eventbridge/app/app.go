@@ -138,7 +138,7 @@ func New(o Options) (_ *App, err error) {
 		period = time.Second
 	}
 	a.prober = ingest.NewProber(a.bridge, a.publicURLs(), a.ca.clientConfig(), period, a.edge, a.component("probe"))
-	a.parts = append(a.parts, part{"registry", a.registry.Run}, part{"probe", a.prober.Run})
+	a.parts = append(a.parts, part{"registry", a.registry.Run})
 	if a.server != nil {
 		a.parts = append(a.parts, part{"stream", a.watchStream})
 	}
@@ -291,19 +291,23 @@ func (a *App) freeBytes() prometheus.Collector {
 // answers the ones it has, stores what is queued, and returns.
 func (a *App) Run(ctx context.Context) error {
 	log := a.component("app")
-	failed := make(chan error, len(a.listeners)+len(a.parts)+1)
+	failed := make(chan error, len(a.listeners)+len(a.parts)+2)
 	report := func(name string, err error) {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", name, err)
 		}
 		failed <- err
 	}
-	// Three rings, stopped from the outside in: listeners, parts, appenders.
+	// Rings, stopped from the outside in: probe (what is closing is not to be
+	// reached), listeners, parts, appenders.
+	probeCtx, stopProbe := context.WithCancel(ctx)
+	defer stopProbe()
 	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
 	appendCtx, stopAppend := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAppend()
 	var servers, parts, appender sync.WaitGroup
+	parts.Go(func() { report("probe", a.prober.Run(probeCtx)) })
 	appender.Go(func() { report("append", a.gatherer.Run(appendCtx)) })
 	for _, p := range a.parts {
 		parts.Go(func() { report(p.name, p.run(partsCtx)) })
@@ -321,10 +325,11 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
-		if err == nil {
+		if err == nil && ctx.Err() == nil {
 			err = errors.New("a part ended by itself")
 		}
 	}
+	stopProbe()
 	log.Info("eventbridge stops: no new requests")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -137,3 +137,32 @@ func TestStreamVerdict(t *testing.T) {
 	f(time.Minute, 1<<40, false, true, "stuck although there is space")
 	f(time.Hour, 1<<20, true, false, "the disk is full: opening again does not help")
 }
+
+// A part that fails ends the whole, in order and with its reason.
+func TestPartFails(t *testing.T) {
+	a, err := New(Options{Config: testConfig(t.TempDir()), TickPeriod: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Run(t.Context()) }()
+	eventually(t, a.prober.OK)
+	for _, l := range a.listeners {
+		if l.name == "admin" {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "admin: ") {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("still running without its admin listener")
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
