@@ -334,52 +334,87 @@ func TestRealJournald(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-func insideNamespace(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	daemon := exec.CommandContext(ctx, "/lib/systemd/systemd-journald")
+// journald starts the daemon and waits for its socket.
+func journald(t *testing.T, src source.Source) *exec.Cmd {
+	t.Helper()
+	daemon := exec.CommandContext(t.Context(), "/lib/systemd/systemd-journald")
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := newSpool()
-	src := New(Options{Config: DefaultConfig(), Positions: s})
 	ready := time.NewTicker(20 * time.Millisecond)
 	defer ready.Stop()
 	for !src.(*journal).running() {
 		<-ready.C
 	}
-	say := func(text string) {
-		t.Helper()
-		cmd := exec.CommandContext(ctx, "/usr/bin/systemd-cat", "-t", "nocturne-test", "-p", "warning", "/bin/echo", text)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("systemd-cat: %v %s", err, out)
+	return daemon
+}
+
+func say(t *testing.T, text string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/systemd-cat", "-t", "nocturne-test", "-p", "warning", "/bin/echo", text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("systemd-cat: %v %s", err, out)
+	}
+}
+
+// hears tells whether one of the records begins with the text.
+func hears(recs []record.Record, text string) bool {
+	for _, r := range recs {
+		if strings.HasPrefix(r.Body, text) {
+			return true
 		}
 	}
+	return false
+}
+
+func insideNamespace(t *testing.T) {
+	s := newSpool()
+	src := New(Options{Config: DefaultConfig(), Positions: s})
+	daemon := journald(t, src)
 	stop := run(t, src, s)
 	// journalctl says nothing when it is ready: speak until it hears.
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
 	for len(s.take()) == 0 {
-		say("hello")
-		<-ready.C
+		say(t, "hello")
+		<-again.C
 	}
 	_ = stop() // the end of the context
 	heard := len(s.take())
-	say("while nobody listened \xff")
+	say(t, "while nobody listened \xff")
 	stop = run(t, src, s)
 	recs := s.until(t, heard+1)
 	_ = stop() // the end of the context
 	for _, r := range recs {
-		t.Logf("%s %s %s %q", r.Time.Format(time.RFC3339Nano), r.Severity, r.Attr(record.AttrProvider).Text(), r.Body)
 		if r.Name != record.NameJournal {
 			t.Errorf("record %+v: nothing was lost, so no gap may be said", r)
 		}
 	}
-	found := false
-	for _, r := range recs[heard:] {
-		found = found || strings.HasPrefix(r.Body, "while nobody listened") && r.Severity == record.Warn
+	if last := recs[len(recs)-1]; !hears(recs[heard:], "while nobody listened") || last.Severity != record.Warn || last.Attr(record.AttrProvider).Str() != "nocturne-test" {
+		t.Errorf("%+v: what was written while nobody listened did not come", recs[heard:])
 	}
-	if !found {
-		t.Error("what was written while nobody listened did not come")
+	// The journal is gone, as after a rotation that took it all.
+	heard = len(recs)
+	_ = daemon.Process.Kill()
+	_ = daemon.Wait() // killed
+	for _, dir := range []string{"/run/log/journal", "/run/systemd/journal"} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	cancel()
+	daemon = journald(t, src)
+	say(t, "a new journal")
+	stop = run(t, src, s)
+	for !hears(s.take()[heard:], "a new journal") {
+		<-s.got
+	}
+	_ = stop() // the end of the context
+	if first := s.take()[heard]; first.Name != record.NameSourceFailed || !strings.Contains(first.Body, "were removed from the journal before they were read") {
+		t.Errorf("%+v: the journal is gone, and nothing says so", first)
+	}
+	_ = daemon.Process.Kill()
 	_ = daemon.Wait() // killed
 }

@@ -318,6 +318,52 @@ func TestOneBadControllerHidesNone(t *testing.T) {
 	}
 }
 
+// Constructed from documentation (StorCLI reference manual, the states of its
+// legend): a failed drive that no longer tells its serial, one that rebuilds, an
+// array without one of its members, a battery that wants to be replaced. No
+// licensed capture of these exists.
+func TestDegraded(t *testing.T) {
+	s, problems, err := Parse([]byte(`{"Controllers":[{"Command Status":{"Controller":0,"Status":"Success"},"Response Data":{
+		"Basics":{"Controller":0,"Model":"PERC H730","Serial Number":"5A1"},"Status":{"Controller Status":"Needs Attention","Any Offline VD Cache Preserved":"Yes","BBU Status":32},
+		"HwCfg":{"BBU":"Present","ROC temperature(Degree Celsius)":"N/A","Temperature Sensor for ROC":"Absent"},
+		"TOPOLOGY":[{"DG":0,"Arr":0,"Row":2,"EID:Slot":"-","DID":"-","Type":"DRIVE","State":"Msng"}],
+		"VD LIST":[{"DG/VD":"0/0","TYPE":"RAID5","State":"Dgrd","Access":"RW","Consist":"No","Size":"1.090 TB","Name":"data"},{"DG/VD":"1/1","TYPE":"RAID0","State":"OfLn","Size":"558.375 GB"}],
+		"Physical Drives":3,"PD LIST":[{"EID:Slt":"32:0","DID":0,"State":"Failed","DG":0,"Size":"558.375 GB","Intf":"SAS","Med":"HDD","Model":"ST600MM0006"},
+			{"EID:Slt":"32:1","DID":1,"State":"Rbld","DG":0},{"EID:Slt":"32:2","DID":2,"State":"UBad","DG":"-"}],
+		"BBU_Info":[{"Model":"BBU","State":"Dgd(Needs Attention)","RetentionTime":"0 hour(s)","Temp":"28C","Mode":"-","MfgDate":"0/00/00"}]}}]}`),
+		[]byte(`{"Controllers":[{"Command Status":{"Controller":0,"Status":"Success"},"Response Data":{
+		"Drive /c0/e32/s0":[{"EID:Slt":"32:0","State":"Failed","DG":0}],
+		"Drive /c0/e32/s0 - Detailed Information":{"Drive /c0/e32/s0 State":{"Media Error Count":"N/A","Predictive Failure Count":7,"S.M.A.R.T alert flagged by drive":"Yes","Drive Temperature":"N/A"},
+			"Drive /c0/e32/s0 Device attributes":{"SN":"                    ","Model Number":"","Firmware Revision":""}}}}]}`),
+		[]byte(`{"Controllers":[{"Command Status":{"Controller":0,"Status":"Success"},"Response Data":{
+		"BBU_Info":[{"Property":"Type","Value":"BBU"},{"Property":"Temperature","Value":"28 C"},{"Property":"State","Value":"Degraded(Needs Attention)"}],
+		"BBU_Firmware_Status":[{"Property":"Replacement required","Value":"Yes"}],"BBU_Design_Info":[{"Property":"Serial Number","Value":1234}]}}]}`))
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	f := func(typ, place, occupant, fields string) {
+		t.Helper()
+		d := find(t, s, typ, place)
+		var got []string
+		for _, a := range d.Fields {
+			got = append(got, a.Key+"="+a.Value.Text())
+		}
+		if d.Occupant != occupant || strings.Join(got, " ") != fields {
+			t.Errorf("%s %s: %q %s, want %q %s", typ, place, d.Occupant, strings.Join(got, " "), occupant, fields)
+		}
+	}
+	f(record.DeviceController, "c0", "5A1", "state=Needs Attention model=PERC H730 preserved_cache=true")
+	f(record.DevicePhysicalDrive, "c0/e32/s0", "", "state=Failed model=ST600MM0006 size_bytes=599550590976 interface=SAS media=HDD drive_group=0 device_id=0 predictive_failures=7 smart_alert=true")
+	f(record.DevicePhysicalDrive, "c0/e32/s1", "", "state=Rbld drive_group=0 device_id=1")
+	f(record.DevicePhysicalDrive, "c0/e32/s2", "", "state=UBad drive_group=none device_id=2")
+	f(record.DeviceVirtualDrive, "c0/v0", "", "state=Dgrd level=RAID5 name=data size_bytes=1198467674276 access=RW consistent=false drive_group=0")
+	f(record.DeviceVirtualDrive, "c0/v1", "", "state=OfLn level=RAID0 size_bytes=599550590976 drive_group=1")
+	f(record.DeviceBattery, "c0/bbu", "1234", "state=Degraded(Needs Attention) model=BBU temperature_celsius=28 replacement_required=true")
+	if !hasSection(s, record.DeviceBattery, "c0") || !hasSection(s, record.DevicePhysicalDrive, "c0") || !hasSection(s, record.DeviceVirtualDrive, "c0") {
+		t.Errorf("sections %v", s.Sections)
+	}
+}
+
 func TestBrokenDocuments(t *testing.T) {
 	f := func(why, doc, want string) {
 		t.Helper()
