@@ -62,7 +62,7 @@ func (o object) text(keys ...string) string {
 		case "", "-", "n/a", "na", "none", "unknown":
 			continue
 		}
-		if strings.Contains(s, "/") && strings.Trim(s, "0/") == "" {
+		if strings.Count(s, "/") == 2 && strings.Trim(s, "0/") == "" {
 			continue // a date that is not known: "00/00/00", "0/00/00"
 		}
 		return s
