@@ -102,6 +102,14 @@ func New(o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("listen on %s for the page and the API (is another ruler running?): %w", a.cfg.Listen, err)
 	}
 	a.onClose("listener", func() error { return ignoreClosed(a.listener.Close()) })
+	if err := os.MkdirAll(a.cfg.Data, 0o750); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	unlock, err := lockFile(filepath.Join(a.cfg.Data, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("data folder %s is in use by another ruler (lock: %w): stop that one, or name another folder as data", a.cfg.Data, err)
+	}
+	a.onClose("lock", unlock)
 	if a.store, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(a.cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash}); err != nil {
 		return nil, err
 	}

@@ -191,7 +191,7 @@ func get(t *testing.T, url string) string {
 	return string(b)
 }
 
-// A second ruler on the same address stops before it takes anything.
+// A second ruler on the same address, or the same data, stops before it takes anything.
 func TestSecondRulerStops(t *testing.T) {
 	log := streamtest.New(time.Now())
 	cfg := config.Default()
@@ -209,7 +209,10 @@ func TestSecondRulerStops(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	cfg.Listen = a.Addr()
+	if _, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: log}); err == nil || !strings.Contains(err.Error(), "in use by another ruler") {
+		t.Fatalf("on the same data: got %v", err)
+	}
+	cfg.Listen, cfg.Data = a.Addr(), t.TempDir()
 	if _, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: log}); err == nil || !strings.Contains(err.Error(), "another ruler") {
 		t.Fatalf("got %v", err)
 	}

@@ -4,7 +4,10 @@ package engine
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +25,25 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// written is how many bytes this process has handed to write calls; 0 where
+// the system does not say.
+func written(b *testing.B) int64 {
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	for row := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(row), "wchar: "); ok {
+			v, err := strconv.ParseInt(n, 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return v
+		}
+	}
+	return 0
 }
 
 // fleetOf makes n servers of one partition, each enrolled.
@@ -135,6 +157,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, per := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("entries=%d", per), func(b *testing.B) {
 			var records, state, commits int64
+			wrote := written(b)
 			start := cpu(b)
 			for b.Loop() {
 				s := openStore(b)
@@ -167,6 +190,7 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			b.ReportMetric(float64(records)/(cpu(b)-start).Seconds(), "records/cpu-s")
 			b.ReportMetric(float64(state)/float64(records), "state-bytes/record")
+			b.ReportMetric(float64(written(b)-wrote)/float64(records), "disk-bytes/record")
 			b.ReportMetric((cpu(b)-start).Seconds()*1e6/float64(commits), "cpu-us/commit")
 		})
 	}

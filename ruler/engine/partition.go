@@ -339,6 +339,7 @@ func (p *partition) volumeLost(first store.Position) {
 		fmt.Sprintf(`{"was":%q,"was_entry":%d,"is":%q,"from_entry":%d}`, p.pos.Incarnation, p.pos.Entry, first.Incarnation, first.Entry))
 	p.pos = first
 	for _, b := range p.clock.bridges { // a tick of the new life is not measured from one of the old
-		b.tick = 0
+		b.tick, b.well = 0, 0
 	}
+	p.clock.grace = maxGrace // everybody connects anew
 }

@@ -237,9 +237,12 @@ func (r *runner) submit(ctx context.Context) {
 		wait = r.engine.idle
 	}
 	now := r.engine.cfg.Now()
-	if left := wait - now.Sub(r.waiting); left > 0 && !r.waiting.IsZero() {
-		r.linger.Reset(left)
-		return
+	if wait > 0 && !r.waiting.IsZero() {
+		// All partitions wait for the same moments, so that they share a commit.
+		if left := r.waiting.Truncate(wait).Add(wait).Sub(now); left > 0 {
+			r.linger.Reset(left)
+			return
+		}
 	}
 	p.clock.fleet = int(r.engine.servers.Load())
 	r.counted = p.counts

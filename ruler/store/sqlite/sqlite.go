@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -98,7 +99,16 @@ func dsn(path string, pragmas ...string) string {
 	for _, p := range pragmas {
 		q.Add("_pragma", p)
 	}
-	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
+	p := filepath.ToSlash(path)
+	switch {
+	case filepath.VolumeName(path) != "": // C:/x is file:///C:/x
+		p = "///" + (&url.URL{Path: p}).EscapedPath()
+	case strings.HasPrefix(p, "/"):
+		p = "//" + (&url.URL{Path: p}).EscapedPath()
+	default:
+		p = (&url.URL{Path: p}).EscapedPath()
+	}
+	return "file:" + p + "?" + q.Encode()
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
