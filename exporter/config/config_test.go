@@ -82,3 +82,23 @@ func TestLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the user page shows is a valid file.
+func TestTheDocumentedFileIsValid(t *testing.T) {
+	b, err := os.ReadFile("../../docs/exporter.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "```yaml\n")
+	text, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("docs/exporter.md holds no YAML")
+	}
+	c := Default()
+	if err := c.Decode([]byte(text)); err != nil {
+		t.Error(err)
+	}
+	if len(c.Outputs) != 3 {
+		t.Errorf("%d outputs", len(c.Outputs))
+	}
+}
