@@ -11,7 +11,6 @@ import (
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/winlog"
-	"nocturne/exporter/source/winlog"
 )
 
 // configured returns the sources that the configuration turns on.
@@ -30,9 +29,6 @@ func (a *App) configured() ([]source.Source, error) {
 	}
 	if c.Hardware.Enabled {
 		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))
-	}
-	if c.Winlog.Enabled {
-		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))
 	}
 	if c.Winlog.Enabled {
 		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))

@@ -27,7 +27,6 @@ import (
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/winlog"
-	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
 )
 
@@ -41,7 +40,6 @@ type Config struct {
 	Journal   journal.Config   `yaml:"journal"`
 	RAID      raid.Config      `yaml:"raid"`
 	Hardware  hardware.Config  `yaml:"hardware"`
-	Winlog    winlog.Config    `yaml:"winlog"`
 	Winlog    winlog.Config    `yaml:"winlog"`
 
 	Spool   spool.Config   `yaml:"spool"`
