@@ -276,6 +276,18 @@ func TestOnlyTheRegistryNamesServers(t *testing.T) {
 	}
 }
 
+func TestStateIsBounded(t *testing.T) {
+	s := NewState()
+	for i := range 3 * MaxOpen {
+		r := later(snapshot(drive(fmt.Sprintf("c%d/e1/s1", i), "", "Onln")), time.Duration(i)*time.Second)
+		r.Snapshot.Sections = nil
+		step(s, record.RAID, r)
+	}
+	if n := len(s.servers[id].open); n > MaxOpen {
+		t.Errorf("%d open series of one server", n)
+	}
+}
+
 func TestDecommissionedEndsEverything(t *testing.T) {
 	s := NewState()
 	step(s, record.RAID, snapshot(drive("c0/e1/s1", "A", "Onln")))

@@ -29,6 +29,10 @@ type open struct {
 	since  int64 // Unix ms of the first sample with these labels
 }
 
+// MaxOpen bounds what is remembered of one server; further series end by
+// themselves, when nothing is written to them any more.
+const MaxOpen = 4096
+
 // NewState returns an empty state.
 func NewState() *State {
 	return &State{servers: map[record.ID]*server{}, dirty: map[record.ID]bool{}}
@@ -112,6 +116,7 @@ func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples [
 		case isOpen && samples[i].Millis < was.since:
 			// Arrived late: what is open is newer, so this one ends at once.
 			dst = append(dst, ended(key, samples[i].Labels, samples[i].Millis+1))
+		case !isOpen && len(v.open) >= MaxOpen:
 		default:
 			if isOpen {
 				dst = append(dst, ended(key, was.labels, samples[i].Millis))
@@ -139,6 +144,9 @@ func (s *State) last(dst []Sample, id record.ID, r *record.Record) []Sample {
 
 // gone ends the series of devices that a snapshot looked for and did not find.
 func (s *State) gone(dst []Sample, id record.ID, snap *record.Snapshot, seen map[openKey]bool, millis int64) []Sample {
+	if len(snap.Sections) == 0 {
+		return dst
+	}
 	v := s.of(id)
 	n := len(dst)
 	for key, was := range v.open {
@@ -192,19 +200,29 @@ func keyOf(s *Sample) (openKey, bool) {
 	case ServerInfo, ExporterInfo:
 		return openKey{family: s.Name}, true
 	}
+	d := single[s.Name]
+	if d == nil {
+		return openKey{}, false
+	}
+	key := openKey{family: s.Name, typ: d.typ, place: label(s.Labels, "place")}
+	if d.generic {
+		key.typ = label(s.Labels, "type")
+	}
+	return key, true
+}
+
+// single are the families of which one device has one series at a time.
+var single = func() map[string]*device {
+	m := map[string]*device{}
 	for i := range devices {
 		d := &devices[i]
-		if s.Name != d.infoName() && (!d.state || s.Name != d.stateName()) {
-			continue
+		m[d.infoName()] = d
+		if d.state {
+			m[d.stateName()] = d
 		}
-		key := openKey{family: s.Name, typ: d.typ, place: label(s.Labels, "place")}
-		if d.generic {
-			key.typ = label(s.Labels, "type")
-		}
-		return key, true
 	}
-	return openKey{}, false
-}
+	return m
+}()
 
 func label(ls []Label, name string) string {
 	for _, l := range ls {
