@@ -43,7 +43,7 @@ func TestStreamGoesAndComesBack(t *testing.T) {
 		t.Error("the status says nothing of the stream")
 	}
 
-	start(t, again)
+	host, _ = start(t, again)
 	eventually(t, func() bool {
 		status, body, err := c.post("/nocturne/v1/frames", ingest.FramesType, lost)
 		if err != nil || status != http.StatusOK {
@@ -64,6 +64,14 @@ func TestStreamGoesAndComesBack(t *testing.T) {
 	if s := b.edge.Append.Totals(); !s.Balanced() || s.Waiting != 0 || s.Dropped["busy"] < 2 {
 		t.Errorf("append stage %+v", s)
 	}
+	// What the other bridge changes is heard again, too.
+	if status, body := admin(t, host.AdminURL(), host.AdminToken(), "POST", "/admin/v1/servers/"+c.id.String()+"/revoke", ""); status != http.StatusOK {
+		t.Fatalf("revoke: %d %s", status, body)
+	}
+	eventually(t, func() bool {
+		status, _, err := c.post("/nocturne/v1/hello", "application/json", []byte("{}"))
+		return err == nil && status == http.StatusForbidden
+	})
 }
 
 // A bridge that stops answers what it has taken; what it does not take any

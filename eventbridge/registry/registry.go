@@ -91,6 +91,7 @@ type Registry struct {
 	servers  map[record.ID]*entry
 	machines map[string]map[record.ID]struct{} // by evidence; may hold servers whose evidence has changed
 	tokens   map[string]tokenEntry
+	created  time.Time     // of the bucket: another one means that its volume was lost
 	clock    atomic.Uint64 // changes seen, to know when the copy is old
 
 	locks [64]sync.Mutex // by key: writes from this bridge do not contend with each other
@@ -121,6 +122,10 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 		miss: limiter{rate: 50, burst: 50},
 	}
 	r.Metrics = newMetrics(r)
+	var err error
+	if r.created, err = r.bucketCreated(ctx); err != nil {
+		return nil, err
+	}
 	n, err := r.load(ctx)
 	if err != nil {
 		return nil, err
@@ -158,13 +163,41 @@ func (r *Registry) load(ctx context.Context) (int, error) {
 	}
 }
 
+// bucketCreated tells when the bucket was made.
+func (r *Registry) bucketCreated(ctx context.Context) (time.Time, error) {
+	status, err := r.kv.Status(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at bucket %s: %w", Bucket, err)
+	}
+	s, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return time.Time{}, nil
+	}
+	return s.StreamInfo().Created, nil
+}
+
 // Run keeps the cache and the copy fresh and appends the records that are
-// still owed, until ctx ends.
+// still owed, until ctx ends. It returns an error when the bucket is not the
+// one that was opened: what the cache knows is older then, or newer, and only
+// opening it anew tells.
 func (r *Registry) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { r.announceLoop(ctx) })
 	wg.Go(func() { r.backupLoop(ctx) })
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			created, err := r.bucketCreated(ctx)
+			gone := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound)
+			if gone || err == nil && !created.Equal(r.created) {
+				cancel(errAnotherBucket)
+			}
+			sleep(ctx, announceEvery)
+		}
+	})
 	defer wg.Wait()
+	defer cancel(nil)
 	for ctx.Err() == nil {
 		err := r.watch(ctx)
 		if ctx.Err() != nil {
@@ -173,8 +206,13 @@ func (r *Registry) Run(ctx context.Context) error {
 		r.log.Warn("registry watcher ended, starting it again", "err", err)
 		sleep(ctx, time.Second)
 	}
+	if errors.Is(context.Cause(ctx), errAnotherBucket) {
+		return errAnotherBucket
+	}
 	return nil
 }
+
+var errAnotherBucket = errors.New("the registry's bucket is gone or was made anew: the bridge ends, so that the next start opens it and restores its copy")
 
 func (r *Registry) watch(ctx context.Context) error {
 	w, err := r.kv.WatchAll(ctx)

@@ -311,6 +311,23 @@ func TestRestoreFromCopy(t *testing.T) {
 	}
 }
 
+// A bucket that was lost and made anew under a running bridge ends it.
+func TestAnotherBucket(t *testing.T) {
+	_, conn := streamtest.Server(t)
+	a := &tape{incarnation: "first"}
+	r := open(t, Options{BridgeID: "b1", KV: bucket(t, conn.JetStream(), Bucket), Append: a})
+	if err := conn.JetStream().DeleteKeyValue(t.Context(), Bucket); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(t.Context()); !errors.Is(err, errAnotherBucket) {
+		t.Errorf("run without a bucket: %v", err)
+	}
+	bucket(t, conn.JetStream(), Bucket)
+	if err := r.Run(t.Context()); !errors.Is(err, errAnotherBucket) {
+		t.Errorf("run: %v", err)
+	}
+}
+
 // What one bridge changes another one knows, by its watcher or by asking.
 func TestWatcher(t *testing.T) {
 	r1, a, c, kv := start(t, Config{})
