@@ -278,6 +278,7 @@ func (f *fleet) describe(g group, d *fold, at time.Time) {
 	n.Title = fmt.Sprintf("%s is silent", g)
 	n.Annotations = map[string]string{
 		notify.AnnotationSummary:     n.Title,
+		notify.AnnotationRunbook:     "server#group-silent",
 		notify.AnnotationDescription: fmt.Sprintf("%d of %d servers of %s sent no heartbeat past their deadline; the others are overdue too, or follow. Look at power and network first.", silent, d.Size, g),
 	}
 	change(n, "servers fell silent together", at)
@@ -327,7 +328,7 @@ func (f *fleet) bridges(problem string, at time.Time, o *outcome) {
 		n = &notify.Notification{ID: fleetID(classBridge, at.String(), f.Seq), Device: "eventbridge", Class: classBridge, State: notify.Firing, Severity: notify.Critical,
 			RuleID: ruleBridge, Title: "Servers cannot be judged: " + problem, Opened: at}
 		n.Labels = fleetLabels("BridgeSilent", group{}, *n)
-		n.Annotations = map[string]string{notify.AnnotationSummary: n.Title,
+		n.Annotations = map[string]string{notify.AnnotationSummary: n.Title, notify.AnnotationRunbook: "nocturne#bridge-silent",
 			notify.AnnotationDescription: "No server is called silent while this lasts. Look at the eventbridge, its listener, its certificate and its network."}
 		change(n, problem, at)
 		f.Alerts[classBridge] = n

@@ -107,7 +107,6 @@ func (p *partition) retireLine(key record.ID, reason string) {
 	p.out.server(key).State = &store.StateWrite{State: store.StateDecommissioned, Reason: reason, Since: p.streamTime()}
 	p.out.server(key).Clones = &store.CloneWrite{Of: s.root.root, Clones: false}
 	delete(p.lines, key)
-	p.out.gone[key] = struct{}{}
 	p.out.dirty[s.root] = struct{}{}
 	if !s.root.clones {
 		p.markClones(s.root)
@@ -217,49 +216,67 @@ func (p *partition) fact(kind store.FactKind, s *server, notification string) {
 // registry takes a record of the bridge's registry.
 func (p *partition) registry(id *identity, in *input) {
 	r := in.record
+	changed := true
 	switch r.Name {
 	case record.NameEnrolled, record.NameLabels:
-		p.register(id, r)
+		changed = p.register(id, r)
 		if r.Name == record.NameEnrolled && id.retired {
-			id.retired = false
+			id.retired, changed = false, true
 			for _, l := range id.all {
 				p.state(p.lines[l.key], stWaiting, "enrolled again")
 			}
 		}
 	case record.NameRevoked:
-		p.retire(id, stRevoked, "its credential was revoked")
+		changed = p.retire(id, stRevoked, "its credential was revoked")
 	case record.NameDecommissioned:
-		p.retire(id, stDecommissioned, "decommissioned")
+		changed = p.retire(id, stDecommissioned, "decommissioned")
 	default:
+		return
+	}
+	if !changed { // the registry states everybody again from time to time
 		return
 	}
 	p.out.dirty[id] = struct{}{}
 	p.audit(r.Name, id.root.String(), "")
 }
 
-// register takes labels; they hold for all lines of the identity.
-func (p *partition) register(id *identity, r *record.Record) {
+// register takes labels, which hold for all lines of the identity, and tells
+// whether that is news.
+func (p *partition) register(id *identity, r *record.Record) bool {
 	to := about{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), simulated: r.Attr(record.AttrSimulated).Bool()}
 	name := strings.Clone(text(r, record.AttrServer)) // not the whole payload
 	enrolled := time.Time{}
-	if r.Name == record.NameEnrolled {
+	first := r.Name == record.NameEnrolled && !id.registered
+	if first {
 		enrolled = p.streamTime()
 		id.registered = true
 	}
+	changed := first
 	for _, ln := range id.all {
 		s := p.lines[ln.key]
 		to.os = s.about.os
-		s.about, s.name = p.share(to), name
+		called := name
 		if ln.key != id.root {
-			s.name = lineName(name, ln)
+			called = lineName(name, ln)
 		}
+		about := p.share(to)
+		if !first && s.about == about && s.name == called {
+			continue
+		}
+		changed = true
+		s.about, s.name = about, called
 		p.out.server(s.id).Labels = s.registered(enrolled)
 	}
-	p.out.urgent = true
+	p.out.urgent = p.out.urgent || changed
+	return changed
 }
 
-// retire takes a server out of service: its silence is no news.
-func (p *partition) retire(id *identity, to stateCode, reason string) {
+// retire takes a server out of service: its silence is no news. It tells
+// whether that is news.
+func (p *partition) retire(id *identity, to stateCode, reason string) bool {
+	if id.retired && p.lines[id.root].state == to {
+		return false
+	}
 	id.retired = true
 	for _, l := range append([]*line(nil), id.all...) {
 		s := p.lines[l.key]
@@ -268,7 +285,7 @@ func (p *partition) retire(id *identity, to stateCode, reason string) {
 		if l.key != id.root {
 			id.remove(l)
 			delete(p.lines, l.key)
-			p.out.gone[l.key] = struct{}{}
 		}
 	}
+	return true
 }

@@ -183,6 +183,43 @@ func TestDecommissionForgets(t *testing.T) {
 	}
 }
 
+// The registry states everybody again from time to time: no news, no writes,
+// and no sign of life.
+func TestRegistryRepeatsItself(t *testing.T) {
+	w := newWorld(t)
+	a := w.add(1, "db1", "fra", "r1")
+	w.add(2, "db2", "fra", "r2")
+	w.run(20 * time.Second)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	before := dump(t, s)
+	audit, err := s.AuditLog(ctx, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(2 * time.Minute)
+	a.registryRecord(record.NameLabels)
+	a.registryRecord(record.NameEnrolled)
+	d.must()
+	v, err := s.Server(ctx, a.id)
+	if err != nil || v.LastSeen.After(w.now.Add(-time.Minute)) {
+		t.Errorf("last seen %s %v", v.LastSeen, err)
+	}
+	if again, err := s.AuditLog(ctx, 100); err != nil || len(again) != len(audit) {
+		t.Errorf("audit log grew from %d to %d, %v", len(audit), len(again), err)
+	}
+	if !strings.Contains(before, v.Enrolled.Format(time.RFC3339Nano)) {
+		t.Errorf("enrolled %s is new", v.Enrolled)
+	}
+	a.rack = "r9"
+	a.registryRecord(record.NameLabels)
+	d.must()
+	if v, err := s.Server(ctx, a.id); err != nil || v.Rack != "r9" {
+		t.Errorf("moved to %q %v", v.Rack, err)
+	}
+}
+
 func TestAgentCannotNameItself(t *testing.T) {
 	w := newWorld(t)
 	a := w.add(1, "db1", "fra", "r1")

@@ -15,13 +15,12 @@ type pending struct {
 	order   []record.ID
 	notes   map[string]int
 	dirty   map[*identity]struct{}
-	gone    map[record.ID]struct{}
 	clock   bool // the clock or a bridge moved
 	urgent  bool // somebody waits for it
 }
 
 func (p *partition) reset() {
-	p.out = pending{servers: map[record.ID]*store.ServerWrite{}, notes: map[string]int{}, dirty: map[*identity]struct{}{}, gone: map[record.ID]struct{}{}}
+	p.out = pending{servers: map[record.ID]*store.ServerWrite{}, notes: map[string]int{}, dirty: map[*identity]struct{}{}}
 	p.counts = counts{rejected: map[record.Reject]int64{}, effects: map[notify.Effect]int64{}}
 }
 
