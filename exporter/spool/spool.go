@@ -250,7 +250,7 @@ func (s *Spool) roll() error {
 		last := s.segments[n-1]
 		if last.synced < last.size {
 			if err := last.f.Sync(); err != nil {
-				return fmt.Errorf("sync segment %s: %w", last.name(), err)
+				return s.fail(fmt.Errorf("sync segment %s: %w", last.name(), err))
 			}
 			last.synced = last.size
 		}
@@ -388,11 +388,13 @@ func (s *Spool) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := s.tidy(); err != nil {
-				if errors.Is(err, ErrClosed) {
-					return nil
-				}
-				return fmt.Errorf("tidy spool: %w", err)
+			switch err := s.tidy(); {
+			case errors.Is(err, ErrClosed):
+				return nil
+			case errors.Is(err, ErrBroken):
+				return err
+			case err != nil: // a full disk, most likely: the next round tries again
+				s.log.Warn("spool could not be tidied", "err", err)
 			}
 		}
 	}
@@ -411,10 +413,11 @@ func (s *Spool) tidy() error {
 	s.mu.Unlock()
 
 	err := s.syncAcks()
-	if err == nil && due {
-		err = s.writeEpoch(sequences, outputs)
+	if due {
+		err = errors.Join(err, s.writeEpoch(sequences, outputs))
 	}
 	s.mu.Lock()
+	s.epochDue = s.epochDue || due && err != nil
 	s.yield()
 	s.mu.Unlock()
 	return err

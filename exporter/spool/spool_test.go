@@ -319,6 +319,7 @@ func TestConcurrentAppendsShareSyncs(t *testing.T) {
 	}
 	r.files = dir // a real one: the disk in memory is for one goroutine
 	r.open()
+	t.Cleanup(func() { _ = r.Close() })
 	rd := r.reader("a")
 	var wg sync.WaitGroup
 	for i := range 8 {
