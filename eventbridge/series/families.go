@@ -33,6 +33,8 @@ type device struct {
 	values []value
 	// generic devices share one family and carry their type as a label.
 	generic bool
+
+	infoName, stateName string // set by named
 }
 
 // attr is one label of an info series and the field it is read from; the
@@ -43,6 +45,8 @@ type attr struct{ label, field string }
 type value struct {
 	suffix, field, help string
 	scale               float64 // 0 = 1
+
+	name string // set by named
 }
 
 const (
@@ -54,8 +58,20 @@ const (
 	prefixHardware   = "nocturne_hardware_device"
 )
 
-func (d *device) infoName() string  { return d.prefix + "_info" }
-func (d *device) stateName() string { return d.prefix + "_state" }
+// named fills in the names of the metrics, once.
+func named(ds []device) []device {
+	for i := range ds {
+		d := &ds[i]
+		d.infoName, d.stateName = d.prefix+"_info", d.prefix+"_state"
+		for k := range d.values {
+			d.values[k].name = d.prefix + "_" + d.values[k].suffix
+			if d.values[k].scale == 0 {
+				d.values[k].scale = 1
+			}
+		}
+	}
+	return ds
+}
 
 func (d *device) family() []Family {
 	place := []string{"place"}
@@ -66,12 +82,12 @@ func (d *device) family() []Family {
 	for _, a := range d.info {
 		labels = append(labels, a.label)
 	}
-	out := []Family{{d.infoName(), "What sits at this place: " + d.what + ". Always 1; the only series that carries a serial number.", labels}}
+	out := []Family{{d.infoName, "What sits at this place: " + d.what + ". Always 1; the only series that carries a serial number.", labels}}
 	if d.state {
-		out = append(out, Family{d.stateName(), "1 for the state that the tool reported for this " + d.what + ", in the tool's own word.", []string{"place", "state"}})
+		out = append(out, Family{d.stateName, "1 for the state that the tool reported for this " + d.what + ", in the tool's own word.", []string{"place", "state"}})
 	}
 	for _, v := range d.values {
-		out = append(out, Family{d.prefix + "_" + v.suffix, v.help, place})
+		out = append(out, Family{v.name, v.help, place})
 	}
 	return out
 }

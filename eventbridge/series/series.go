@@ -70,7 +70,7 @@ func SampleTime(r *record.Record, skew time.Duration) (at time.Time, moved bool)
 	return at, false
 }
 
-var devices = []device{
+var devices = named([]device{
 	{
 		typ: record.DeviceController, prefix: prefixController, what: "RAID controller", state: true,
 		info:   []attr{{"firmware", record.FieldFirmware}, {"model", record.FieldModel}, {"serial", ""}},
@@ -105,7 +105,7 @@ var devices = []device{
 	},
 	hardware(record.DeviceSystem), hardware(record.DeviceBIOS), hardware(record.DeviceBoard), hardware(record.DeviceCPU),
 	hardware(record.DeviceMemory), hardware(record.DeviceDisk), hardware(record.DeviceNIC),
-}
+})
 
 // hardware describes the types that share one family.
 func hardware(typ string) device {
@@ -298,15 +298,11 @@ func (b *builder) device(d *device, dev *record.Device) {
 		}
 		info = append(info, a.label, v)
 	}
-	b.gauge(d.infoName(), 1, info...)
+	b.gauge(d.infoName, 1, info...)
 	if state := dev.Field(record.FieldState).Text(); d.state && state != "" {
-		b.gauge(d.stateName(), 1, "place", dev.Place, "state", state)
+		b.gauge(d.stateName, 1, "place", dev.Place, "state", state)
 	}
 	for _, v := range d.values {
-		scale := v.scale
-		if scale == 0 {
-			scale = 1
-		}
-		b.number(d.prefix+"_"+v.suffix, dev.Field(v.field), scale, place...)
+		b.number(v.name, dev.Field(v.field), v.scale, place...)
 	}
 }

@@ -1,9 +1,11 @@
 package series
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nocturne/internal/record"
 )
@@ -24,9 +26,57 @@ type server struct {
 // openKey names one thing that has exactly one open series.
 type openKey struct{ family, typ, place string }
 
+// open is a series that is open. Its strings are copies: a record's own share
+// the memory of the whole frame they came in.
 type open struct {
-	labels []Label
-	since  int64 // Unix ms of the first sample with these labels
+	server string // label "server"
+	packed string // the labels that neither the key nor the server tells
+	since  int64  // Unix ms of the first sample with these labels
+}
+
+// told are the labels that packed leaves out.
+func told(name string) bool {
+	return name == "server" || name == "server_id" || name == "place" || name == "type"
+}
+
+// pack puts names and values end to end, each with its length.
+func pack(ls []Label) string {
+	var b []byte
+	for _, l := range ls {
+		if !told(l.Name) {
+			b = binary.AppendUvarint(b, uint64(len(l.Name)))
+			b = append(b, l.Name...)
+			b = binary.AppendUvarint(b, uint64(len(l.Value)))
+			b = append(b, l.Value...)
+		}
+	}
+	return string(b)
+}
+
+// labels puts the series' labels together again.
+func (o open) labels(key openKey, id string) []Label {
+	ls := insert(make([]Label, 0, 8), "server", o.server)
+	ls = insert(ls, "server_id", id)
+	ls = insert(ls, "place", key.place)
+	if d := single[key.family]; d != nil && d.generic {
+		ls = insert(ls, "type", key.typ)
+	}
+	b := []byte(o.packed)
+	next := func() string {
+		n, w := binary.Uvarint(b)
+		if w <= 0 || n > uint64(len(b)-w) { // only pack writes it
+			b = nil
+			return ""
+		}
+		v := string(b[w : w+int(n)])
+		b = b[w+int(n):]
+		return v
+	}
+	for len(b) > 0 {
+		name := next()
+		ls = insert(ls, name, next())
+	}
+	return ls
 }
 
 // MaxOpen bounds what is remembered of one server; further series end by
@@ -75,6 +125,9 @@ func (s *State) Learn(h *record.Header, r *record.Record) Server {
 		}
 	}
 	if next != v.facts {
+		for _, p := range []*string{&next.Name, &next.Site, &next.Rack, &next.Role, &next.OS} {
+			*p = strings.Clone(*p)
+		}
 		v.facts = next
 		s.dirty[h.Subject] = true
 	}
@@ -103,7 +156,7 @@ func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples [
 		return dst
 	}
 	v := s.of(h.Subject)
-	seen := map[openKey]bool{}
+	seen, id := map[openKey]bool{}, h.Subject.String()
 	for i := range samples {
 		key, ok := keyOf(&samples[i])
 		if !ok {
@@ -111,17 +164,25 @@ func (s *State) Ends(dst []Sample, h *record.Header, r *record.Record, samples [
 		}
 		seen[key] = true
 		was, isOpen := v.open[key]
+		now := open{label(samples[i].Labels, "server"), pack(samples[i].Labels), samples[i].Millis}
 		switch {
-		case isOpen && slices.Equal(was.labels, samples[i].Labels):
-		case isOpen && samples[i].Millis < was.since:
+		case isOpen && was.server == now.server && was.packed == now.packed:
+		case isOpen && now.since < was.since:
 			// Arrived late: what is open is newer, so this one ends at once.
-			dst = append(dst, ended(key, samples[i].Labels, samples[i].Millis+1))
+			dst = append(dst, ended(key, samples[i].Labels, now.since+1))
 		case !isOpen && len(v.open) >= MaxOpen:
 		default:
 			if isOpen {
-				dst = append(dst, ended(key, was.labels, samples[i].Millis))
+				dst = append(dst, ended(key, was.labels(key, id), now.since))
+			} else {
+				key.place = strings.Clone(key.place)
 			}
-			v.open[key] = open{samples[i].Labels, samples[i].Millis}
+			if now.server == v.facts.Name {
+				now.server = v.facts.Name // one copy for all
+			} else {
+				now.server = strings.Clone(now.server)
+			}
+			v.open[key] = now
 			s.dirty[h.Subject] = true
 		}
 	}
@@ -136,7 +197,7 @@ func (s *State) last(dst []Sample, id record.ID, r *record.Record) []Sample {
 	at, _ := SampleTime(r, 0)
 	n := len(dst)
 	for key, was := range s.of(id).open {
-		dst = append(dst, ended(key, was.labels, max(at.UnixMilli(), was.since+1)))
+		dst = append(dst, ended(key, was.labels(key, id.String()), max(at.UnixMilli(), was.since+1)))
 	}
 	slices.SortFunc(dst[n:], compareSamples)
 	return dst
@@ -155,7 +216,7 @@ func (s *State) gone(dst []Sample, id record.ID, snap *record.Snapshot, seen map
 		}
 		for _, sec := range snap.Sections {
 			if sec.Covers(key.typ, key.place) {
-				dst = append(dst, ended(key, was.labels, millis))
+				dst = append(dst, ended(key, was.labels(key, id.String()), millis))
 				delete(v.open, key)
 				s.dirty[id] = true
 				break
@@ -197,16 +258,21 @@ func ended(key openKey, labels []Label, millis int64) Sample {
 // thing has exactly one series: info and state.
 func keyOf(s *Sample) (openKey, bool) {
 	switch s.Name {
-	case ServerInfo, ExporterInfo:
-		return openKey{family: s.Name}, true
+	case ServerInfo:
+		return openKey{family: ServerInfo}, true
+	case ExporterInfo:
+		return openKey{family: ExporterInfo}, true
 	}
 	d := single[s.Name]
 	if d == nil {
 		return openKey{}, false
 	}
-	key := openKey{family: s.Name, typ: d.typ, place: label(s.Labels, "place")}
-	if d.generic {
-		key.typ = label(s.Labels, "type")
+	key := openKey{family: d.infoName, typ: d.typ, place: label(s.Labels, "place")}
+	if s.Name != d.infoName {
+		key.family = d.stateName
+	}
+	if d.generic { // several types share the family
+		key.typ = deviceOf(label(s.Labels, "type")).typ
 	}
 	return key, true
 }
@@ -216,9 +282,9 @@ var single = func() map[string]*device {
 	m := map[string]*device{}
 	for i := range devices {
 		d := &devices[i]
-		m[d.infoName()] = d
+		m[d.infoName] = d
 		if d.state {
-			m[d.stateName()] = d
+			m[d.stateName] = d
 		}
 	}
 	return m
@@ -246,11 +312,12 @@ type savedServer struct {
 }
 
 type savedOpen struct {
-	Family string  `json:"family"`
-	Type   string  `json:"type,omitempty"`
-	Place  string  `json:"place,omitempty"`
-	Labels []Label `json:"labels"`
-	Since  int64   `json:"since"`
+	Family string `json:"family"`
+	Type   string `json:"type,omitempty"`
+	Place  string `json:"place,omitempty"`
+	Server string `json:"server"`
+	Labels []byte `json:"labels,omitempty"` // packed
+	Since  int64  `json:"since"`
 }
 
 // Save returns every server, or those changed since the last Save.
@@ -285,7 +352,7 @@ func (s *State) save(id record.ID) (Saved, error) {
 	}
 	w := savedServer{Facts: v.facts}
 	for k, o := range v.open {
-		w.Open = append(w.Open, savedOpen{k.family, k.typ, k.place, o.labels, o.since})
+		w.Open = append(w.Open, savedOpen{k.family, k.typ, k.place, o.server, []byte(o.packed), o.since})
 	}
 	slices.SortFunc(w.Open, func(a, b savedOpen) int {
 		return compare(a.Family+"\x00"+a.Type+"\x00"+a.Place, b.Family+"\x00"+b.Type+"\x00"+b.Place)
@@ -309,7 +376,7 @@ func (s *State) Load(v Saved) error {
 	}
 	sv := &server{facts: w.Facts, open: make(map[openKey]open, len(w.Open))}
 	for _, o := range w.Open {
-		sv.open[openKey{o.Family, o.Type, o.Place}] = open{o.Labels, o.Since}
+		sv.open[openKey{o.Family, o.Type, o.Place}] = open{o.Server, string(o.Labels), o.Since}
 	}
 	s.servers[v.Server] = sv
 	return nil
