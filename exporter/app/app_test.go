@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"nocturne/exporter/config"
 	"nocturne/exporter/output"
 	"nocturne/exporter/source"
@@ -438,5 +440,29 @@ func TestBecomingTheSuccessor(t *testing.T) {
 	}
 	if tot := b.ledger.Totals(); tot.Missing != 0 || len(b.strange) > 0 {
 		t.Errorf("%+v %v", tot, b.strange)
+	}
+}
+
+func TestMetricsFollowTheRules(t *testing.T) {
+	o := options(t)
+	_, url := newBridge(t)
+	enrolled(t, o.Config.Data, url)
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	families, err := a.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "exporter_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
 	}
 }
