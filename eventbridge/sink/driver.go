@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,6 +198,9 @@ type Status struct {
 	Ledger  record.Totals     `json:"ledger"`
 	Store   string            `json:"store"`  // "up", or the last error
 	Newest  time.Time         `json:"newest"` // stream time of the newest entry written
+	// Poison are the last rows that were set aside since the start; the Store
+	// has more of them.
+	Poison []Poisoned `json:"poison,omitempty"`
 }
 
 // Status returns where the sink is. Safe for concurrent use.
@@ -204,6 +208,7 @@ func (d *Driver) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stat
+	s.Poison = slices.Clone(d.stat.Poison)
 	s.Dropped = make(map[string]uint64, len(d.stat.Dropped))
 	for k, v := range d.stat.Dropped {
 		s.Dropped[k] = v

@@ -254,6 +254,9 @@ func TestPoison(t *testing.T) {
 		if p := r.saved.Poisoned(); len(p) != 3 || p[0].Reason == "" || p[0].RecordID == "" {
 			t.Errorf("set aside: %+v", p)
 		}
+		if p := r.driver.Status().Poison; len(p) != 3 || p[0].Text == "" {
+			t.Errorf("status shows %+v", p)
+		}
 		if n := r.driver.Status().Dropped[sink.DropRefused]; n != 3 {
 			t.Errorf("%d refused counted, want 3", n)
 		}

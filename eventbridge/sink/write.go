@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -76,6 +77,9 @@ func (p *pass) sameStore(ctx context.Context) error {
 	return nil
 }
 
+// poisonShown is how many rows that were set aside the status shows.
+const poisonShown = 8
+
 // setAside keeps one refused row as poison and goes on.
 func (p *pass) setAside(ctx context.Context, r *Row, why error) (left int, err error) {
 	d := p.d
@@ -89,6 +93,12 @@ func (p *pass) setAside(ctx context.Context, r *Row, why error) (left int, err e
 	}
 	d.cfg.Log.Error("store refuses a record; it is set aside", "sink", d.cfg.Name, "record_id", bad.RecordID, "partition", r.Partition, "entry", r.Entry, "err", why)
 	d.met.poisoned.Inc()
+	d.mu.Lock()
+	d.stat.Poison = append(d.stat.Poison, bad)
+	if over := len(d.stat.Poison) - poisonShown; over > 0 {
+		d.stat.Poison = slices.Delete(d.stat.Poison, 0, over)
+	}
+	d.mu.Unlock()
 	d.count(DropRefused, 1)
 	return 0, nil
 }
