@@ -200,3 +200,27 @@ func TestAnOutputAddedEarlyGetsEverything(t *testing.T) {
 	r.open()
 	r.want(r.take(r.reader("b")), "eventlog 1 e1")
 }
+
+// On a quiet server no segment is ever full: what is answered goes all the same.
+func TestQuietServerKeepsLittle(t *testing.T) {
+	r := newRig(t, "a")
+	r.cfg = DefaultConfig()
+	r.open()
+	rd := r.reader("a")
+	for i := range 600 { // ten hours of heartbeats
+		r.add(record.Heartbeat, fmt.Sprint("h", i))
+		r.take(rd)
+		r.now = r.now.Add(time.Minute)
+		if err := r.tidy(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, err := rd.Rewind(nil)
+	if err != nil || n < 10 || n > 25 {
+		t.Errorf("%d records again, %v; want what is younger than 10 to 20 minutes", n, err)
+	}
+	if len(r.disk.files) > 4 {
+		t.Errorf("%d files", len(r.disk.files))
+	}
+	r.balanced()
+}

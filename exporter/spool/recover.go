@@ -121,7 +121,7 @@ func (s *Spool) list() ([]*segment, error) {
 			}
 		}
 		if number, generation, ok := parseSegmentName(name); ok {
-			all = append(all, &segment{number: number, from: number, generation: generation})
+			all = append(all, &segment{number: number, from: number, generation: generation, began: s.now()})
 		}
 	}
 	var out []*segment

@@ -42,6 +42,7 @@ type segment struct {
 	live       uint64 // records that can still be handed out
 	heartbeats uint64 // those of category heartbeat among them
 	sealed     bool
+	began      time.Time // when this process began to append to it
 	consumed   time.Time // when the last output got past it; zero = not yet
 }
 

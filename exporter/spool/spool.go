@@ -245,7 +245,7 @@ func (s *Spool) resume() error {
 
 // roll seals the last segment and adds a new one. Callers hold the writer role.
 func (s *Spool) roll() error {
-	g := &segment{number: s.disowned + 1, subject: s.subject, first: s.next, end: s.next}
+	g := &segment{number: s.disowned + 1, subject: s.subject, first: s.next, end: s.next, began: s.now()}
 	if n := len(s.segments); n > 0 {
 		last := s.segments[n-1]
 		if last.synced < last.size {
@@ -406,13 +406,17 @@ func (s *Spool) tidy() error {
 		s.mu.Unlock()
 		return err
 	}
-	s.trim(s.now().Add(-s.cfg.Keep))
-	due := s.epochDue
+	before := s.now().Add(-s.cfg.Keep)
+	s.trim(before)
+	due, old := s.epochDue, s.aged(before)
 	s.epochDue = false
 	sequences, outputs := s.checkpoint().sequences, s.outputNames()
 	s.mu.Unlock()
 
 	err := s.syncAcks()
+	if err == nil && old {
+		err = s.roll()
+	}
 	if due {
 		err = errors.Join(err, s.writeEpoch(sequences, outputs))
 	}
@@ -421,6 +425,22 @@ func (s *Spool) tidy() error {
 	s.yield()
 	s.mu.Unlock()
 	return err
+}
+
+// aged tells whether the last segment has only answered records and is older
+// than what is kept: sealed it can go, so that a rewind on a quiet server does
+// not present a month again. Callers hold mu.
+func (s *Spool) aged(before time.Time) bool {
+	g := s.segments[len(s.segments)-1]
+	if g.end == g.first || g.began.After(before) {
+		return false
+	}
+	for _, o := range s.outputs {
+		if o.position < g.end {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Spool) outputNames() []string {
