@@ -171,7 +171,7 @@ func TestCountsBalance(t *testing.T) {
 	m := r.engine.metrics
 	in, out, waiting := value(t, m.recordsIn), value(t, m.recordsOut), value(t, m.waiting)
 	dropped := 0.0
-	for _, reason := range []string{dropDuplicate, dropRejected, dropRetired, dropForgotten} {
+	for _, reason := range []string{dropDuplicate, dropRejected, dropRetired, dropPanic, dropForgotten} {
 		dropped += value(t, m.dropped.WithLabelValues(reason))
 	}
 	if in == 0 || in != out+dropped+waiting || waiting != 0 {

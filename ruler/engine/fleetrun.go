@@ -36,7 +36,8 @@ type fleetRunner struct {
 	since   time.Time // wall clock
 	started time.Time
 	slack   time.Duration
-	stuck   time.Time // wall clock since when facts wait; zero = none do
+	stuck   time.Time // wall clock since when facts wait and no partition gets on; zero = none waits
+	reached time.Time // how far all partitions were then
 }
 
 func (e *Engine) runFleet(ctx context.Context) error {
@@ -112,8 +113,8 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	}
 	slices.SortStableFunc(facts, func(a, b store.Fact) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Partition, b.Partition)) })
 	now := r.engine.cfg.Now()
-	if r.stuck.IsZero() {
-		r.stuck = now
+	if r.stuck.IsZero() || through.After(r.reached) {
+		r.stuck, r.reached = now, through
 	}
 	ready := slices.IndexFunc(facts, func(f store.Fact) bool { return f.At.After(through.Add(r.slack)) })
 	if ready < 0 || now.Sub(r.stuck) > factsWait {

@@ -45,6 +45,8 @@ type line struct {
 	interval time.Duration // announced
 	goodbye  bool          // the head's last word
 	waiting  bool          // not decided yet: successor or clone
+	reverted bool          // the head's numbers went back, and somebody was told
+	observed int64         // newest heartbeat, producer's clock, Unix nanoseconds
 }
 
 type lineEpoch struct {
@@ -74,6 +76,7 @@ func (l *line) gone(now int64) bool {
 }
 
 func (l *line) push(e lineEpoch) {
+	l.observed, l.reverted = 0, false
 	l.epochs = append(l.epochs, e)
 	if n := len(l.epochs) - maxLineEpochs; n > 0 {
 		l.epochs = slices.Delete(l.epochs, 0, n)
@@ -140,7 +143,7 @@ func (ls *lines) observe(b beat, now int64) decision {
 	d := ls.decide(b, now)
 	l := d.line
 	if h := l.head(); h != nil && h.ref == b.epoch.EpochRef {
-		l.lastBeat, l.goodbye = now, b.goodbye
+		l.lastBeat, l.goodbye, l.observed = now, b.goodbye, max(l.observed, b.observed)
 		if b.interval > 0 {
 			l.interval = b.interval
 		}

@@ -36,6 +36,7 @@ const (
 	dropDuplicate = "duplicate"
 	dropRejected  = "rejected"  // their frame could not be decoded
 	dropRetired   = "retired"   // of a server out of service
+	dropPanic     = "panic"     // met a bug; see the audit log
 	dropForgotten = "forgotten" // applied, not committed, and read again
 )
 
@@ -65,7 +66,7 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 		recordsIn:  counter("engine_records_in_total", "Records that arrived in frames, duplicates among them."),
 		recordsOut: counter("engine_records_out_total", "Records stepped and committed."),
 		waiting:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "ruler_engine_records_waiting", Help: "Records applied and not committed yet."}),
-		dropped:    vec("engine_records_dropped_total", "Records not stepped, by reason.", "reason", dropDuplicate, dropRejected, dropRetired, dropForgotten),
+		dropped:    vec("engine_records_dropped_total", "Records not stepped, by reason.", "reason", dropDuplicate, dropRejected, dropRetired, dropPanic, dropForgotten),
 		rejected:   vec("engine_frames_rejected_total", "Frames refused, by reason.", "reason", append(rejects, "partition")...),
 		clamped:    vec("engine_clamped_total", "Things in records that were cut or mended, by what.", "what", "attributes", "text", "identity"),
 		verdicts:   counter("engine_verdicts_total", "Verdicts of operators."),
@@ -125,7 +126,8 @@ func (m *metrics) out(c *counts, commit *store.PartitionCommit) {
 	m.recordsOut.Add(float64(c.stepped))
 	m.dropped.WithLabelValues(dropDuplicate).Add(float64(c.duplicate))
 	m.dropped.WithLabelValues(dropRetired).Add(float64(c.retired))
-	m.dropped.WithLabelValues(dropRejected).Add(float64(c.dropped - c.retired))
+	m.dropped.WithLabelValues(dropRejected).Add(float64(c.dropped - c.retired - c.panics))
+	m.dropped.WithLabelValues(dropPanic).Add(float64(c.panics))
 	m.waiting.Sub(float64(c.received))
 	for r, n := range c.rejected {
 		m.rejected.WithLabelValues(r.String()).Add(float64(n))

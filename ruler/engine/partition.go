@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -67,7 +69,7 @@ func newRuleset(rules []*rule.Rule) ruleset {
 type counts struct {
 	entries, frames, bytes      int64
 	received, stepped, dropped  int64 // records: received = stepped + dropped + duplicate
-	duplicate, retired          int64
+	duplicate, retired, panics  int64
 	rejected                    map[record.Reject]int64 // frames
 	misrouted, badEntries       int64
 	changes, verdicts, snapshot int64
@@ -184,19 +186,60 @@ func (p *partition) frame(b *bridge, ef *stream.EntryFrame) error {
 	p.counts.clamped.AttrsCut += f.Stats.AttrsCut
 	p.counts.clamped.TextMended += f.Stats.TextMended
 	p.counts.clamped.IdentityClaims += f.Stats.IdentityClaims
-	if fresh == 0 {
-		return nil
-	}
 	id := p.owner(f.Subject)
+	if fresh == 0 {
+		return p.reverted(id, b, ef, &f)
+	}
 	for _, r := range obs.Fresh {
 		for seq := r.From; seq <= r.To; seq++ {
 			in := input{bridge: b, header: &f.Header, record: &f.Records[seq-f.First], seq: seq, skew: ef.Skew}
-			if err := p.record(id, &in); err != nil {
+			if err := p.guarded(id, &in); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// reverted looks at heartbeats whose numbers were all seen before. When the
+// newest was made after all that were seen, the exporter lives and counts anew:
+// its VM was reverted to a snapshot of its running state. It is not silent; its
+// other records cannot be told from those it sent before until it starts again.
+func (p *partition) reverted(id *identity, b *bridge, ef *stream.EntryFrame, f *record.Frame) error {
+	if f.Category != record.Heartbeat || len(f.Records) == 0 || id.retired || !exporterOf(&f.Header) {
+		return nil
+	}
+	r := &f.Records[len(f.Records)-1]
+	l := id.lines.route(&f.Epoch)
+	h := l.head()
+	if h == nil || h.ref != f.Epoch.EpochRef || l.observed == 0 || r.Observed.UnixNano() <= l.observed {
+		return nil
+	}
+	if !l.reverted {
+		l.reverted = true
+		s := p.lines[l.key]
+		p.audit("record numbers went back", s.id.String(), `{"hint":"the machine was reverted to a snapshot of its running state; restart its exporter"}`)
+		p.out.server(s.id).State = &store.StateWrite{State: store.StateUp, Reason: "heartbeats arrive, but their numbers went back: restart its exporter", Since: p.streamTime()}
+	}
+	p.counts.stepped-- // it stays a duplicate
+	return p.guarded(id, &input{bridge: b, header: &f.Header, record: r, seq: f.Last, skew: ef.Skew})
+}
+
+// guarded takes one record and survives a bug that it meets: without that one
+// record would stop all servers of the partition for ever, as every restart
+// would meet it again. What the record had changed by then stays.
+func (p *partition) guarded(id *identity, in *input) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		p.counts.panics++
+		p.counts.dropped++
+		detail, _ := json.Marshal(map[string]string{"panic": cut(fmt.Sprint(v), maxFact), "stack": cut(string(debug.Stack()), 4<<10)}) // strings always marshal
+		p.audit("record skipped: please report this", in.recordID(), string(detail))
+	}()
+	return p.record(id, in)
 }
 
 func total(rs []record.Range) (n uint64) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/internal/stream"
 	"nocturne/ruler/store"
 )
 
@@ -291,5 +292,91 @@ func TestEventTimeIsClamped(t *testing.T) {
 	}
 	if v, _ := s.Server(ctx, a.id); v.Skew != -a.skew || v.State != store.StateUp {
 		t.Errorf("skew %s state %s", v.Skew, v.State)
+	}
+}
+
+// A snapshot that is gone from the store, and a bug met by one record, cost
+// that much and no more.
+func TestLosesOneRecordNotThePartition(t *testing.T) {
+	w := newWorld(t)
+	a := w.add(1, "db1", "fra", "r1")
+	w.run(20 * time.Second)
+	a.raid([3]string{"c0/e252/s0", "S0", "Onln"})
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	d.crash()
+	n := stream.Partition(a.id)
+	p, err := d.part(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.snapshots.load = func(store.Hash) ([]byte, error) { return nil, store.ErrNotFound }
+	a.raid([3]string{"c0/e252/s0", "S1", "Onln"})
+	d.must()
+	p.snapshots.load = func(store.Hash) ([]byte, error) { panic("bug") }
+	clear(p.snapshots.young)
+	clear(p.snapshots.old)
+	a.raid([3]string{"c0/e252/s0", "S2", "Onln"})
+	a.event("disk", 7)
+	d.must()
+	if v, err := s.Server(ctx, a.id); err != nil || len(v.Devices) != 1 || v.Devices[0].Occupant != "S1" || v.Open != 1 {
+		t.Errorf("server %+v %v", v, err)
+	}
+	audit, err := s.AuditLog(ctx, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, e := range audit {
+		got += e.Action + "\n"
+	}
+	if !strings.Contains(got, "previous snapshot lost") || !strings.Contains(got, "record skipped") {
+		t.Errorf("audit log\n%s", got)
+	}
+}
+
+// A VM is reverted to a snapshot of its running state: the same epoch counts
+// anew. It is not silent, and says what to do.
+func TestRevertedWhileRunning(t *testing.T) {
+	w := newWorld(t)
+	a := w.add(1, "db1", "fra", "r1")
+	w.add(2, "db2", "muc", "r2")
+	w.run(30 * time.Second)
+	before := a.seq[record.Heartbeat]
+	kept := a.beat()
+	w.run(2 * time.Minute)
+	a.deliver(kept) // a plain repetition is nothing
+	a.seq[record.Heartbeat] = before
+	w.run(90 * time.Second)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.batch = 5
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+	v, err := s.Server(ctx, a.id)
+	if err != nil || v.State != store.StateUp || !strings.Contains(v.StateReason, "restart its exporter") {
+		t.Errorf("server %+v %v", v.Server, err)
+	}
+	audit, err := s.AuditLog(ctx, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range audit {
+		if e.Action == "record numbers went back" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+	a.start() // its exporter is restarted
+	w.run(30 * time.Second)
+	d.must()
+	if p, err := s.Pipeline(ctx); err != nil || p.Ledger.Missing != 0 {
+		t.Errorf("ledger %+v %v", p.Ledger, err)
 	}
 }

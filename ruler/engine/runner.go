@@ -260,6 +260,9 @@ func (r *runner) landed(ctx context.Context, err error) error {
 	r.part.snapshots.stored(r.sent.Snapshots)
 	e := r.engine
 	e.metrics.out(&r.counted, &r.sent)
+	if n := r.counted.panics; n > 0 {
+		r.log.Error("records skipped: a bug, see the audit log", "records", n)
+	}
 	e.told(ctx, r.sent.Notifications)
 	if len(r.sent.Facts) > 0 {
 		e.wakeFleet()

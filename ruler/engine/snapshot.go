@@ -21,6 +21,11 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	cat := in.header.Category
 	p.counts.snapshot++
 	prev, err := p.snapshots.get(s.currentHash(cat))
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, record.ErrMalformed) {
+		// It will not come back: go on as if this were the first.
+		p.audit("previous snapshot lost", s.id.String(), fmt.Sprintf(`{"category":%q,"hash":%q}`, cat, s.currentHash(cat)))
+		prev, err = nil, nil
+	}
 	if err != nil {
 		return fmt.Errorf("server %s: previous %s snapshot: %w", s.id, cat, err)
 	}
@@ -139,14 +144,14 @@ func pack(s *record.Snapshot) (store.Hash, []byte) {
 func Unpack(b []byte) (*record.Snapshot, error) {
 	raw, err := unpacker().DecodeAll(b, nil)
 	if err != nil {
-		return nil, fmt.Errorf("unpack snapshot: %w", err)
+		return nil, fmt.Errorf("unpack snapshot: %w: %w", record.ErrMalformed, err)
 	}
 	recs, _, err := record.DecodeRecords(raw)
 	if err != nil {
 		return nil, fmt.Errorf("decode snapshot: %w", err)
 	}
 	if len(recs) != 1 || recs[0].Snapshot == nil {
-		return nil, errors.New("decode snapshot: no snapshot in it")
+		return nil, fmt.Errorf("decode snapshot: no snapshot in it: %w", record.ErrMalformed)
 	}
 	return recs[0].Snapshot, nil
 }

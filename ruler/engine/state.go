@@ -145,10 +145,10 @@ func (p *partition) encodeIdentity(id *identity) []byte {
 		} else {
 			b = append(append(b, 1), l.key[:]...)
 		}
-		b = append(b, flag(l.waiting)|flag(l.goodbye)<<1|flag(s.overdue)<<2|flag(s.silent)<<3)
+		b = append(b, flag(l.waiting)|flag(l.goodbye)<<1|flag(s.overdue)<<2|flag(s.silent)<<3|flag(l.reverted)<<4)
 		b = binary.LittleEndian.AppendUint64(b, l.machine)
 		b = binary.LittleEndian.AppendUint64(b, l.board)
-		for _, v := range []int64{l.lastBeat, int64(l.interval), int64(s.used), int64(s.usedBefore)} {
+		for _, v := range []int64{l.lastBeat, l.observed, int64(l.interval), int64(s.used), int64(s.usedBefore)} {
 			b = binary.AppendVarint(b, v)
 		}
 		b = binary.AppendUvarint(b, uint64(len(l.epochs)))
@@ -185,9 +185,9 @@ func (p *partition) decodeIdentity(r *decoder) {
 		}
 		l := s.line
 		f := r.byte()
-		l.waiting, l.goodbye = f&1 != 0, f&2 != 0
+		l.waiting, l.goodbye, l.reverted = f&1 != 0, f&2 != 0, f&16 != 0
 		l.machine, l.board = r.fixed(), r.fixed()
-		l.lastBeat, l.interval = r.int(), time.Duration(r.int())
+		l.lastBeat, l.observed, l.interval = r.int(), r.int(), time.Duration(r.int())
 		s.used, s.usedBefore = uint16(r.int()), uint16(r.int())
 		s.overdue, s.silent, s.about = f&4 != 0, f&8 != 0, p.share(about{})
 		for range r.count() {
