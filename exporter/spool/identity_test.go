@@ -90,8 +90,9 @@ func TestPowerLossWhileBecomingAnother(t *testing.T) {
 			m.excuse("open", err)
 		}
 		m.reboot()
-		for m.reader.Pending() {
-			frames, err := m.reader.Next(context.Background(), DefaultLimits())
+		rd := m.outputs[0].reader
+		for rd.Pending() {
+			frames, err := rd.Next(context.Background(), DefaultLimits())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +101,7 @@ func TestPowerLossWhileBecomingAnother(t *testing.T) {
 					t.Fatalf("crash at %d: %s %d-%d of the old server is sent as the new one", at, h.Category, h.First, h.Last)
 				}
 			}
-			if err := m.reader.Release(); err != nil {
+			if err := rd.Release(); err != nil {
 				t.Fatal(err)
 			}
 			break

@@ -27,14 +27,21 @@ type machine struct {
 	state    *crashFS // epoch file
 	cfg      Config
 	spool    *Spool
-	reader   *Reader
 	now      time.Time
 	sources  []*testSource
+	outputs  []*testOutput
+	refusals bool // an output refuses a frame now and then
+	subject  record.ID
+}
+
+// testOutput is what one receiver has.
+type testOutput struct {
+	name     string
+	reader   *Reader
 	received map[string]string // record id -> body
 	bodies   map[string]int    // body -> times received under different ids
 	ledger   *record.Ledger
-	gaps     uint64
-	subject  record.ID
+	gaps     int
 }
 
 type testSource struct {
@@ -48,7 +55,10 @@ type testSource struct {
 func newMachine(t *testing.T, seed uint64, cfg Config) *machine {
 	m := &machine{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), plug: &plug{}, cfg: cfg, now: time.Unix(1_790_000_000, 0),
-		received: map[string]string{}, bodies: map[string]int{}, ledger: record.NewLedger(), subject: testID,
+		subject: testID,
+	}
+	for _, name := range []string{"a", "b"} {
+		m.outputs = append(m.outputs, &testOutput{name: name, received: map[string]string{}, bodies: map[string]int{}, ledger: record.NewLedger()})
 	}
 	m.disk, m.state = newCrashFS(m.plug), newCrashFS(m.plug)
 	for i, c := range []record.Category{record.Heartbeat, record.EventLog, record.RAID} {
@@ -60,7 +70,7 @@ func newMachine(t *testing.T, seed uint64, cfg Config) *machine {
 func (m *machine) options() Options {
 	return Options{
 		Config: m.cfg, FS: m.disk, StateFS: m.state, Producer: record.ExporterProducer(m.subject), Subject: m.subject,
-		Outputs: []string{"a"}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now }, Random: m.rng.Uint64,
+		Outputs: []string{"a", "b"}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now }, Random: m.rng.Uint64,
 	}
 }
 
@@ -72,8 +82,10 @@ func (m *machine) open() bool {
 		return false
 	}
 	m.spool = s
-	if m.reader, err = s.Reader("a"); err != nil {
-		m.t.Fatal(err)
+	for _, o := range m.outputs {
+		if o.reader, err = s.Reader(o.name); err != nil {
+			m.t.Fatal(err)
+		}
 	}
 	for _, src := range m.sources {
 		p, err := s.Position(src.name)
@@ -125,12 +137,13 @@ func (m *machine) append() {
 	src.answered = src.flying
 }
 
-// deliver takes one batch, answers for a part of it.
+// deliver takes one batch for one output, and answers for a part of it.
 func (m *machine) deliver() {
-	if !m.reader.Pending() {
+	o := m.outputs[min(m.rng.IntN(3), 1)] // the first is slower
+	if !o.reader.Pending() {
 		return
 	}
-	frames, err := m.reader.Next(context.Background(), Limits{Frames: 1 + m.rng.IntN(6), Records: 1 + m.rng.IntN(8), Bytes: 1 + m.rng.IntN(4000)})
+	frames, err := o.reader.Next(context.Background(), Limits{Frames: 1 + m.rng.IntN(6), Records: 1 + m.rng.IntN(8), Bytes: 1 + m.rng.IntN(4000)})
 	if err != nil {
 		m.excuse("next", err)
 		return
@@ -140,16 +153,19 @@ func (m *machine) deliver() {
 		m.append()
 	}
 	var verdicts []Verdict
-	for range m.rng.IntN(len(frames) + 1) {
-		verdicts = append(verdicts, Stored)
+	for i := range m.rng.IntN(len(frames) + 1) {
+		v := Stored
+		if m.refusals && frames[i].Header.Kind == record.FrameData && m.rng.IntN(6) == 0 {
+			v = Refused
+		} else {
+			m.receive(o, &frames[i])
+		}
+		verdicts = append(verdicts, v)
 	}
-	for i := range verdicts {
-		m.receive(&frames[i])
-	}
-	m.excuse("settle", m.reader.Settle(verdicts, []byte("answer")))
+	m.excuse("settle", o.reader.Settle(verdicts, []byte("answer")))
 }
 
-func (m *machine) receive(f *Frame) {
+func (m *machine) receive(o *testOutput, f *Frame) {
 	m.t.Helper()
 	b, err := f.Encode()
 	if err != nil {
@@ -159,20 +175,20 @@ func (m *machine) receive(f *Frame) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.ledger.Observe(&d.Header)
+	o.ledger.Observe(&d.Header)
 	for i, r := range d.Records {
 		id := record.RecordID(&d.Header, d.First+uint64(i))
-		if old, seen := m.received[id]; seen {
+		if old, seen := o.received[id]; seen {
 			if old != r.Body {
 				m.t.Fatalf("record %s was %q and is %q", id, old, r.Body)
 			}
 			continue
 		}
-		m.received[id] = r.Body
-		m.bodies[r.Body]++
+		o.received[id] = r.Body
+		o.bodies[r.Body]++
 	}
 	if d.Kind == record.FrameGap {
-		m.gaps++
+		o.gaps++
 	}
 }
 
@@ -196,7 +212,7 @@ func (m *machine) run(n int) {
 				return
 			}
 		default:
-			_, err := m.reader.Rewind(nil)
+			_, err := m.outputs[m.rng.IntN(2)].reader.Rewind(nil)
 			m.excuse("rewind", err)
 		}
 	}
@@ -216,53 +232,57 @@ func (m *machine) reboot() {
 	m.plug.at = 0
 }
 
-// drain delivers everything.
+// drain delivers everything to everyone.
 func (m *machine) drain() {
-	for m.reader.Pending() {
-		frames, err := m.reader.Next(context.Background(), DefaultLimits())
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		verdicts := make([]Verdict, len(frames))
-		for i := range frames {
-			m.receive(&frames[i])
-			verdicts[i] = Stored
-		}
-		if err := m.reader.Settle(verdicts, nil); err != nil {
-			m.t.Fatal(err)
+	for _, o := range m.outputs {
+		for o.reader.Pending() {
+			frames, err := o.reader.Next(context.Background(), DefaultLimits())
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			verdicts := make([]Verdict, len(frames))
+			for i := range frames {
+				m.receive(o, &frames[i])
+				verdicts[i] = Stored
+			}
+			if err := o.reader.Settle(verdicts, nil); err != nil {
+				m.t.Fatal(err)
+			}
 		}
 	}
 }
 
-// check asserts what the package promises.
+// check asserts what the package promises, for every output.
 func (m *machine) check(lossless bool) {
 	m.t.Helper()
-	total := 0
-	for _, src := range m.sources {
-		total += src.answered
-		for n := range src.answered {
-			got := m.bodies[m.body(src, n)]
-			if got > 1 || lossless && got != 1 {
-				m.t.Fatalf("record %d of %s was received %d times", n, src.name, got)
+	for _, o := range m.outputs {
+		total := 0
+		for _, src := range m.sources {
+			total += src.answered
+			for n := range src.answered {
+				got := o.bodies[m.body(src, n)]
+				if got > 1 || lossless && got != 1 {
+					m.t.Fatalf("output %s: record %d of %s was received %d times", o.name, n, src.name, got)
+				}
+				delete(o.bodies, m.body(src, n))
 			}
-			delete(m.bodies, m.body(src, n))
 		}
-	}
-	for b, n := range m.bodies {
-		m.t.Fatalf("%q was received %d times and never committed", b, n)
-	}
-	tot := m.ledger.Totals()
-	if tot.Missing != 0 {
-		for q := range m.ledger.All() {
-			m.t.Logf("%+v", *q)
+		for b, n := range o.bodies {
+			m.t.Fatalf("output %s: %q was received %d times and never committed", o.name, b, n)
 		}
-		m.t.Fatalf("ledger: %+v", tot)
-	}
-	if int(tot.Received+tot.Declared) != total || int(tot.Received) != len(m.received) {
-		m.t.Fatalf("committed %d records; ledger: %+v", total, tot)
-	}
-	if lossless && m.gaps > 0 {
-		m.t.Fatalf("%d gap frames", m.gaps)
+		tot := o.ledger.Totals()
+		if tot.Missing != 0 {
+			for q := range o.ledger.All() {
+				m.t.Logf("%+v", *q)
+			}
+			m.t.Fatalf("output %s: ledger: %+v", o.name, tot)
+		}
+		if int(tot.Received+tot.Declared) != total {
+			m.t.Fatalf("output %s: committed %d records; ledger: %+v", o.name, total, tot)
+		}
+		if lossless && o.gaps > 0 {
+			m.t.Fatalf("output %s: %d gap frames", o.name, o.gaps)
+		}
 	}
 }
 
@@ -273,9 +293,11 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 		name     string
 		cfg      Config
 		lossless bool
+		refusals bool
 	}{
-		{"room enough", Config{MaxBytes: 1 << 30, SegmentBytes: 2000, Keep: time.Minute}, true},
-		{"full", Config{MaxBytes: 9000, SegmentBytes: 1500, Keep: time.Minute}, false},
+		{"room enough", Config{MaxBytes: 1 << 30, SegmentBytes: 2000, Keep: time.Minute}, true, false},
+		{"full", Config{MaxBytes: 9000, SegmentBytes: 1500, Keep: time.Minute}, false, false},
+		{"full and refused", Config{MaxBytes: 9000, SegmentBytes: 1500, Keep: time.Minute}, false, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -286,12 +308,13 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 			}
 			for seed := uint64(1); seed <= seeds; seed++ {
 				whole := newMachine(t, seed, c.cfg)
+				whole.refusals = c.refusals
 				whole.run(120)
 				whole.drain()
 				whole.check(c.lossless)
 				for at := 1; at <= whole.plug.ops; at++ {
 					m := newMachine(t, seed, c.cfg)
-					m.plug.at = at
+					m.plug.at, m.refusals = at, c.refusals
 					m.run(120)
 					m.reboot()
 					m.drain()
@@ -324,7 +347,7 @@ func TestSyncErrorBreaksTheSpool(t *testing.T) {
 	if err := m.spool.Append(context.Background(), "s", record.EventLog, []record.Record{{Body: "x"}}, nil); !errors.Is(err, ErrBroken) {
 		t.Fatalf("append after: %v", err)
 	}
-	if m.reader.Pending() {
+	if m.outputs[0].reader.Pending() {
 		t.Fatal("a record that is not durable is handed out")
 	}
 }
