@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"nocturne/deploy/nocturne/stack"
+	"nocturne/deploy/nocturne/supervise"
 )
 
 // call runs a command line as main does.
@@ -88,5 +90,45 @@ func TestReceiverCommandServesUntilToldToStop(t *testing.T) {
 func TestPlain(t *testing.T) {
 	if got := plain("db\x1b[2J7\nü"); got != "db?[2J7?ü" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestStatusSaysWhatIsDown(t *testing.T) {
+	now := time.Now()
+	state := stack.State{Ready: &now, Parts: []supervise.Status{
+		{Name: "ruler", PID: 7, Ready: true, Since: now},
+		{Name: "eventbridge", Restarts: 3, Since: now},
+		{Name: "exporter", PID: 9, Since: now},
+		{Name: "simulator"},
+	}}
+	var out strings.Builder
+	well, err := printParts(&out, state)
+	if err != nil || well {
+		t.Errorf("well is %v, %v, want false", well, err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Join(strings.Fields(line)[:4], " "))
+	}
+	want := []string{"PART STATE PROCESS RESTARTS", "ruler up 7 0", "eventbridge down - 3", "exporter starting 9 0", "simulator down - 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	state.Parts = state.Parts[:1]
+	if well, err := printParts(&out, state); err != nil || !well {
+		t.Errorf("only what is up: well is %v, %v, want true", well, err)
+	}
+	out.Reset()
+	p := pipeline{Text: "Sink x fails.", Problems: []string{"sink x fails\x1b"}}
+	p.Stages = make([]stageTotals, 1)
+	p.Stages[0].Name, p.Stages[0].In, p.Stages[0].Dropped = "ingest", 5, 1
+	p.Stages[0].Reasons = []dropped{{"too_large", 1}}
+	if err := printPipeline(&out, p); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Sink x fails.", "too_large 1", "Not as it should be:\n  sink x fails?\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &out)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,33 +23,29 @@ const (
 
 // pipeline is what we show of the ruler's GET /api/v1/pipeline.
 type pipeline struct {
-	OK       bool     `json:"ok"`
-	Text     string   `json:"text"`
-	Problems []string `json:"problems"`
-	Stages   []struct {
-		Name    string `json:"name"`
-		In      int64  `json:"in_records"`
-		Out     int64  `json:"out_records"`
-		Dropped int64  `json:"dropped_records"`
-		Waiting int64  `json:"waiting_records"`
-		Reasons []struct {
-			Reason  string `json:"reason"`
-			Records int64  `json:"records"`
-		} `json:"dropped_by_reason"`
-	} `json:"stages"`
-	Sinks []struct {
+	OK       bool          `json:"ok"`
+	Text     string        `json:"text"`
+	Problems []string      `json:"problems"`
+	Stages   []stageTotals `json:"stages"`
+	Sinks    []struct {
 		Name string `json:"name"`
 		OK   bool   `json:"ok"`
 		Lag  int64  `json:"lag_entries"`
 	} `json:"sinks"`
-	LagEntries *int64   `json:"lag_entries"`
-	LagSeconds *float64 `json:"lag_seconds"`
-	Ledger     struct {
-		Received  int64 `json:"received"`
-		Duplicate int64 `json:"duplicate"`
-		Declared  int64 `json:"declared"`
-		Missing   int64 `json:"missing"`
-	} `json:"ledger"`
+}
+
+type stageTotals struct {
+	Name    string    `json:"name"`
+	In      int64     `json:"in_records"`
+	Out     int64     `json:"out_records"`
+	Dropped int64     `json:"dropped_records"`
+	Waiting int64     `json:"waiting_records"`
+	Reasons []dropped `json:"dropped_by_reason"`
+}
+
+type dropped struct {
+	Reason  string `json:"reason"`
+	Records int64  `json:"records"`
 }
 
 // statusCommand says how the stack is and fails when something is not well.
@@ -88,9 +85,15 @@ func statusCommand(ctx context.Context, e env, args []string) error {
 func printParts(w io.Writer, s stack.State) (well bool, err error) {
 	well = s.Ready != nil
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PART\tSTATE\tPROCESS\tRESTARTS\tFOR\tLOG\t")
+	fmt.Fprintln(t, "PART\tSTATE\tPROCESS\tRESTARTS\tFOR\tLOG")
 	for _, p := range s.Parts {
-		word := "up"
+		word, since, pid := "up", "-", "-"
+		if !p.Since.IsZero() {
+			since = time.Since(p.Since).Round(time.Second).String()
+		}
+		if p.PID != 0 {
+			pid = strconv.Itoa(p.PID)
+		}
 		switch {
 		case p.Ready:
 		case p.PID != 0:
@@ -98,7 +101,7 @@ func printParts(w io.Writer, s stack.State) (well bool, err error) {
 		default:
 			word, well = "down", false
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t\n", p.Name, word, p.PID, p.Restarts, time.Since(p.Since).Round(time.Second), p.Log)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", p.Name, word, pid, p.Restarts, since, p.Log)
 	}
 	return well, t.Flush()
 }
