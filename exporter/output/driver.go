@@ -211,7 +211,9 @@ func (d *Driver) failed(ctx context.Context, err error) error {
 	d.wait = min(max(2*d.wait, least), max(d.cfg.MaxBackoff, least))
 	d.last = f.Kind
 	wait := d.wait/2 + rand.N(d.wait/2+1)
-	wait = max(wait, f.After)
+	if f.After > wait { // a fleet that was told the same must not come back at once
+		wait = f.After + rand.N(f.After/4+1)
+	}
 	switch {
 	case f.Kind == Denied:
 		d.log.Error("receiver denies access; enrol this server again, or check url and credential", "err", err, "wait", wait.Round(time.Millisecond))

@@ -221,7 +221,7 @@ func TestDriverWaits(t *testing.T) {
 		hellos      int
 	}{
 		{"busy backs off", fail(Busy, 0), 4, 3 * time.Second, 9 * time.Second, 1},
-		{"the receiver's wish counts", fail(Busy, 20*time.Second), 2, 40 * time.Second, 41 * time.Second, 1},
+		{"the receiver's wish counts", fail(Busy, 20*time.Second), 2, 40 * time.Second, 51 * time.Second, 1},
 		{"unreachable says hello again", fail(Unreachable, 0), 2, 500 * time.Millisecond, 2 * time.Second, 3},
 		{"denied is tried slowly", fail(Denied, 0), 2, 30 * time.Second, 95 * time.Second, 3},
 		{"any other error is unreachable", func([]spool.Frame) (Answer, error) { return Answer{}, errors.New("eof") }, 1, 200 * time.Millisecond, time.Second, 2},

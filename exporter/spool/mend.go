@@ -52,7 +52,8 @@ func (s *Spool) repair(i int) error {
 		}
 		for _, o := range s.outputs {
 			if o.position < gap.upper {
-				o.owed, o.dirty = append(o.owed, gap.list...), true
+				o.dirty = true
+				o.owe(gap.list)
 			}
 		}
 	}

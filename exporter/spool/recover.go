@@ -82,7 +82,7 @@ func (s *Spool) recoverOutputs(states []outputState, gaps []gap) {
 		}
 		for _, g := range gaps {
 			if o.position < g.upper {
-				o.owed = append(o.owed, g.list...)
+				o.owe(g.list)
 			}
 		}
 		s.outputs = append(s.outputs, o)
@@ -90,6 +90,15 @@ func (s *Spool) recoverOutputs(states []outputState, gaps []gap) {
 	for _, g := range gaps {
 		for _, l := range g.list {
 			s.metrics.damaged(l.records())
+		}
+	}
+}
+
+// owe adds what the output does not owe yet: a crash may find the same again.
+func (o *output) owe(list []lost) {
+	for _, l := range list {
+		if !slices.Contains(o.owed, l) {
+			o.owed = append(o.owed, l)
 		}
 	}
 }
