@@ -73,6 +73,30 @@ func (p *producer) append(id record.ID, frames ...[]byte) {
 	p.raw(stream.Partition(id), b)
 }
 
+// rewind sends frames again after the log was lost: in other entries, some at
+// once and some late.
+func (r *rig) rewind() {
+	tick, err := stream.AppendEntry(nil, &stream.Entry{Kind: stream.EntryTick, Bridge: "b1"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := range stream.Partitions {
+		r.raw(i, tick)
+	}
+	n := len(r.kept)
+	for i := range n {
+		if i == n/2 {
+			r.settle(3 * time.Minute)
+		}
+		k := (i + n/2) % n // the newest first: they waited least
+		f := r.kept[k]
+		if err := record.Stamp(f, time.Now().UnixNano()); err != nil {
+			r.t.Fatal(err)
+		}
+		r.append(server(k%5), f)
+	}
+}
+
 func (p *producer) raw(partition int, b []byte) {
 	p.log.SetTime(time.Now())
 	if _, err := p.log.Append(context.Background(), partition, b); err != nil {
@@ -320,9 +344,10 @@ func TestUnknownOutcome(t *testing.T) {
 			}
 			return nil
 		})
-		for i := range 50 {
+		for i := range 300 {
 			r.send(server(i%5), 3)
 			r.settle(time.Second)
+			r.mem.Flush()
 		}
 		r.settle(time.Minute)
 		r.check()
@@ -445,11 +470,8 @@ func TestVolumeLost(t *testing.T) {
 		}
 		r.log.Lose()
 		*r.saved = sinktest.Saved{} // the bucket was on the same volume
-		// Producers send again what they kept, in other entries.
-		for i, f := range r.kept {
-			r.append(server(i%5), f)
-		}
 		r.start()
+		r.rewind()
 		r.settle(10 * time.Second)
 		r.check()
 	})
@@ -463,9 +485,7 @@ func TestVolumeLostWhileRunning(t *testing.T) {
 			r.settle(time.Second)
 		}
 		r.log.Lose()
-		for i, f := range r.kept {
-			r.append(server(i%5), f)
-		}
+		r.rewind()
 		r.settle(10 * time.Second)
 		r.check()
 	})

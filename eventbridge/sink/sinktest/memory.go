@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"nocturne/eventbridge/sink"
@@ -13,8 +14,9 @@ import (
 // acknowledges before it is durable, and what is not durable is gone after Kill.
 type Memory struct {
 	mu       sync.Mutex
-	durable  map[string]int // copies by record id
+	durable  map[string]int // copies by place, see placeOf
 	volatile map[string]int
+	ids      map[string]int // copies by record id, of both
 	life     int
 	down     bool
 	refused  map[string]bool
@@ -27,7 +29,22 @@ var _ sink.Sink = (*Memory)(nil)
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{durable: map[string]int{}, volatile: map[string]int{}, refused: map[string]bool{}}
+	return &Memory{durable: map[string]int{}, volatile: map[string]int{}, ids: map[string]int{}, refused: map[string]bool{}}
+}
+
+// placeOf names a row as VictoriaLogs could find it: by id and entry.
+func placeOf(r *sink.Row) string { return fmt.Sprintf("%s %d/%d", r.ID(), r.Partition, r.Entry) }
+
+// has tells whether a row is there, asked in the way its mark allows: one that
+// may only be there with the same entry is not looked for elsewhere.
+func (m *Memory) has(r *sink.Row, repeat bool) bool {
+	switch {
+	case r.Again == sink.AnyEntry:
+		return m.ids[r.ID()] > 0
+	case r.Again == sink.SameEntry || repeat:
+		return m.durable[placeOf(r)]+m.volatile[placeOf(r)] > 0
+	}
+	return false
 }
 
 // ErrDown is what a store that is down answers.
@@ -49,10 +66,11 @@ func (m *Memory) Write(ctx context.Context, b sink.Batch) error {
 		if m.refused[id] {
 			return fmt.Errorf("row %s: %w", id, sink.ErrRefused)
 		}
-		if (b.Repeat || b.Rows[i].Again != sink.Not) && m.durable[id]+m.volatile[id] > 0 {
+		if m.has(&b.Rows[i], b.Repeat) {
 			continue
 		}
-		m.volatile[id]++
+		m.volatile[placeOf(&b.Rows[i])]++
+		m.ids[id]++
 		m.rows = append(m.rows, id)
 	}
 	if m.fail != nil {
@@ -75,8 +93,8 @@ func (m *Memory) Instance(context.Context) (string, error) {
 func (m *Memory) Flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, n := range m.volatile {
-		m.durable[id] += n
+	for place, n := range m.volatile {
+		m.durable[place] += n
 	}
 	clear(m.volatile)
 }
@@ -85,6 +103,10 @@ func (m *Memory) Flush() {
 func (m *Memory) Kill() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for place, n := range m.volatile {
+		id, _, _ := strings.Cut(place, " ")
+		m.ids[id] -= n
+	}
 	clear(m.volatile)
 	m.down = true
 }
@@ -118,11 +140,10 @@ func (m *Memory) Rows() map[string]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := map[string]int{}
-	for id, n := range m.durable {
-		out[id] += n
-	}
-	for id, n := range m.volatile {
-		out[id] += n
+	for id, n := range m.ids {
+		if n > 0 {
+			out[id] = n
+		}
 	}
 	return out
 }
