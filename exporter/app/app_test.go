@@ -47,9 +47,11 @@ func (f *fake) Run(ctx context.Context, emit source.Emit) error {
 	return nil
 }
 
-func options(t *testing.T) Options {
+func options(t *testing.T) Options { return optionsIn(t.TempDir()) }
+
+func optionsIn(dir string) Options {
 	c := config.Default()
-	c.Data = t.TempDir()
+	c.Data = dir
 	c.Metrics.Listen = "127.0.0.1:0"
 	c.Metrics.Machine = false
 	return Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Sources: []source.Source{

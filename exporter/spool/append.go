@@ -12,7 +12,7 @@ import (
 
 const (
 	chunkBytes  = 1 << 20 // records of one entry, but for the last one
-	maxBatch    = 64 << 20
+	maxBatch    = 256 << 20
 	maxPosition = 64 << 10
 	maxSource   = 128
 )
