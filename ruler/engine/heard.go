@@ -216,7 +216,7 @@ func (p *partition) fact(kind store.FactKind, s *server, notification string) {
 // registry takes a record of the bridge's registry.
 func (p *partition) registry(id *identity, in *input) {
 	r := in.record
-	changed := true
+	var changed bool
 	switch r.Name {
 	case record.NameEnrolled, record.NameLabels:
 		changed = p.register(id, r)

@@ -32,7 +32,7 @@ var errReload = errors.New("rules were changed")
 const (
 	readAhead   = 16                     // entries, of at most record.MaxEntry bytes
 	batchSize   = 256                    // entries applied between two looks around
-	lingerFacts = 100 * time.Millisecond // how long working state may wait for company
+	lingerFacts = 500 * time.Millisecond // how long working state may wait for company
 	lingerIdle  = 2 * time.Second        // and a clock that ticks
 	holdBytes   = 16 << 20               // applied and not handed out; then the commit is waited for
 )
