@@ -180,25 +180,32 @@ func (s *Spool) commit(group []*request, size int64) error {
 		}
 		g = s.segments[len(s.segments)-1]
 	}
-	p := s.encode(group, uint32(g.synced))
-	off := g.size
-	s.mu.Unlock()
-	start := s.now()
-	err := s.write(g, off, p.buf)
-	took := s.now().Sub(start)
-	s.mu.Lock()
-	if err != nil && !errors.Is(err, ErrBroken) && s.trim(s.now()) > 0 {
-		// The disk may be full of others' data: what is answered makes room.
-		err = s.write(g, off, p.buf)
-	}
-	if err != nil {
-		for _, o := range p.acks {
-			o.dirty = true
+	for retry := true; ; retry = false {
+		p := s.encode(group, uint32(g.synced))
+		off := g.size
+		s.mu.Unlock()
+		start := s.now()
+		err := s.write(g, off, p.buf)
+		took := s.now().Sub(start)
+		s.mu.Lock()
+		if err == nil {
+			s.apply(g, group, p, took)
+			return nil
 		}
-		return err
+		unwritten(p.acks)
+		// The disk may be full of others' data: what is answered makes room.
+		if !retry || errors.Is(err, ErrBroken) || s.trim(s.now()) == 0 {
+			return err
+		}
 	}
-	s.apply(g, group, p, took)
-	return nil
+}
+
+// unwritten takes back that the state of these outputs was written. Callers
+// hold mu.
+func unwritten(outputs []*output) {
+	for _, o := range outputs {
+		o.dirty, o.written = true, o.durable
+	}
 }
 
 // rollUnlocked is roll for callers that hold mu.
@@ -276,7 +283,7 @@ func (s *Spool) appendAcks(b []byte, durable uint32) ([]byte, []*output) {
 		if !o.dirty {
 			continue
 		}
-		o.dirty = false
+		o.dirty, o.written = false, o.debts
 		taken = append(taken, o)
 		var start int
 		b, start = beginEntry(b)
@@ -311,6 +318,7 @@ func (s *Spool) apply(g *segment, group []*request, p *plan, took time.Duration)
 	for _, o := range s.outputs {
 		o.waiting += fresh
 	}
+	s.synced()
 	s.epochDue = true
 	s.metrics.commit(took, len(p.buf))
 	s.wake()
@@ -329,12 +337,13 @@ func (s *Spool) flushAcks() error {
 		return nil
 	}
 	_, err := g.f.WriteAt(b, off)
+	if err != nil {
+		err = errors.Join(err, g.f.Truncate(off))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		for _, o := range taken {
-			o.dirty = true
-		}
+		unwritten(taken)
 		return fmt.Errorf("write segment %s: %w", g.name(), err)
 	}
 	g.size += int64(len(b))
@@ -348,13 +357,36 @@ func (s *Spool) syncAcks() error {
 	if err := s.flushAcks(); err != nil {
 		return err
 	}
-	g := s.segments[len(s.segments)-1]
-	if g.synced == g.size {
-		return nil
+	if g := s.segments[len(s.segments)-1]; g.synced < g.size {
+		if err := g.f.Sync(); err != nil {
+			return s.fail(fmt.Errorf("sync segment %s: %w", g.name(), err))
+		}
+		g.synced = g.size
 	}
-	if err := g.f.Sync(); err != nil {
-		return s.fail(fmt.Errorf("sync segment %s: %w", g.name(), err))
+	s.mu.Lock()
+	s.synced()
+	s.mu.Unlock()
+	return nil
+}
+
+// synced notes that all that was written is durable. Callers hold mu and the
+// writer role.
+func (s *Spool) synced() {
+	for _, o := range s.outputs {
+		o.durable = o.written
 	}
-	g.synced = g.size
+}
+
+// secure makes debts durable before what they stand for may leave the log: a
+// crash that forgot both would leave a hole that nobody declares. Callers hold
+// mu and the writer role; mu is released while the disk works.
+func (s *Spool) secure() error {
+	for _, o := range s.outputs {
+		if o.durable != o.debts {
+			s.mu.Unlock()
+			defer s.mu.Lock()
+			return s.syncAcks()
+		}
+	}
 	return nil
 }

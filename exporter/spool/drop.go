@@ -16,6 +16,9 @@ import (
 // and the writer role; mu is released while the log is rolled.
 func (s *Spool) makeRoom(need int64) error {
 	for s.bytes+need > s.cfg.MaxBytes {
+		if err := s.secure(); err != nil {
+			return fmt.Errorf("make room: %w", err)
+		}
 		if s.removeAnswered(1, time.Time{}) > 0 {
 			continue
 		}
@@ -45,8 +48,12 @@ func (s *Spool) makeRoom(need int64) error {
 }
 
 // trim removes the oldest segments that every output has had an answer for
-// since before. Callers hold mu and the writer role. It returns the bytes freed.
+// since before. It returns the bytes freed. Callers hold mu and the writer role;
+// mu may be released meanwhile.
 func (s *Spool) trim(before time.Time) int64 {
+	if s.secure() != nil {
+		return 0 // the next round tries again
+	}
 	return s.removeAnswered(len(s.segments), before)
 }
 

@@ -359,6 +359,7 @@ func (r *Reader) Settle(verdicts []Verdict, answer []byte) error {
 		if verdicts[i] == Refused && f.Header.Kind == record.FrameData {
 			o.owed = append(o.owed, lost{category: f.Header.Category, kind: record.FrameGap, reason: record.GapUnreadable,
 				epoch: f.Header.Epoch, first: f.Header.First, last: f.Header.Last})
+			o.debts++
 		}
 	}
 	for ; flights < len(o.inflight); flights++ { // dropped while it was out, and not taken

@@ -132,6 +132,8 @@ type output struct {
 	waiting  uint64
 	inflight []flight // ascending
 	recount  bool     // waiting is to be counted anew, once nothing is in flight
+	// Versions of owed: now, as last written, as known durable.
+	debts, written, durable uint64
 }
 
 // flight is one frame that was handed out and not yet settled.
