@@ -129,12 +129,11 @@ func (p *partition) forget(s *server, reason string) {
 
 // heard notes that a server speaks, and what its heartbeat says.
 func (p *partition) heard(s *server, in *input) {
-	s.skew = in.skew
 	s.used |= in.bridge.bit
-	moved := s.skew-s.told > int64(skewStep) || s.told-s.skew > int64(skewStep)
+	moved := in.skew-s.told > int64(skewStep) || s.told-in.skew > int64(skewStep)
 	if p.clock.stream-s.saved >= int64(seenEvery) || moved {
-		s.saved, s.told = p.clock.stream, s.skew
-		p.out.server(s.id).Seen = &store.SeenWrite{At: p.streamTime(), Skew: time.Duration(s.skew)}
+		s.saved, s.told = p.clock.stream, in.skew
+		p.out.server(s.id).Seen = &store.SeenWrite{At: p.streamTime(), Skew: time.Duration(in.skew)}
 	}
 	if in.header.Category != record.Heartbeat {
 		return

@@ -47,6 +47,7 @@ type partition struct {
 	base    int // bytes of the last base
 	folded  int64
 	entryAt int64 // append time of the entry being applied
+	skew    int64 // of the frame being applied
 }
 
 // ruleset is the rules and what the engine itself looks at in them.
@@ -157,6 +158,7 @@ func (p *partition) tick() error {
 // frame takes one frame.
 func (p *partition) frame(b *bridge, ef *stream.EntryFrame) error {
 	p.counts.frames++
+	p.skew = ef.Skew
 	f, err := record.DecodeFrame(ef.Frame)
 	if err != nil {
 		why := record.RejectOf(err)

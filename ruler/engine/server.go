@@ -23,7 +23,6 @@ type server struct {
 	facts uint64 // hash of what the heartbeats say
 	boot  int64  // boot time, Unix seconds, as in the store
 	saved int64  // last_seen as in the store, Unix nanoseconds
-	skew  int64  // of the last frame
 	told  int64  // skew as in the store
 
 	current []current

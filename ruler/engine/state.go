@@ -148,7 +148,7 @@ func (p *partition) encodeIdentity(id *identity) []byte {
 		b = append(b, flag(l.waiting)|flag(l.goodbye)<<1|flag(s.overdue)<<2|flag(s.silent)<<3|flag(l.reverted)<<4)
 		b = binary.LittleEndian.AppendUint64(b, l.machine)
 		b = binary.LittleEndian.AppendUint64(b, l.board)
-		for _, v := range []int64{l.lastBeat, l.observed, int64(l.interval), int64(s.used), int64(s.usedBefore)} {
+		for _, v := range []int64{l.lastBeat, l.observed - l.lastBeat, int64(l.interval), int64(s.used), int64(s.usedBefore)} {
 			b = binary.AppendVarint(b, v)
 		}
 		b = binary.AppendUvarint(b, uint64(len(l.epochs)))
@@ -187,7 +187,8 @@ func (p *partition) decodeIdentity(r *decoder) {
 		f := r.byte()
 		l.waiting, l.goodbye, l.reverted = f&1 != 0, f&2 != 0, f&16 != 0
 		l.machine, l.board = r.fixed(), r.fixed()
-		l.lastBeat, l.observed, l.interval = r.int(), r.int(), time.Duration(r.int())
+		l.lastBeat = r.int()
+		l.observed, l.interval = r.int()+l.lastBeat, time.Duration(r.int())
 		s.used, s.usedBefore = uint16(r.int()), uint16(r.int())
 		s.overdue, s.silent, s.about = f&4 != 0, f&8 != 0, p.share(about{})
 		for range r.count() {
@@ -256,7 +257,6 @@ func (p *partition) restoreRows(c *store.Claim) {
 		s.name, s.state = row.Name, codeOf(row.State)
 		s.about = p.share(about{site: row.Site, rack: row.Rack, role: row.Role, owner: row.Owner, os: row.OSType, simulated: row.Simulated})
 		s.saved, s.told = nanos(row.LastSeen), int64(row.Skew)
-		s.skew = s.told
 		f := store.ServerFacts{OSName: row.OSName, OSType: row.OSType, OSVersion: row.OSVersion, OSBuild: row.OSBuild, ExporterVersion: row.ExporterVersion,
 			ReportedName: row.ReportedName, MachineID: row.MachineID, SMBIOSUUID: row.SMBIOSUUID, Interval: row.Interval, BootTime: row.BootTime}
 		s.boot, s.facts = row.BootTime.Unix(), factsHash(&f, row.BootTime)

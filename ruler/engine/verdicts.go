@@ -123,16 +123,16 @@ func (p *partition) transition(tr notify.Transition, s *server, in *operator.Inp
 	e := store.Evidence{Notification: tr.Notification.ID, At: tr.At, Event: tr.At, Effect: kind.String(), RuleID: tr.RuleID, Reason: tr.Reason,
 		RecordID: tr.RecordID, Before: tr.Before, After: tr.After}
 	if in != nil && in.RecordID == tr.RecordID {
-		p.witness(&e, s, in, tr.Device)
+		p.witness(&e, in, tr.Device)
 	}
 	p.out.commit.Evidence = append(p.out.commit.Evidence, e)
 }
 
 // witness puts the record into the evidence, bounded.
-func (p *partition) witness(e *store.Evidence, s *server, in *operator.Input, device string) {
+func (p *partition) witness(e *store.Evidence, in *operator.Input, device string) {
 	r := in.Record
 	e.Category, e.Name = in.Header.Category, cut(r.Name, maxFact)
-	e.Event = eventTime(r, s.skew, p.entryAt)
+	e.Event = eventTime(r, p.skew, p.entryAt)
 	e.Body, e.Cut = bound(r.Body, store.MaxEvidenceBody, e.Cut)
 	e.Raw, e.Cut = bound(r.Attr(record.AttrRaw).Text(), store.MaxEvidenceRaw, e.Cut)
 	var keep []record.Attr
