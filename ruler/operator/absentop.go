@@ -14,6 +14,10 @@ import (
 // alive for rules that judge only while it is.
 const beatGap = 5 * time.Minute
 
+// longestPatience bounds what a server's own heartbeat interval adds to a rule's
+// deadline: two and a half times the default interval of two minutes.
+const longestPatience = 5 * time.Minute
+
 // absent carries out rules of kind absent. A server has state from the first
 // record of the category on.
 type absent struct {
@@ -87,8 +91,20 @@ func (a *absent) heard(ctx Context, in Input, id record.ID, p *presence) []Verdi
 		out = append(out, v)
 	}
 	p.mode, p.last = watched, ctx.Now.UnixNano()
-	a.deadline(id, p, ctx.Now.Add(a.spec.After))
+	a.deadline(id, p, ctx.Now.Add(a.after(in.Record)))
 	return out
+}
+
+// after is how long a server may be silent after a record. One that announced
+// that it speaks seldom is not missed before two of its heartbeats are, within
+// what the default deadline allows anybody: what an agent says of itself cannot
+// buy it more.
+func (a *absent) after(r *record.Record) time.Duration {
+	ms, ok := r.Attr(record.AttrInterval).Int()
+	if a.spec.Category != record.Heartbeat || !ok || ms <= 0 || ms > int64(longestPatience/time.Millisecond) {
+		return a.spec.After
+	}
+	return max(a.spec.After, min(time.Duration(ms)*time.Millisecond*5/2, longestPatience))
 }
 
 func (a *absent) goodbye(ctx Context, in Input, id record.ID, p *presence) []Verdict {
