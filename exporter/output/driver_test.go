@@ -395,3 +395,25 @@ func counter(t *testing.T, c prometheus.Metric) float64 {
 	}
 	return m.GetCounter().GetValue()
 }
+
+func TestDriverSaysHelloNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newQueue(0), &script{}
+		go func() {
+			for range 25 {
+				time.Sleep(time.Minute) // of the bubble's clock
+				q.add(1)
+			}
+		}()
+		drive(t, q, s, 1, 26*time.Minute)
+		hellos := 0
+		for _, l := range s.log {
+			if strings.Contains(l, "hello") {
+				hellos++
+			}
+		}
+		if hellos != 3 {
+			t.Errorf("%d hellos in 25 minutes, want one every ten:\n%s", hellos, strings.Join(s.log, "\n"))
+		}
+	})
+}
