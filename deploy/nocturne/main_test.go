@@ -87,6 +87,12 @@ func TestReceiverCommandServesUntilToldToStop(t *testing.T) {
 	}
 }
 
+func TestSlowRequestBodiesAreGivenUp(t *testing.T) {
+	if s := newServer(nil); s.ReadTimeout <= 0 || s.ReadTimeout > 30*time.Second || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 {
+		t.Errorf("a request may take %s to arrive, %s to be answered, %s to follow: want limits", s.ReadTimeout, s.WriteTimeout, s.IdleTimeout)
+	}
+}
+
 func TestPlain(t *testing.T) {
 	if got := plain("db\x1b[2J7\nü"); got != "db?[2J7?ü" {
 		t.Errorf("%q", got)

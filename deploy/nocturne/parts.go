@@ -18,6 +18,9 @@ import (
 const (
 	shutdownTimeout   = 2 * time.Second
 	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = time.Minute
+	idleTimeout       = 2 * time.Minute
 )
 
 // alertmanagerCommand runs Alertmanager until it is told to stop; SIGHUP reloads its configuration.
@@ -85,9 +88,14 @@ func receiverCommand(ctx context.Context, e env, args []string) error {
 	return errors.Join(serve(ctx, l, r.Handler()), r.Close())
 }
 
+// newServer gives up on who sends or reads too slowly.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
+}
+
 // serve answers until ctx ends and lets requests end before it returns.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout}
+	server := newServer(h)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

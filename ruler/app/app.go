@@ -132,8 +132,14 @@ func New(o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(a.component("http").Handler(), slog.LevelDebug)}
+	a.server = newServer(handler)
+	a.server.ErrorLog = slog.NewLogLogger(a.component("http").Handler(), slog.LevelDebug)
 	return a, nil
+}
+
+// newServer gives up on who sends or reads too slowly. No answer is a stream.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute}
 }
 
 // connect waits for the stream's server, which starts beside us.

@@ -54,6 +54,9 @@ const (
 	snapshotShareOfTime   = 10 // a snapshot may take a tenth of the time, then the delay grows with it
 	longestSnapshotDelay  = 2 * time.Second
 	requestsReadHeaderMax = 10 * time.Second
+	requestsReadMax       = 30 * time.Second
+	requestsWriteMax      = 2 * time.Minute
+	requestsIdleMax       = 2 * time.Minute
 )
 
 // Options says where Alertmanager finds its configuration, keeps its state and listens.
@@ -160,7 +163,10 @@ func New(opts Options) (_ *App, err error) {
 
 	router := route.New()
 	a.registerPages(router, reg)
-	a.server = &http.Server{Handler: handler.Register(router, "/"), ReadHeaderTimeout: requestsReadHeaderMax}
+	a.server = &http.Server{
+		Handler: handler.Register(router, "/"), ReadHeaderTimeout: requestsReadHeaderMax,
+		ReadTimeout: requestsReadMax, WriteTimeout: requestsWriteMax, IdleTimeout: requestsIdleMax,
+	}
 	return a, nil
 }
 

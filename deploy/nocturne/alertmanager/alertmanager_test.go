@@ -321,6 +321,15 @@ func TestReload(t *testing.T) {
 	first.expectNone(t)
 }
 
+func TestSlowRequestBodiesAreGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	a, stop := start(t, dir, writeConfig(t, dir, newWebhook(t).URL))
+	defer stop()
+	if s := a.server; s.ReadTimeout <= 0 || s.ReadTimeout > 30*time.Second || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 {
+		t.Errorf("a request may take %s to arrive, %s to be answered, %s to follow: want limits", s.ReadTimeout, s.WriteTimeout, s.IdleTimeout)
+	}
+}
+
 func TestNewNamesWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	_, err := New(Options{ConfigFile: filepath.Join(dir, "missing.yml"), DataDir: dir, Listen: "127.0.0.1:0"})

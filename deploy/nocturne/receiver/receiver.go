@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +22,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"nocturne/deploy/nocturne/loopback"
 )
 
 const (
@@ -207,16 +210,21 @@ func (r *Receiver) Newest(limit int, after uint64) []Message {
 	return found
 }
 
-// Handler answers POST /webhook, GET /messages?limit=&after= and GET /healthz.
+// Handler answers POST /webhook, GET /messages?limit=&after= and GET /healthz, to this machine only.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("POST /webhook", r.postWebhook)
 	mux.HandleFunc("GET /messages", r.getMessages)
-	return mux
+	return loopback.Only(mux)
 }
 
 func (r *Receiver) postWebhook(w http.ResponseWriter, req *http.Request) {
+	// A page of another origin can post a form or text without asking, but not this.
+	if kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		http.Error(w, "content type is not application/json", http.StatusUnsupportedMediaType)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {
 		http.Error(w, "read message: "+err.Error(), http.StatusBadRequest)

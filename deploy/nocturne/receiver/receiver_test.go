@@ -29,7 +29,10 @@ func open(t *testing.T, dir string) *Receiver {
 func send(t *testing.T, r *Receiver, method, target, body string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	r.Handler().ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))
+	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	req.Host = "127.0.0.1:9481"
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	r.Handler().ServeHTTP(w, req)
 	text, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +111,31 @@ func TestRefusesWhatIsNoMessage(t *testing.T) {
 	for _, query := range []string{"?limit=0", "?limit=x", "?after=-1"} {
 		if code, _ := send(t, r, http.MethodGet, "/messages"+query, ""); code != http.StatusBadRequest {
 			t.Errorf("%s: %d", query, code)
+		}
+	}
+	if got := messages(t, r, ""); len(got) != 0 {
+		t.Errorf("stored %+v", got)
+	}
+}
+
+func TestRefusesPagesOfOtherOrigins(t *testing.T) {
+	r := open(t, t.TempDir())
+	for _, tt := range []struct {
+		why, host, kind string
+		code            int
+	}{
+		{"a form", "127.0.0.1:9481", "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType},
+		{"text", "127.0.0.1:9481", "text/plain; x=application/json", http.StatusUnsupportedMediaType},
+		{"nothing said", "127.0.0.1:9481", "", http.StatusUnsupportedMediaType},
+		{"a name of its own", "evil.example:9481", "application/json", http.StatusMisdirectedRequest},
+	} {
+		req := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(firing))
+		req.Host = tt.host
+		req.Header.Set("Content-Type", tt.kind)
+		w := httptest.NewRecorder()
+		r.Handler().ServeHTTP(w, req)
+		if w.Code != tt.code {
+			t.Errorf("%s: %d, want %d", tt.why, w.Code, tt.code)
 		}
 	}
 	if got := messages(t, r, ""); len(got) != 0 {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"nocturne/deploy/nocturne/loopback"
 )
 
 // Server is a simulated server as the control listener shows it.
@@ -59,8 +61,8 @@ func (s *Sim) Servers() []Server {
 	return out
 }
 
-// handler answers on the control listener, which is meant for loopback: who
-// can reach it can break simulated servers, and nothing else.
+// handler answers on the control listener, to this machine only: who can reach
+// it can break simulated servers, and nothing else.
 func (s *Sim) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -71,7 +73,7 @@ func (s *Sim) handler() http.Handler {
 	})
 	mux.HandleFunc("GET /totals", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Totals()) })
 	mux.HandleFunc("POST /incident", s.incident)
-	return mux
+	return loopback.Only(mux)
 }
 
 func (s *Sim) incident(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +95,7 @@ func (s *Sim) incident(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		answer(w, http.StatusAccepted, b)
 	case errors.Is(err, errUnknown):
-		answer(w, http.StatusNotFound, problem{err.Error(), "GET /servers lists them"})
+		answer(w, http.StatusNotFound, problem{err.Error(), "nocturne servers list shows them"})
 	case errors.Is(err, errBusy):
 		answer(w, http.StatusConflict, problem{err.Error(), "wait until it is over, or take another server"})
 	default:

@@ -42,13 +42,21 @@ import (
 	"nocturne/deploy/nocturne/admin"
 )
 
+// MaxServers is the largest fleet that is played: one process and one connection
+// pool carry no more.
+const MaxServers = 5000
+
+// controlTimeout is how long a request to the control listener, of a few bytes,
+// may take to arrive.
+const controlTimeout = 5 * time.Second
+
 // Config says whom to play and where.
 type Config struct {
 	Bridge string // base URL of the eventbridge's ingest, "http://127.0.0.1:9470"
 	// JoinToken returns a join token for one server; see AdminTokens.
 	JoinToken func(ctx context.Context, s Spec) (string, error)
 	Dir       string // journals; made with mode 0700
-	Servers   int    // default 20
+	Servers   int    // 1 to MaxServers; default 20
 	Seed      uint64 // default 1; a Dir keeps the seed it was made with
 	Settings
 	// Metrics is the time between pushes; default 15 s, negative = none.
@@ -139,6 +147,9 @@ type Sim struct {
 // before Run.
 func New(cfg Config) (_ *Sim, err error) {
 	cfg.defaults()
+	if cfg.Servers < 1 || cfg.Servers > MaxServers {
+		return nil, fmt.Errorf("%d servers: want 1 to %d", cfg.Servers, MaxServers)
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make simulator folder: %w", err)
 	}
@@ -218,7 +229,7 @@ func (s *Sim) Close() error {
 func (s *Sim) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.listener != nil {
-		srv := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
+		srv := &http.Server{Handler: s.handler(), ReadHeaderTimeout: controlTimeout, ReadTimeout: controlTimeout, WriteTimeout: 2 * controlTimeout, IdleTimeout: time.Minute}
 		g.Go(func() error {
 			if err := srv.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve the simulator's control: %w", err)

@@ -401,9 +401,22 @@ func TestControl(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %d with %q", why, resp.StatusCode, got, err, code, want)
 		}
 	}
+	foreign, err := http.NewRequest(http.MethodPost, url+"/incident", strings.NewReader(`{"kind":"drive","server":"`+name+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign.Host = "evil.example"
+	foreign.Header.Set("Content-Type", "application/json")
+	refused, err := http.DefaultClient.Do(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := refused.Body.Close(); err != nil || refused.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a page under a name of its own: %d, %v, want 421", refused.StatusCode, err)
+	}
 	f("not JSON", 415, "text/plain", `{}`, "hint")
 	f("torn", 400, "application/json", `{`, "hint")
-	f("unknown server", 404, "application/json", `{"kind":"drive","server":"dc1"}`, "hint")
+	f("unknown server", 404, "application/json", `{"kind":"drive","server":"dc1"}`, "nocturne servers list")
 	f("unknown kind", 400, "application/json", `{"kind":"fire","server":"`+name+`"}`, "drive, silence")
 	f("a drive", 202, "application/json", `{"kind":"drive","server":"`+name+`"}`, `"text":"Simulated: a drive`)
 	f("one at a time", 409, "application/json", `{"kind":"reboot","server":"`+name+`"}`, "in the middle")
@@ -422,6 +435,16 @@ func TestControl(t *testing.T) {
 		t.Errorf("server %+v", v)
 	}
 	f("by id", 202, "application/json", `{"kind":"reboot","server":"`+list.Servers[3].ServerID+`"}`, list.Servers[3].Name)
+}
+
+func TestFleetSizeIsChecked(t *testing.T) {
+	for _, n := range []int{-3, MaxServers + 1} {
+		cfg := config(newFakeBridge(), t.TempDir())
+		cfg.Servers = n
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "want 1 to 5000") {
+			t.Errorf("%d servers: %v, want an error that says how many", n, err)
+		}
+	}
 }
 
 func TestSeedIsKept(t *testing.T) {
