@@ -121,7 +121,7 @@ func New(o Options) (_ *App, err error) {
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}
-	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: engine.Outbox{Store: a.store}, Log: a.component("notify"), Registerer: reg}); err != nil {
+	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: engine.Outbox{Store: a.store, Behind: a.behind}, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
 	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Logger: a.component("engine"), Registerer: reg})
@@ -188,6 +188,9 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	})
 	return mux, nil
 }
+
+// behind may be asked before there is an engine.
+func (a *App) behind(partition int) bool { return a.engine != nil && a.engine.Behind(partition) }
 
 // ownerName names this ruler among those of one store: the host, and a number
 // made once per data folder, so that a restart takes over at once.

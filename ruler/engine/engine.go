@@ -177,6 +177,21 @@ func (e *Engine) own(ctx context.Context, n int) error {
 	}
 }
 
+// historyAfter is how old news may be and people are still told: a ruler that
+// lost its store reads days of the stream again, and their problems are history.
+const historyAfter = time.Hour
+
+// Behind tells whether what a partition finds now is history.
+func (e *Engine) Behind(partition int) bool {
+	ns := int64(0)
+	if partition == store.FleetPartition {
+		ns = e.through().UnixNano()
+	} else if partition >= 0 && partition < len(e.status) {
+		ns = e.status[partition].stream.Load()
+	}
+	return ns > 0 && e.cfg.Now().UnixNano()-ns > int64(historyAfter)
+}
+
 // told hands committed notifications to whoever tells people. A partition does
 // not know whether a silence is held or folded: the store does.
 func (e *Engine) told(ctx context.Context, rows []store.Notification) {
@@ -184,6 +199,9 @@ func (e *Engine) told(ctx context.Context, rows []store.Notification) {
 	var out []notify.Notification
 	for i := range rows {
 		n := &rows[i]
+		if e.cfg.Now().Sub(n.Changed) > historyAfter {
+			continue // what of it is still open at the end the sender's rounds tell
+		}
 		if rules.silence[n.RuleID] {
 			d, err := e.cfg.Store.Notification(ctx, n.ID)
 			if err != nil { // the sender's next round finds it

@@ -75,6 +75,12 @@ func atHead(t *testing.T, s store.Store, log stream.Log) bool {
 	return true
 }
 
+// wall is a clock that runs from a virtual time on.
+func wall(at time.Time) func() time.Time {
+	began := time.Now()
+	return func() time.Time { return at.Add(time.Since(began)) }
+}
+
 type running struct {
 	engine *Engine
 	stop   context.CancelFunc
@@ -116,7 +122,7 @@ func TestEngineEqualsDriver(t *testing.T) {
 	s := &watched{inner, make(chan struct{}, 1)}
 	var mu sync.Mutex
 	told := map[string][]notify.State{}
-	cfg := Config{Log: w.log, Store: s, Registerer: prometheus.NewRegistry(), Changed: func(ns ...notify.Notification) {
+	cfg := Config{Log: w.log, Store: s, Now: wall(w.now), Registerer: prometheus.NewRegistry(), Changed: func(ns ...notify.Notification) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, n := range ns {
@@ -308,7 +314,7 @@ func TestFoldedAreNotTold(t *testing.T) {
 	s := &watched{inner, make(chan struct{}, 1)}
 	var mu sync.Mutex
 	var told []string
-	r := start(t, Config{Log: w.log, Store: s, Changed: func(ns ...notify.Notification) {
+	r := start(t, Config{Log: w.log, Store: s, Now: wall(w.now), Changed: func(ns ...notify.Notification) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, n := range ns {
@@ -339,6 +345,51 @@ func TestFoldedAreNotTold(t *testing.T) {
 	told = slices.Compact(told)
 	if want := []string{"alone firing", "alone resolved", "rack r1 at fra firing", "rack r1 at fra resolved"}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// Days of the stream are read again: of what is long over nobody is told; of
+// what is found at the end everybody is.
+func TestHistoryIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	a := w.add(1, "db1", "fra", "r1")
+	w.add(2, "db2", "fra", "r2")
+	w.run(20 * time.Second)
+	a.raid([3]string{"c0/e252/s0", "S0", "Failed"}, [3]string{"c0/e252/s1", "S1", "Onln"})
+	w.run(10 * time.Second)
+	a.raid([3]string{"c0/e252/s0", "S0", "Onln"}, [3]string{"c0/e252/s1", "S1", "Onln"})
+	w.run(10 * time.Second)
+	w.down = true
+	w.run(5 * time.Hour)
+	w.down = false
+	for _, s := range w.sims {
+		s.spool = nil
+	}
+	w.run(10 * time.Second)
+	a.raid([3]string{"c0/e252/s0", "S0", "Onln"}, [3]string{"c0/e252/s1", "S1", "Failed"})
+	w.run(5 * time.Second)
+	inner := openStore(t)
+	s := &watched{inner, make(chan struct{}, 1)}
+	var mu sync.Mutex
+	var told []string
+	r := start(t, Config{Log: w.log, Store: s, Now: wall(w.now), Changed: func(ns ...notify.Notification) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, n := range ns {
+			told = append(told, n.Device)
+		}
+	}})
+	s.until(t, "the last one committed", func() bool { // nothing else is: the wall clock stands still
+		n, err := inner.Notifications(ctx, store.NotificationQuery{State: store.Firing})
+		return err == nil && n.Total == 1 && n.Notifications[0].Device == "physical_drive c0/e252/s1"
+	})
+	r.end(t)
+	slices.Sort(told)
+	if told = slices.Compact(told); !slices.Equal(told, []string{"physical_drive c0/e252/s1"}) {
+		t.Errorf("told %q", told)
+	}
+	if n, err := inner.Notifications(ctx, store.NotificationQuery{}); err != nil || n.Total != 2 {
+		t.Errorf("%d notifications kept, want both, %v", n.Total, err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -161,10 +160,8 @@ func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at 
 	}
 	c := store.PartitionCommit{Partition: store.FleetPartition, Epoch: r.epoch, From: r.pos, To: store.Position{Incarnation: factsIncarnation, Entry: r.pos.Entry + 1},
 		StreamTime: at, Committed: r.engine.cfg.Now(), Base: state, Folds: o.folds, FactsDone: done}
-	var tell []notify.Notification
 	for i := range o.notes {
 		c.Notifications = append(c.Notifications, row(&o.notes[i], store.FleetPartition))
-		tell = append(tell, o.notes[i])
 	}
 	select {
 	case err = <-r.engine.committer.submit(ctx, &c):
@@ -176,9 +173,7 @@ func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at 
 	}
 	r.pos = c.To
 	r.engine.metrics.folded(o)
-	if len(tell) > 0 {
-		r.engine.cfg.Changed(tell...)
-	}
+	r.engine.told(ctx, c.Notifications)
 	return r.release(ctx, o.folds)
 }
 

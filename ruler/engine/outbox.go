@@ -10,7 +10,12 @@ import (
 )
 
 // Outbox shows the sender the stored table.
-type Outbox struct{ Store store.Store }
+type Outbox struct {
+	Store store.Store
+	// Behind tells whether what a partition finds is history of which nobody is
+	// told; nil = never.
+	Behind func(partition int) bool
+}
 
 var _ notify.Source = Outbox{}
 
@@ -31,6 +36,9 @@ func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.
 			if v.Error == "" {
 				d.Accepted = append(d.Accepted, notify.Delivery{Notification: n.ID, Target: v.Target, State: notify.State(v.State), Version: v.Version, First: v.First, At: v.At, Attempts: v.Attempts})
 			}
+		}
+		if len(d.Accepted) == 0 && o.Behind != nil && o.Behind(rows[i].Partition) {
+			continue
 		}
 		out = append(out, d)
 	}
