@@ -79,7 +79,7 @@ func (g group) String() string {
 	case g.site != "":
 		return "site " + g.site
 	}
-	return "servers without a site"
+	return "the group of servers without a site"
 }
 
 func (g group) has(m *member) bool {
