@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -27,87 +29,68 @@ func help(args []string, e env) int {
 	if len(args) > 0 {
 		word = args[0]
 	}
+	if group := within(word); len(group) > 0 { // half of a command's name
+		return helpGroup(word, group, args[1:], e)
+	}
 	switch word {
 	case "version", "--version", "-version":
 		fmt.Fprintln(e.out, "nocturne", version())
 		return exitOK
 	case "help", "--help", "-help", "-h":
-		printHelp(e)
+		if len(args) > 1 {
+			return run(context.Background(), append(args[1:], "--help"), e) // help does nothing that could be ended
+		}
+		printHelp(e.out)
 		return exitOK
 	case "":
-		printHelp(env{e.err, e.err})
+		printHelp(e.err)
 		return exitMisused
 	}
 	fmt.Fprintf(e.err, "nocturne: no command is called %q; nocturne help lists them\n", strings.Join(args, " "))
 	return exitMisused
 }
 
-func printHelp(e env) {
-	fmt.Fprint(e.out, "Nocturne watches a fleet of servers through the night.\n\n")
+// within returns the commands whose names begin with a word and go on after it.
+func within(word string) (found []command) {
+	for _, c := range commands() {
+		if strings.HasPrefix(c.name, word+" ") {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func helpGroup(word string, group []command, rest []string, e env) int {
+	if len(rest) > 0 && slices.Contains(helpFlags(), rest[0]) {
+		for _, c := range group {
+			fmt.Fprintf(e.out, "nocturne %s %s\n  %s\n", c.name, c.usage, c.summary)
+		}
+		fmt.Fprintln(e.out, "\nnocturne COMMAND --help lists the flags of a command.")
+		return exitOK
+	}
+	names := make([]string, len(group))
+	for i, c := range group {
+		names[i] = "nocturne " + c.name
+	}
+	fmt.Fprintf(e.err, "nocturne %s: want %s\n", word, strings.Join(names, " or "))
+	return exitMisused
+}
+
+func helpFlags() []string { return []string{"--help", "-help", "-h", "help"} }
+
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "Nocturne watches a fleet of servers through the night.\n\n")
 	for _, part := range []bool{false, true} {
 		if part {
-			fmt.Fprint(e.out, "\nParts, which run and demo start:\n")
+			fmt.Fprint(w, "\nParts, which run and demo start:\n")
 		}
 		for _, c := range commands() {
 			if c.part == part {
-				fmt.Fprintf(e.out, "  nocturne %-14s %s\n", c.name, c.summary)
+				fmt.Fprintf(w, "  nocturne %-14s %s\n", c.name, c.summary)
 			}
 		}
 	}
-	fmt.Fprint(e.out, "\nnocturne COMMAND --help lists the flags of a command.\n")
-}
-
-// newFlags is the flag set of a command; its help says what the command is for.
-func newFlags(e env, name string) *flag.FlagSet {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(e.err)
-	flags.Usage = func() {
-		for _, c := range commands() {
-			if c.name == name {
-				fmt.Fprintf(flags.Output(), "nocturne %s %s\n  %s\n", c.name, c.usage, c.summary)
-			}
-		}
-		if hasFlags(flags) {
-			fmt.Fprint(flags.Output(), "\nFlags:\n")
-			flags.PrintDefaults()
-		}
-	}
-	return flags
-}
-
-func hasFlags(flags *flag.FlagSet) (has bool) {
-	flags.VisitAll(func(*flag.Flag) { has = true })
-	return has
-}
-
-// parse reads flags and wants exactly the named arguments after them.
-func parse(flags *flag.FlagSet, args []string, want ...string) error {
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see above", errMisused)
-	}
-	if flags.NArg() != len(want) {
-		return fmt.Errorf("%w: want %s, got %q", errMisused, wanted(want), flags.Args())
-	}
-	return nil
-}
-
-// parseMixed reads flags wherever they stand and returns the other words.
-func parseMixed(flags *flag.FlagSet, args []string) (words []string, err error) {
-	for {
-		if err := flags.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, err
-			}
-			return nil, fmt.Errorf("%w: see above", errMisused)
-		}
-		if flags.NArg() == 0 {
-			return words, nil
-		}
-		words, args = append(words, flags.Arg(0)), flags.Args()[1:]
-	}
+	fmt.Fprint(w, "\nnocturne COMMAND --help lists the flags of a command.\n")
 }
 
 func wanted(want []string) string {

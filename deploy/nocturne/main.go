@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -60,7 +61,7 @@ const (
 	exitMisused = 2
 )
 
-// errMisused wraps what is wrong with the command line, as far as it was not said yet.
+// errMisused wraps what is wrong with the command line.
 var errMisused = errors.New("usage")
 
 func run(ctx context.Context, args []string, e env) int {
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string, e env) int {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.Is(err, errMisused):
-		fmt.Fprintf(e.err, "nocturne %s: %v\nnocturne %s --help says more\n", cmd.name, err, cmd.name)
+		fmt.Fprintf(e.err, "usage: nocturne %s %s, more with --help\nnocturne %s: %s\n", cmd.name, cmd.usage, cmd.name, strings.TrimPrefix(err.Error(), errMisused.Error()+": "))
 		return exitMisused
 	case errors.Is(err, errQuiet):
 		return exitFailed

@@ -32,8 +32,12 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"help"}, exitOK, "nocturne token create"},
 		{[]string{"version"}, exitOK, "nocturne "},
 		{[]string{"frobnicate"}, exitMisused, `no command is called "frobnicate"`},
-		{[]string{"token"}, exitMisused, `no command is called "token"`},
-		{[]string{"run", "--help"}, exitOK, "-keep-metrics"},
+		{[]string{"token"}, exitMisused, "want nocturne token create"},
+		{[]string{"token", "make"}, exitMisused, "want nocturne token create"},
+		{[]string{"token", "--help"}, exitOK, "nocturne token create [flags]"},
+		{[]string{"help", "token", "create"}, exitOK, "--site"},
+		{[]string{"help", "token"}, exitOK, "nocturne token create [flags]"},
+		{[]string{"run", "--help"}, exitOK, "  --keep-metrics DURATION\n"},
 		{[]string{"run", "extra"}, exitMisused, "want no arguments"},
 		{[]string{"run", "--ports", "web=1"}, exitMisused, `no port is called "web"`},
 		{[]string{"run", "--log-level", "loud"}, exitMisused, "want debug, info, warn or error"},
@@ -43,8 +47,17 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"servers", "revoke"}, exitMisused, "a server's id or name"},
 		{[]string{"servers", "list", "--data", t.TempDir()}, exitFailed, "start it with nocturne run"},
 		{[]string{"servers", "frobnicate", "x"}, exitMisused, "want list"},
-		{[]string{"simulate", "incident", "drive"}, exitMisused, "incident KIND SERVER"},
-		{[]string{"simulate", "--data", t.TempDir()}, exitFailed, "start it with nocturne demo"},
+		{[]string{"simulate", "incident", "drive"}, exitMisused, "incident KIND SERVER, of the kinds drive, silence, rack, reboot, patchday"},
+		{[]string{"simulate", "incident"}, exitMisused, "of the kinds drive, silence"},
+		{[]string{"simulate", "incident", "drive", "db7", "--data", t.TempDir()}, exitFailed, "nocturne is not running"},
+		{[]string{"simulate", "--servers", "5001"}, exitMisused, "want a number from 1 to 5000"},
+		{[]string{"demo", "--servers", "-3"}, exitMisused, "want a number from 1 to 5000"},
+		{[]string{"run", "--keep-logs", "forever"}, exitMisused, "for flag --keep-logs: want two days"},
+		{[]string{"run", "--keep-metrics", "forever"}, exitMisused, "like 13, 400d or 2y"},
+		{[]string{"run", "--keep-stream", "7d"}, exitMisused, "like 168h"},
+		{[]string{"run", "--log-disk", "all"}, exitMisused, "like 50GiB"},
+		{[]string{"run", "--listen", "nonsense"}, exitMisused, "want an address and a port"},
+		{[]string{"simulate", "--data", t.TempDir()}, exitFailed, "start it with nocturne run or nocturne demo"},
 		{[]string{"alertmanager", "--config", "missing.yml", "--data", t.TempDir()}, exitFailed, "missing.yml"},
 	}
 	for _, tt := range tests {
@@ -54,6 +67,46 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("code %d, out %q, err %q; want %d and %q", code, out, errs, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+func TestHelpGoesOutAndMistakesComeLast(t *testing.T) {
+	for _, c := range commands() {
+		name := strings.Fields(c.name)
+		code, out, errs := call(t, append(name, "--help")...)
+		if code != exitOK || !strings.HasPrefix(out, "nocturne "+c.name) || errs != "" {
+			t.Errorf("%s --help: code %d, out %q, err %q", c.name, code, out, errs)
+		}
+		code, out, errs = call(t, append(name, "--nonsense")...)
+		want := "usage: nocturne " + c.name + " " + c.usage + ", more with --help\nnocturne " + c.name + ": flag provided but not defined: --nonsense\n"
+		if code != exitMisused || out != "" || errs != want {
+			t.Errorf("%s --nonsense: code %d, out %q, err %q, want %q", c.name, code, out, errs, want)
+		}
+	}
+}
+
+func TestFlagErrorsHaveTwoDashes(t *testing.T) {
+	for text, want := range map[string]string{
+		"flag provided but not defined: -x":                  "flag provided but not defined: --x",
+		"flag needs an argument: -data":                      "flag needs an argument: --data",
+		`invalid value "a\" for -b" for flag -data: want -c`: `invalid value "a\" for -b" for flag --data: want -c`,
+		`invalid boolean value "7" for -demo: parse error`:   `invalid boolean value "7" for --demo: parse error`,
+		"bad flag syntax: ---x":                              "bad flag syntax: ---x",
+	} {
+		if got := twoDashes(text); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestARestartedSimulatorHasNoPlan(t *testing.T) {
+	s := stack.State{Parts: []supervise.Status{{Name: "ruler", Restarts: 3}, {Name: stack.Simulator}}}
+	if restarted(s) {
+		t.Error("the first start is taken for another one")
+	}
+	s.Parts[1].Restarts = 1
+	if !restarted(s) {
+		t.Error("the second start is taken for the first")
 	}
 }
 

@@ -31,7 +31,7 @@ func alertmanagerCommand(ctx context.Context, e env, args []string) error {
 	flags.StringVar(&opts.DataDir, "data", "alertmanager", "`folder` for silences and the notification log")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:9093", "`address` of the API")
 	flags.StringVar(&opts.ExternalURL, "external-url", "", "`URL` that messages link to (default: the API's own)")
-	level := flags.String("log-level", "info", "debug, info, warn or error")
+	level := flags.String("log-level", "info", levelUsage)
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func receiverCommand(ctx context.Context, e env, args []string) error {
 	flags := newFlags(e, "receiver")
 	data := flags.String("data", "receiver", "`folder` for the messages")
 	listen := flags.String("listen", "127.0.0.1:9481", "`address` to listen on")
-	level := flags.String("log-level", "info", "debug, info, warn or error")
+	level := flags.String("log-level", "info", levelUsage)
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -14,18 +14,14 @@ import (
 
 // bridgeOf finds the running stack's admin API.
 func bridgeOf(data string) (admin.Client, error) {
-	dir, err := stack.Find(data)
+	dir, state, err := stack.Running(data)
 	if err != nil {
 		return admin.Client{}, err
-	}
-	state, err := stack.ReadState(dir)
-	if err != nil {
-		return admin.Client{}, fmt.Errorf("%w: start it with nocturne run or nocturne demo, or name its folder with --data", err)
 	}
 	return admin.Client{URL: stack.URL(state.Ports.Admin), TokenFile: stack.Layout{Dir: dir}.AdminToken()}, nil
 }
 
-const dataUsage = "data `folder` of the stack to talk to (default: the one that runs)"
+const dataUsage = "data `folder` of the stack to talk to (default: that of nocturne run, or of nocturne demo when only that one runs)"
 
 // tokenCommand prints the lines that add a server.
 func tokenCommand(ctx context.Context, e env, args []string) error {

@@ -25,21 +25,22 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	flags := newFlags(e, string(mode))
 	o := stack.Options{Mode: mode, Ports: stack.DefaultPorts(), Keep: stack.DefaultRetention(), Console: e.out}
 	flags.StringVar(&o.Data, "data", "", "`folder` for everything that is kept (default: "+defaultDir(mode)+")")
-	flags.StringVar(&o.Listen, "listen", "", "`address` on the network for other servers to send to, with TLS: 0.0.0.0:9471")
-	flags.StringVar(&o.Keep.Metrics, "keep-metrics", o.Keep.Metrics, "how `long` metrics are kept: months, or with a unit (y, w, d)")
-	flags.Var(&o.Keep.Logs, "keep-logs", "how `long` log events are kept")
-	flags.StringVar(&o.Keep.LogDisk, "log-disk", o.Keep.LogDisk, "`disk` that log events may take; the oldest go first")
-	flags.DurationVar(&o.Keep.Stream, "keep-stream", o.Keep.Stream, "how `long` records can be read again by a part that was down")
+	flags.Var(checked{&o.Listen, stack.CheckListen}, "listen", "`address` on the network for other servers to send to, with TLS: 0.0.0.0:9471")
+	flags.Var(checked{&o.Keep.Metrics, stack.CheckKeepMetrics}, "keep-metrics", "`duration` that metrics are kept: months, or with a unit (d, w, y)")
+	flags.Var(&o.Keep.Logs, "keep-logs", "`duration` that log events are kept: with a unit (d, w, y)")
+	flags.Var(checked{&o.Keep.LogDisk, stack.CheckLogDisk}, "log-disk", "`size` on disk that log events may take; the oldest go first")
+	flags.Var((*stack.Hours)(&o.Keep.Stream), "keep-stream", "`duration` that records can be read again by a part that was down")
 	flags.BoolVar(&o.Verbose, "verbose", false, "show everything that the parts say")
 	flags.Func("ports", "other `ports`: free, or NAME=PORT,NAME=PORT (see docs/operations.md)", o.Ports.Set)
 	if mode == stack.Demo {
-		flags.IntVar(&o.Servers, "servers", demoServers, "`number` of simulated servers")
+		o.Servers = demoServers
+		flags.Var((*fleetSize)(&o.Servers), "servers", "`number` of simulated servers")
 		flags.Func("simulate", "further `flags` for nocturne simulate, such as --simulate=\"--every=0 --seed=7\"", func(s string) error {
 			o.Simulate = strings.Fields(s)
 			return nil
 		})
 	}
-	level := flags.String("log-level", "info", "debug, info, warn or error, of nocturne itself")
+	level := flags.String("log-level", "info", levelUsage+", by nocturne itself")
 	if err := parse(flags, args); err != nil {
 		return err
 	}

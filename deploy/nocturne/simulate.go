@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"nocturne/deploy/nocturne/admin"
 	"nocturne/deploy/nocturne/simulate"
 	"nocturne/deploy/nocturne/stack"
+	"nocturne/deploy/nocturne/supervise"
 )
 
 // simulateCommand plays servers against a stack that runs, or breaks one that is played.
@@ -23,30 +25,27 @@ func simulateCommand(ctx context.Context, e env, args []string) error {
 	data := flags.String("data", "", dataUsage)
 	demo := flags.Bool("demo", false, "as nocturne demo wants it: short periods, a drive that fails soon, then something now and then")
 	var c simulate.Config
-	flags.IntVar(&c.Servers, "servers", demoServers, "`number` of servers")
+	c.Servers = demoServers
+	flags.Var((*fleetSize)(&c.Servers), "servers", "`number` of servers")
 	flags.Uint64Var(&c.Seed, "seed", 1, "`number` that everything random follows from")
 	flags.StringVar(&c.Dir, "dir", "", "`folder` for what the servers remember (default: simulator/ in the data folder)")
 	flags.StringVar(&c.Control, "control", "", "`address` that incidents are started through (default: the stack's simulator port)")
-	flags.DurationVar(&c.Every, "every", 0, "start an incident of a random kind about this `often`; 0 never does")
+	flags.DurationVar(&c.Every, "every", 0, "start an incident of a random kind about once in this `duration`; 0 never does")
 	flags.StringVar(&c.Accounting, "accounting", "", "write down what was sent and what must come of it, into this `file`")
-	level := flags.String("log-level", "info", "debug, info, warn or error")
+	level := flags.String("log-level", "info", levelUsage)
 	words, err := parseMixed(flags, args)
 	if err != nil {
 		return err
 	}
 	if len(words) > 0 && (words[0] != "incident" || len(words) != 3) {
-		return fmt.Errorf("%w: want nothing, or incident KIND SERVER; got %q", errMisused, words)
+		return fmt.Errorf("%w: want nothing, or incident KIND SERVER, of the kinds %s; got %q", errMisused, strings.Join(simulate.Kinds(), ", "), words)
 	}
 	if c.Log, err = newLogger(e, *level); err != nil {
 		return err
 	}
-	dir, err := stack.Find(*data)
+	dir, state, err := stack.Running(*data)
 	if err != nil {
 		return err
-	}
-	state, err := stack.ReadState(dir)
-	if err != nil {
-		return fmt.Errorf("%w: start it with nocturne demo, or name its folder with --data", err)
 	}
 	if len(words) > 0 {
 		return incident(ctx, e, stack.URL(state.Ports.Simulator), words[1], words[2])
@@ -61,7 +60,10 @@ func simulateCommand(ctx context.Context, e env, args []string) error {
 		c.Control = stack.Addr(state.Ports.Simulator)
 	}
 	if *demo {
-		c = withDemo(c, flags)
+		c = withDemo(c, flags.FlagSet)
+		if restarted(state) {
+			c.Plan = nil // that was for the start of the demo
+		}
 	}
 	return simulate.Run(ctx, c)
 }
@@ -76,6 +78,11 @@ func withDemo(c simulate.Config, flags *flag.FlagSet) simulate.Config {
 		}
 	})
 	return c
+}
+
+// restarted says whether we are the stack's simulator, started again after its end.
+func restarted(s stack.State) bool {
+	return slices.ContainsFunc(s.Parts, func(p supervise.Status) bool { return p.Name == stack.Simulator && p.Restarts > 0 })
 }
 
 // incident asks a running simulator to break a server.

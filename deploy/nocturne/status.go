@@ -55,11 +55,7 @@ func statusCommand(ctx context.Context, e env, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	dir, err := stack.Find(*data)
-	if err != nil {
-		return err
-	}
-	state, err := stack.ReadState(dir)
+	dir, state, err := stack.Running(*data)
 	if err != nil {
 		return err
 	}

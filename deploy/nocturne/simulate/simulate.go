@@ -26,6 +26,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -162,6 +163,13 @@ func New(cfg Config) (_ *Sim, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	// The address first: a second simulator stops here, before it could write
+	// into the journals of the first.
+	if cfg.Control != "none" {
+		if s.listener, err = net.Listen("tcp", cfg.Control); err != nil {
+			return nil, fmt.Errorf("listen for the simulator's control: %w", orSimulator(cfg.Control, err))
+		}
+	}
 	if s.acct, err = openAccount(cfg.Accounting); err != nil {
 		return nil, err
 	}
@@ -173,13 +181,22 @@ func New(cfg Config) (_ *Sim, err error) {
 		s.agents = append(s.agents, a)
 		s.byName[spec.Name] = a
 	}
-	if cfg.Control == "none" {
-		return s, nil
-	}
-	if s.listener, err = net.Listen("tcp", cfg.Control); err != nil {
-		return nil, fmt.Errorf("listen for the simulator's control: %w", err)
-	}
 	return s, nil
+}
+
+// orSimulator looks for a simulator behind an address that cannot be bound.
+func orSimulator(addr string, bind error) error {
+	client := http.Client{Timeout: time.Second}
+	res, err := client.Get("http://" + addr + "/healthz")
+	if err != nil {
+		return bind
+	}
+	defer res.Body.Close()
+	var health struct{ Servers *int }
+	if json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&health) != nil || health.Servers == nil {
+		return bind
+	}
+	return fmt.Errorf("a simulator runs already on %s, with %d servers: use that one, or start this one with another --control and --dir", addr, *health.Servers)
 }
 
 // keepSeed returns the seed that a folder was made with: another one would be

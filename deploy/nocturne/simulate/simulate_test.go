@@ -401,6 +401,11 @@ func TestControl(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %d with %q", why, resp.StatusCode, got, err, code, want)
 		}
 	}
+	second := config(newFakeBridge(), t.TempDir())
+	second.Control = s.Addr()
+	if _, err := New(second); err == nil || !strings.Contains(err.Error(), "a simulator runs already on "+s.Addr()+", with 10 servers") {
+		t.Errorf("second simulator: %v", err)
+	}
 	foreign, err := http.NewRequest(http.MethodPost, url+"/incident", strings.NewReader(`{"kind":"drive","server":"`+name+`"}`))
 	if err != nil {
 		t.Fatal(err)

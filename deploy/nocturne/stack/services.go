@@ -15,6 +15,9 @@ const (
 	storeStop  = 3 * time.Second
 )
 
+// Simulator is the name of the part that plays servers.
+const Simulator = "simulator"
+
 // stages lists the parts in the order of their start: stores, bridge, ruler, agents.
 func (s *stack) stages() [][]supervise.Service {
 	stores := []supervise.Service{s.metricsStore(), s.logStore(), s.alertmanager(), s.receiver()}
@@ -123,7 +126,7 @@ func (s *stack) exporter() supervise.Service {
 
 func (s *stack) simulator() supervise.Service {
 	return supervise.Service{
-		Name: "simulator", Purpose: "plays servers that do not exist", Path: s.program("nocturne"),
+		Name: Simulator, Purpose: "plays servers that do not exist", Path: s.program("nocturne"),
 		Args:     append([]string{"simulate", "--demo", "--data", s.Dir, "--servers", strconv.Itoa(s.Servers)}, s.Simulate...),
 		Ports:    []supervise.Port{{Addr: Addr(s.Ports.Simulator), Purpose: "the simulator's control"}},
 		Ready:    supervise.HTTPReady(URL(s.Ports.Simulator) + "/healthz"),

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
@@ -39,38 +38,6 @@ type Options struct {
 
 	Console io.Writer
 	Logger  *slog.Logger
-}
-
-// Retention says how long what is kept.
-type Retention struct {
-	Metrics string // VictoriaMetrics' format: months without a unit
-	Logs    Days
-	LogDisk string // disk that logs may take, "50GiB"
-	Stream  time.Duration
-}
-
-// Days is a time that a person writes as 180d or 2y.
-type Days int
-
-// Set reads a flag.
-func (d *Days) Set(text string) error {
-	units := map[byte]int{'d': 1, 'w': 7, 'y': 365}
-	if text != "" {
-		n, err := strconv.Atoi(text[:len(text)-1])
-		if unit := units[text[len(text)-1]]; err == nil && unit > 0 && n*unit > 1 && n < 1e6 {
-			*d = Days(n * unit)
-			return nil
-		}
-	}
-	return fmt.Errorf("%q: want at least two days, like 180d, 26w or 2y", text)
-}
-
-// String writes what Set reads.
-func (d Days) String() string { return strconv.Itoa(int(d)) + "d" }
-
-// DefaultRetention is what DESIGN fixes.
-func DefaultRetention() Retention {
-	return Retention{Metrics: "13", Logs: 180, LogDisk: "50GiB", Stream: 7 * 24 * time.Hour}
 }
 
 // Start runs a stack until ctx ends. ready is called with the state once everything is up.

@@ -47,10 +47,34 @@ func TestDays(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", text, d, err, want)
 		}
 	}
-	for _, text := range []string{"", "d", "180", "0d", "1d", "-3d", "3m", "99999999999d"} {
+	for _, text := range []string{"", "d", "180", "0d", "1d", "-3d", "3m", "101y", "36501d", "99999999999d", "forever"} {
 		var d Days
 		if err := d.Set(text); err == nil {
 			t.Errorf("%q is taken for %v", text, d)
+		}
+	}
+}
+
+func TestRetentionAndListenAreChecked(t *testing.T) {
+	keepStream := func(text string) error { return new(Hours).Set(text) }
+	for _, tt := range []struct {
+		check     func(string) error
+		good, bad []string
+	}{
+		{CheckKeepMetrics, []string{"13", "1", "400d", "2y", "26w"}, []string{"", "0", "forever", "-1", "13m", "1d", "1.5", "2000"}},
+		{CheckLogDisk, []string{"50GiB", "500MB", "1TiB"}, []string{"", "50", "0GiB", "all", "-1GiB", "1 GiB"}},
+		{keepStream, []string{"1h", "168h", "90m"}, []string{"", "7d", "59m", "-2h", "forever"}},
+		{CheckListen, []string{"", "0.0.0.0:9471", ":9471", "[::]:9471", "db7:1"}, []string{"nonsense", "0.0.0.0", "0.0.0.0:", "db7:x", "db7:0", "db7:65536", "::1:9471:2"}},
+	} {
+		for _, text := range tt.good {
+			if err := tt.check(text); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+		for _, text := range tt.bad {
+			if tt.check(text) == nil {
+				t.Errorf("%q is taken", text)
+			}
 		}
 	}
 }
@@ -125,6 +149,13 @@ func TestFindPrefersWhatRuns(t *testing.T) {
 	}
 	if got, err := Find(""); err != nil || got != run {
 		t.Errorf("nothing runs: %q, %v, want %q", got, err, run)
+	}
+	if _, _, err := Running(""); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "neither on "+run+" nor on "+demo+":") {
+		t.Errorf("nothing runs: %v, want an error that names both folders", err)
+	}
+	given := t.TempDir()
+	if _, _, err := Running(given); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), given) || strings.Contains(err.Error(), run) {
+		t.Errorf("nothing runs: %v, want an error that names only %s", err, given)
 	}
 	lock, err := supervise.Lock(demo)
 	if err != nil {

@@ -55,7 +55,27 @@ func ReadState(dir string) (State, error) {
 	return s, nil
 }
 
-// Find returns the data folder to talk to: the one given, else that of a stack that runs, else run's own.
+// Running returns the stack to talk to, and its data folder: the one given, else that of [Find].
+func Running(given string) (dir string, s State, err error) {
+	if dir, err = Find(given); err != nil {
+		return "", s, err
+	}
+	s, err = ReadState(dir)
+	switch {
+	case errors.Is(err, ErrNotRunning) && given == "":
+		tried := dir
+		if demo, e := DefaultDir(Demo); e == nil {
+			tried += " nor on " + demo
+		}
+		return dir, s, fmt.Errorf("%w, neither on %s: start it with nocturne run or nocturne demo, or name its folder with --data", ErrNotRunning, tried)
+	case errors.Is(err, ErrNotRunning):
+		return dir, s, fmt.Errorf("%w: start it with nocturne run or nocturne demo, or name another folder with --data", err)
+	}
+	return dir, s, err
+}
+
+// Find returns the data folder to talk to: the one given, else run's own, or demo's own when only that one runs. It knows
+// of no other.
 func Find(given string) (string, error) {
 	if given != "" {
 		return given, nil
