@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"nocturne/internal/record"
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -63,6 +65,9 @@ func TestServerDetail(t *testing.T) {
 	if drive.Status != StatusCritical || drive.State != "Failed" || drive.Serial != "ZA10504K" || drive.Group != "c0" || *drive.SizeBytes != 4_000_787_030_016 {
 		t.Errorf("the failed drive is %+v", drive)
 	}
+	if v := byPlace["c0/v0"]; v.Status != StatusWarning || v.StatusText != "Virtual drive degraded: state is Dgrd" {
+		t.Errorf("a part of the problem is %+v", v)
+	}
 	if byPlace["c0/e252/s5"].Status != StatusOK {
 		t.Errorf("its neighbour is %+v", byPlace["c0/e252/s5"])
 	}
@@ -86,6 +91,14 @@ func TestHistoryAndChanges(t *testing.T) {
 		t.Errorf("the rest: %+v", rest.Changes)
 	}
 	var texts []string
+	for _, c := range get[ChangeList](b, "/changes").Items {
+		if want := c.ServerID == apitest.ID(5).String(); c.Simulated != want {
+			t.Errorf("change %d of %s: simulated %v, want %v", c.ID, c.Server, c.Simulated, want)
+		}
+	}
+	if len(h.Changes) == 0 || !h.Changes[0].Simulated {
+		t.Errorf("a change in a history: %+v", h.Changes)
+	}
 	for _, c := range get[ChangeList](b, "/changes?server="+apitest.ID(5).String()).Items {
 		texts = append(texts, c.Text)
 	}
@@ -155,11 +168,29 @@ func TestNotificationDetail(t *testing.T) {
 	for _, e := range n.Timeline {
 		kinds = append(kinds, e.Kind)
 	}
-	if want := []string{"opened", "firing", "delivered"}; !slices.Equal(kinds, want) {
+	if want := []string{"opened", "firing", "delivered", "escalated", "delivered"}; !slices.Equal(kinds, want) {
 		t.Errorf("timeline %q, want %q", kinds, want)
 	}
-	if len(n.Deliveries) != 2 || n.Deliveries[1].OK || n.Deliveries[1].Error == "" {
+	if got, want := n.Timeline[2].Text, "firing as warning handed to http://127.0.0.1:9093"; got != want {
+		t.Errorf("timeline says %q, want %q", got, want)
+	}
+	if got, want := n.Timeline[3].Text+"; "+n.Timeline[4].Text, "to critical by rule raid-drive-failed; firing as critical handed to http://127.0.0.1:9093"; got != want {
+		t.Errorf("timeline says %q, want %q", got, want)
+	}
+	if len(n.Deliveries) != 3 || n.Deliveries[1].OK || n.Deliveries[1].Error == "" {
 		t.Errorf("deliveries %+v", n.Deliveries)
+	}
+	if d := n.Deliveries[2]; d.State != "firing" || d.Set != 1 || d.Severity != "critical" {
+		t.Errorf("the escalated hand-over is %+v", d)
+	}
+	has := func(list []Fact, name, value string) bool {
+		return slices.Contains(list, Fact{Name: name, Value: value})
+	}
+	if len(n.Escalated) != 1 || !has(n.Labels, "severity", "warning") || !has(n.Escalated[0].Labels, "severity", "critical") || !has(n.Escalated[0].Labels, "alertname", "RaidDriveFailed") {
+		t.Errorf("labels %+v, escalated %+v", n.Labels, n.Escalated)
+	}
+	if p := get[NotificationDetail](b, "/notifications/b2c3d4e5f6071829"); len(p.Escalated) != 0 || p.Escalated == nil {
+		t.Errorf("a notification that did not get worse: %+v", p.Escalated)
 	}
 	if len(n.Evidence) != 1 || n.Evidence[0].Fields[1] != (Fact{Name: "media_errors", Value: "17"}) {
 		t.Errorf("evidence %+v", n.Evidence)
@@ -189,6 +220,10 @@ func TestReasonIsTheWorstThatFires(t *testing.T) {
 	if got := reason(&n); got != "state is Pdgd" {
 		t.Errorf("reason %q", got)
 	}
+	n.Parts[2].Device = "virtual_drive c0/v0"
+	if got := reason(&n); got != "virtual_drive c0/v0: state is Pdgd" {
+		t.Errorf("of another device: %q", got)
+	}
 	n.State = store.Resolved
 	if got := reason(&n); got != "smart_alert is false" {
 		t.Errorf("once resolved: %q", got)
@@ -210,6 +245,9 @@ func TestOverviewAndSilent(t *testing.T) {
 	}
 	if o.Sites[0].Site != "south" || o.Features != (Features{Demo: true, Delivered: true, AddServer: true}) {
 		t.Errorf("sites %+v, features %+v", o.Sites, o.Features)
+	}
+	if !o.PipelineOK || !strings.Contains(o.PipelineText, "0 missing") || !o.SilenceJudged {
+		t.Errorf("the pipeline is %v (%s), silence judged %v", o.PipelineOK, o.PipelineText, o.SilenceJudged)
 	}
 	l := get[SilentList](b, "/silent")
 	if l.Total != 1 || l.Items[0].Server.Name != "sim-south-12" || l.Items[0].NotificationID != "d4e5f60718293041" || l.Items[0].Planned {
@@ -261,9 +299,92 @@ func TestPipeline(t *testing.T) {
 	f("9 entries were deleted", func(p *store.Pipeline) { p.Partitions[1].Losses.LogTruncated = 9 })
 	f("read nothing", func(p *store.Pipeline) { p.Partitions = nil })
 
+	untold := newBench(t, func(c *Config) {
+		c.Alerting = func() []notify.Trouble {
+			return []notify.Trouble{{Target: "http://am:9093", Error: "connection\nrefused", Waiting: 3}}
+		}
+	})
+	if p := get[Pipeline](untold, "/pipeline"); p.OK || p.Text != "Alertmanager at http://am:9093 does not take notifications, 3 wait: connection\ufffdrefused." {
+		t.Errorf("without Alertmanager: %q", p.Text)
+	}
+
 	down := newBench(t, func(c *Config) { c.Bridge.URL = "http://127.0.0.1:1" })
 	if p := get[Pipeline](down, "/pipeline"); p.OK || p.Bridge.Reachable || !strings.Contains(p.Text, "The eventbridge does not answer") {
 		t.Errorf("without the bridge: %+v", p.Bridge)
+	}
+}
+
+// When nobody can see the fleet, the overview does not say that all is well.
+func TestOverviewKnowsThePipeline(t *testing.T) {
+	f := func(name string, judged bool, change func(*bench)) {
+		t.Helper()
+		b := newBench(t, nil)
+		calm := &apitest.Fleet{List: b.fleet.List[:1], PipelineState: b.fleet.PipelineState}
+		*b.fleet = *calm
+		if o := get[Overview](b, "/overview"); o.Status != StatusOK || !o.PipelineOK {
+			t.Fatalf("a calm fleet is %s: %s %s", o.Status, o.Text, o.PipelineText)
+		}
+		b = newBench(t, func(c *Config) {
+			c.Bridge.URL = map[bool]string{true: "http://127.0.0.1:1", false: c.Bridge.URL}[name == "the eventbridge does not answer"]
+		})
+		*b.fleet = *calm
+		change(b)
+		o := get[Overview](b, "/overview")
+		if o.Status != StatusWarning || o.PipelineOK || !strings.Contains(strings.ToLower(o.PipelineText), name) || !strings.HasSuffix(o.Text, "the pipeline has problems.") || o.SilenceJudged != judged {
+			t.Errorf("%s: %s, %q, pipeline %v %q, silence judged %v", name, o.Status, o.Text, o.PipelineOK, o.PipelineText, o.SilenceJudged)
+		}
+	}
+	f("the eventbridge does not answer", true, func(*bench) {})
+	f("stands still", false, func(b *bench) { b.fleet.PipelineState.Partitions[1].Frozen = "the bridge is not heard" })
+	f("behind", false, func(b *bench) { b.fleet.PipelineState.Partitions[1].StreamTime = now.Add(-time.Minute) })
+	f("read nothing", false, func(b *bench) { b.fleet.PipelineState.Partitions = nil })
+}
+
+func TestBridgeIsAskedOnceASecond(t *testing.T) {
+	clock := now
+	b := newBench(t, func(c *Config) { c.Now = func() time.Time { return clock } })
+	asked := func(want int) {
+		t.Helper()
+		get[Overview](b, "/overview")
+		get[Pipeline](b, "/pipeline")
+		if len(b.asked) != want {
+			t.Errorf("asked %q, want %d questions", b.asked, want)
+		}
+	}
+	asked(1)
+	asked(1)
+	clock = clock.Add(bridgeFor)
+	asked(2)
+}
+
+func TestSitesWithoutANameComeLast(t *testing.T) {
+	b := newBench(t, nil)
+	for i := range b.fleet.List {
+		if s := &b.fleet.List[i].Server; s.ID == apitest.ID(1) {
+			s.Site = ""
+		}
+	}
+	var got []string
+	for _, s := range get[Overview](b, "/overview").Sites {
+		got = append(got, s.Site)
+	}
+	if want := []string{"south", "north", "lab", ""}; !slices.Equal(got, want) {
+		t.Errorf("sites %q, want %q", got, want)
+	}
+}
+
+func TestAlertsOfOneNotificationAreOne(t *testing.T) {
+	got := foldAlerts([]MessageAlert{
+		{NotificationID: "a", Status: "resolved", Severity: "warning", LabelSets: 1}, {NotificationID: "", LabelSets: 1}, {NotificationID: "b", Status: "resolved", Severity: "critical", LabelSets: 1},
+		{NotificationID: "a", Status: "resolved", Severity: "critical", LabelSets: 1}, {NotificationID: "", LabelSets: 1}, {NotificationID: "b", Status: "firing", Severity: "warning", LabelSets: 1},
+		{NotificationID: "a", Status: "resolved", Severity: "info", LabelSets: 1},
+	})
+	var lines []string
+	for _, a := range got {
+		lines = append(lines, fmt.Sprintf("%s %s %s %d", a.NotificationID, a.Status, a.Severity, a.LabelSets))
+	}
+	if want := []string{"a resolved critical 3", "   1", "b firing warning 2", "   1"}; !slices.Equal(lines, want) {
+		t.Errorf("folded %q, want %q", lines, want)
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -48,7 +49,11 @@ type Config struct {
 	// ExporterPort is where discovery says the exporters serve /metrics.
 	ExporterPort int `yaml:"exporter_port"`
 
-	Reader     store.Reader          `yaml:"-"` // required
+	Reader store.Reader `yaml:"-"` // required
+	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
+	// is said of them.
+	Alerting func() []notify.Trouble `yaml:"-"`
+
 	Registerer prometheus.Registerer `yaml:"-"` // nil = not registered
 	Client     *http.Client          `yaml:"-"` // nil = one of our own
 	Now        func() time.Time      `yaml:"-"` // nil = time.Now
@@ -108,6 +113,7 @@ type server struct {
 	cfg     Config
 	log     *slog.Logger
 	reader  store.Reader
+	recent  recentBridge
 	client  *http.Client
 	now     func() time.Time
 	metrics *metrics

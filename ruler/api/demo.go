@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/store"
 )
 
 // webhook is what Alertmanager posts (webhook payload, version 4), as the demo
@@ -45,16 +46,40 @@ func (s *server) delivered(r *request) (any, error) {
 }
 
 func messageOf(w webhook) Message {
-	m := Message{At: at(w.At), Status: clip(w.Status, maxName), Alerts: mapSlice(w.Alerts, messageAlertOf)}
+	m := Message{At: at(w.At), Status: clip(w.Status, maxName), Alerts: foldAlerts(mapSlice(w.Alerts, messageAlertOf))}
 	if len(m.Alerts) > 0 {
 		m.Title = m.Alerts[0].Summary
 	}
 	return m
 }
 
+// foldAlerts makes one of the alerts of a notification: after an escalation it
+// has several label sets, and a person was told of one problem. What fires
+// speaks before what is over, then the worst.
+func foldAlerts(list []MessageAlert) []MessageAlert {
+	out := make([]MessageAlert, 0, len(list))
+	seen := map[string]int{}
+	over := func(a *MessageAlert) bool { return a.Status == string(store.Resolved) }
+	for _, a := range list {
+		i, known := seen[a.NotificationID]
+		if !known || a.NotificationID == "" {
+			seen[a.NotificationID] = len(out)
+			out = append(out, a)
+			continue
+		}
+		kept := &out[i]
+		sets := kept.LabelSets + a.LabelSets
+		if over(kept) && !over(&a) || over(kept) == over(&a) && rank(a.Severity) > rank(kept.Severity) {
+			*kept = a
+		}
+		kept.LabelSets = sets
+	}
+	return out
+}
+
 func messageAlertOf(a webhookAlert) MessageAlert {
 	return MessageAlert{
-		Status: clip(a.Status, maxName), Summary: clip(cmp.Or(a.Annotations["summary"], a.Labels["alertname"]), maxText),
+		LabelSets: 1, Status: clip(a.Status, maxName), Summary: clip(cmp.Or(a.Annotations["summary"], a.Labels["alertname"]), maxText),
 		ServerID: clip(a.Labels["server_id"], maxName), Server: clip(a.Labels["server"], maxName), Device: clip(a.Labels["device"], maxName),
 		Severity: clip(a.Labels["severity"], maxName), Simulated: a.Labels["simulated"] == "true", NotificationID: clip(a.Labels["notification_id"], maxName),
 		StartsAt: at(a.StartsAt), EndsAt: at(a.EndsAt), Labels: mapFacts(a.Labels), Annotations: mapFacts(a.Annotations),

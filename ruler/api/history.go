@@ -52,7 +52,7 @@ func snapshotOf(h store.HistoryEntry) Snapshot {
 
 func changeOf(c store.Change) Change {
 	return Change{
-		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Category: c.Category.String(),
+		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Simulated: c.Simulated, Category: c.Category.String(),
 		Kind: c.Kind, DeviceType: clip(c.Type, maxName), Place: clip(c.Place, maxName), FromPlace: clip(c.From, maxName), Field: clip(c.Field, maxName),
 		Before: clip(c.Before, maxText), After: clip(c.After, maxText), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c),
 	}

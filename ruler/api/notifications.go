@@ -1,9 +1,12 @@
 package api
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
+	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -24,14 +27,18 @@ func (s *server) notification(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	escalations := escalationsOf(&d.Notification)
 	out := NotificationDetail{
 		Notification: notificationOf(d.Notification),
 		Labels:       mapFacts(d.Labels),
-		Annotations:  mapFacts(d.Annotations),
-		Why:          mapSlice(d.Parts, partOf),
-		Evidence:     mapSlice(d.Evidence, evidenceOf),
-		Deliveries:   mapSlice(d.Deliveries, deliveryOf),
-		Members:      mapSlice(d.Members, notificationOf),
+		Escalated: mapSlice(escalations, func(e notify.Escalation) LabelSet {
+			return LabelSet{At: at(e.At), Severity: clip(e.Severity, maxName), Labels: mapFacts(e.Labels)}
+		}),
+		Annotations: mapFacts(d.Annotations),
+		Why:         mapSlice(d.Parts, partOf),
+		Evidence:    mapSlice(d.Evidence, evidenceOf),
+		Deliveries:  mapSlice(d.Deliveries, func(v store.Delivery) Delivery { return deliveryOf(&d.Notification, escalations, v) }),
+		Members:     mapSlice(d.Members, notificationOf),
 	}
 	slices.SortStableFunc(out.Why, func(a, b Part) int {
 		switch {
@@ -45,8 +52,20 @@ func (s *server) notification(r *request) (any, error) {
 	})
 	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return compareTimes(a.ReceivedAt, b.ReceivedAt) })
 	out.Before, out.After = beforeAfter(&out)
-	out.Timeline = timeline(&d)
+	out.Timeline = timeline(&d, escalations, out.Deliveries)
 	return out, nil
+}
+
+// escalationsOf reads the label sets beyond the first one. They are in the row
+// as its owner keeps it; a row without them was never told again.
+func escalationsOf(n *store.Notification) []notify.Escalation {
+	var saved struct {
+		Escalations []notify.Escalation
+	}
+	if len(n.Saved) == 0 || json.Unmarshal(n.Saved, &saved) != nil {
+		return nil
+	}
+	return saved.Escalations
 }
 
 // beforeAfter says what changed: by the cause where it says so, else by the
@@ -66,15 +85,22 @@ func beforeAfter(d *NotificationDetail) (before, after string) {
 }
 
 // timeline tells the life of a notification: opened, what the records said,
-// resolved, and when each receiver was told.
-func timeline(d *store.NotificationDetail) []Event {
+// resolved, when it got worse, and when each receiver was told of which.
+func timeline(d *store.NotificationDetail, escalations []notify.Escalation, deliveries []Delivery) []Event {
 	out := []Event{{At: at(d.Opened), Kind: "opened", Text: "by rule " + clip(d.RuleID, maxName), RuleID: d.RuleID}}
 	for _, e := range d.Evidence {
 		out = append(out, Event{At: at(e.At), Kind: e.Effect, Text: clip(e.Reason, maxText), RuleID: e.RuleID, RecordID: e.RecordID})
 	}
-	for _, v := range d.Deliveries {
-		if v.Error == "" && !v.First.IsZero() {
-			out = append(out, Event{At: at(v.First), Kind: "delivered", Text: string(v.State) + " handed to " + clip(v.Target, maxName)})
+	for _, e := range escalations {
+		out = append(out, Event{At: at(e.At), Kind: "escalated", Text: "to " + inline(e.Severity) + " by rule " + inline(e.Labels[notify.LabelRule]), RuleID: clip(e.Labels[notify.LabelRule], maxName)})
+	}
+	for _, v := range deliveries {
+		if v.OK && v.FirstAt != nil {
+			what := v.State
+			if v.Severity != "" {
+				what += " as " + inline(v.Severity)
+			}
+			out = append(out, Event{At: v.FirstAt, Kind: "delivered", Text: what + " handed to " + v.Target})
 		}
 	}
 	saysSo := func(e store.Evidence) bool { return e.Effect == string(store.Resolved) }
@@ -127,6 +153,9 @@ func reason(n *store.Notification) string {
 	if n.State != store.Firing || worst < 0 {
 		return n.Reason
 	}
+	if p := &n.Parts[worst]; p.Device != n.Device && p.Device != "" {
+		return p.Device + ": " + p.Reason
+	}
 	return n.Parts[worst].Reason
 }
 
@@ -146,9 +175,21 @@ func evidenceOf(e store.Evidence) Evidence {
 	}
 }
 
-func deliveryOf(d store.Delivery) Delivery {
+// deliveryOf says which label set was handed over. The end is one of all sets.
+func deliveryOf(n *store.Notification, escalations []notify.Escalation, d store.Delivery) Delivery {
+	state, severity := string(d.State), ""
+	set := notify.State(d.State).Escalated()
+	switch {
+	case set > 0:
+		state = string(store.Firing)
+		if set <= len(escalations) {
+			severity = escalations[set-1].Severity
+		}
+	case d.State == store.Firing:
+		severity = cmp.Or(n.Labels[notify.LabelSeverity], n.Severity)
+	}
 	return Delivery{
-		Target: clip(d.Target, maxName), State: string(d.State), FirstAt: at(d.First), At: at(d.At),
+		Target: clip(d.Target, maxName), State: state, Set: set, Severity: clip(severity, maxName), FirstAt: at(d.First), At: at(d.At),
 		OK: d.Error == "", Attempts: d.Attempts, Error: clip(d.Error, maxText),
 	}
 }

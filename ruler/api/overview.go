@@ -46,10 +46,28 @@ func (s *server) overview(r *request) (any, error) {
 		if c := b.Open - a.Open; c != 0 {
 			return c
 		}
+		if (a.Site == "") != (b.Site == "") {
+			return strings.Compare(b.Site, a.Site) // servers without a site come last
+		}
 		return naturalCompare(a.Site, b.Site)
 	})
 	out.Status, out.Text = fleetStatus(out.Servers)
+	p, err := s.judgedPipeline(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.addPipeline(p)
 	return out, nil
+}
+
+// addPipeline keeps the fleet from looking well when nobody can see it.
+func (out *Overview) addPipeline(p *Pipeline) {
+	out.PipelineOK, out.PipelineText, out.SilenceJudged = p.OK, p.Text, p.ClocksRun
+	if p.OK || out.Status != StatusOK {
+		return
+	}
+	out.Status = StatusWarning
+	out.Text = strings.TrimSuffix(out.Text, ".") + ", as far as is known: the pipeline has problems."
 }
 
 // fleetStatus is the fleet in a word and in a sentence, worst first.

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"nocturne/internal/joinline"
+	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -65,16 +67,48 @@ func (s *server) bridgeStatus(ctx context.Context) (*bridgeStatus, error) {
 // move stream time every second in every partition.
 const lateAfter = 15 * time.Second
 
+// recentBridge is the bridge's last answer. The page asks for the overview and
+// the pipeline at once, and others may look at the same time.
+type recentBridge struct {
+	mu sync.Mutex
+	at time.Time
+	st *bridgeStatus
+	e  error
+}
+
+// bridgeFor is how long an answer of the bridge is shown again.
+const bridgeFor = time.Second
+
+func (s *server) recentBridgeStatus(ctx context.Context) (*bridgeStatus, error) {
+	c := &s.recent
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if age := s.now().Sub(c.at); c.at.IsZero() || age < 0 || age >= bridgeFor {
+		// Others get this answer too: it must not end with whoever asked first.
+		c.st, c.e = s.bridgeStatus(context.WithoutCancel(ctx))
+		c.at = s.now()
+	}
+	return c.st, c.e
+}
+
 func (s *server) pipeline(r *request) (any, error) {
-	p, err := s.reader.Pipeline(r.ctx)
+	p, err := s.judgedPipeline(r.ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := Pipeline{
+	return *p, nil
+}
+
+func (s *server) judgedPipeline(ctx context.Context) (*Pipeline, error) {
+	p, err := s.reader.Pipeline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &Pipeline{
 		Ledger: ledgerOf(p.Ledger), StoreBytes: p.Bytes, Problems: []string{}, Stages: []Stage{}, Sinks: []Sink{},
 		Partitions: mapSlice(p.Partitions, partitionOf),
 	}
-	st, err := s.bridgeStatus(r.ctx)
+	st, err := s.recentBridgeStatus(ctx)
 	switch {
 	case errors.Is(err, errNoBridge):
 	case err != nil:
@@ -84,8 +118,21 @@ func (s *server) pipeline(r *request) (any, error) {
 		out.Bridge = Bridge{Configured: true, Reachable: true}
 		out.addBridge(st)
 	}
+	if s.cfg.Alerting != nil {
+		for _, t := range s.cfg.Alerting() {
+			out.Problems = append(out.Problems, alertingProblem(t))
+		}
+	}
 	out.judge(p, s.now())
 	return out, nil
+}
+
+func alertingProblem(t notify.Trouble) string {
+	text := "Alertmanager at " + inline(t.Target) + " does not take notifications"
+	if t.Waiting > 0 {
+		text += fmt.Sprintf(", %d wait", t.Waiting)
+	}
+	return text + ": " + inline(t.Error)
 }
 
 func (out *Pipeline) addBridge(st *bridgeStatus) {
@@ -180,6 +227,7 @@ func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
 			say("the ruler is %s behind", time.Duration(lag*float64(time.Second)).Round(time.Second))
 		}
 	}
+	out.ClocksRun = len(frozen) == 0 && out.LagSeconds != nil && *out.LagSeconds <= lateAfter.Seconds()
 	for _, why := range slices.Sorted(maps.Keys(frozen)) {
 		n := frozen[why]
 		say("the clock of %d partitions stands still: %s", n, inline(why))

@@ -48,24 +48,46 @@ func (s *server) server(r *request) (any, error) {
 		Notifications: mapSlice(open.Notifications, notificationOf),
 	}
 	slices.SortStableFunc(out.Notifications, func(a, b Notification) int { return rank(b.Severity) - rank(a.Severity) })
-	judgeDevices(out.Devices, out.Notifications)
+	judgeDevices(out.Devices, out.Notifications, partsOf(open.Notifications))
 	slices.SortStableFunc(out.Devices, compareDevices)
 	return out, nil
 }
 
-// judgeDevices gives each device the worst status of its open notifications.
-func judgeDevices(devices []Device, open []Notification) {
-	worst := map[string]Notification{}
-	for _, n := range open { // worst first
-		if _, ok := worst[n.Device]; !ok {
-			worst[n.Device] = n
+// judgeDevices gives each device the worst status of its open notifications,
+// and of what it does to those of others.
+func judgeDevices(devices []Device, open []Notification, parts []store.Part) {
+	type verdict struct{ severity, text string }
+	worst := map[string]verdict{}
+	say := func(device, severity, text string) {
+		if v, ok := worst[device]; !ok || rank(severity) > rank(v.severity) {
+			worst[device] = verdict{severity, text}
 		}
+	}
+	for _, n := range open {
+		say(n.Device, n.Severity, n.Title)
+	}
+	for _, p := range parts {
+		say(p.Device, p.Severity, clip(cmp.Or(p.Rule, p.RuleID)+": "+p.Reason, maxText))
 	}
 	for i := range devices {
-		if n, ok := worst[devices[i].Type+" "+devices[i].Place]; ok {
-			devices[i].Status, devices[i].StatusText = severityStatus(n.Severity), n.Title
+		if v, ok := worst[devices[i].Type+" "+devices[i].Place]; ok {
+			devices[i].Status, devices[i].StatusText = severityStatus(v.severity), v.text
 		}
 	}
+}
+
+// partsOf lists what fires in notifications about other devices: a degraded
+// array in that of a failed drive.
+func partsOf(open []store.Notification) []store.Part {
+	var out []store.Part
+	for _, n := range open {
+		for _, p := range n.Parts {
+			if p.State == store.Firing && p.Device != n.Device {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 }
 
 // severityStatus is what an open notification means for its subject. The rules'

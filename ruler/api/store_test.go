@@ -38,6 +38,10 @@ func TestAnswersFromSQLite(t *testing.T) {
 	if err := apitest.Fill(context.Background(), s, memory.fleet); err != nil {
 		t.Fatal(err)
 	}
+	var err error
+	if memory.fleet.PipelineState, err = s.Pipeline(t.Context()); err != nil { // Fill writes one partition, without times
+		t.Fatal(err)
+	}
 	real := newBench(t, func(c *Config) { c.Reader = s })
 	for _, target := range []string{
 		"/overview", "/servers", "/servers?sort=-name&limit=5&offset=2", "/servers?search=vault", "/servers?site=south&state=up,silent", "/servers?severity=critical", "/servers?clones=true",

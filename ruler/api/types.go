@@ -136,6 +136,7 @@ type Change struct {
 	ReceivedAt *time.Time `json:"received_at" doc:"stream time"`
 	ServerID   string     `json:"server_id"`
 	Server     string     `json:"server"`
+	Simulated  bool       `json:"simulated" doc:"true: the server does not exist, the simulator plays it"`
 	Category   string     `json:"category"`
 	Kind       string     `json:"kind" doc:"added, removed, replaced, moved or field"`
 	DeviceType string     `json:"device_type"`
@@ -207,6 +208,7 @@ type NotificationList struct {
 type NotificationDetail struct {
 	Notification Notification   `json:"notification"`
 	Labels       []Fact         `json:"labels" doc:"of the alert, frozen when it opened"`
+	Escalated    []LabelSet     `json:"escalated_labels" doc:"label sets under which it was told again because it got worse, oldest first; they fire beside the first one until the end"`
 	Annotations  []Fact         `json:"annotations"`
 	Why          []Part         `json:"why" doc:"the rules that feed it, the cause first"`
 	Timeline     []Event        `json:"timeline" doc:"oldest first"`
@@ -215,6 +217,13 @@ type NotificationDetail struct {
 	Evidence     []Evidence     `json:"evidence" doc:"the records that made it, oldest first, bounded"`
 	Deliveries   []Delivery     `json:"deliveries" doc:"what was handed to each Alertmanager"`
 	Members      []Notification `json:"members" doc:"the notifications it speaks for"`
+}
+
+// LabelSet is what an alert was told under from a time on, frozen since.
+type LabelSet struct {
+	At       *time.Time `json:"at"`
+	Severity string     `json:"severity"`
+	Labels   []Fact     `json:"labels"`
 }
 
 // Part is one rule's share in a notification.
@@ -238,7 +247,7 @@ type Part struct {
 // Event is a step in the life of a notification.
 type Event struct {
 	At       *time.Time `json:"at"`
-	Kind     string     `json:"kind" doc:"opened, firing, noted, resolved or delivered"`
+	Kind     string     `json:"kind" doc:"opened, firing, escalated, noted, resolved or delivered"`
 	Text     string     `json:"text"`
 	RuleID   string     `json:"rule_id"`
 	RecordID string     `json:"record_id"`
@@ -266,7 +275,9 @@ type Evidence struct {
 type Delivery struct {
 	Target   string     `json:"target" doc:"address of the Alertmanager"`
 	State    string     `json:"state" doc:"what was told: firing or resolved"`
-	FirstAt  *time.Time `json:"first_at" doc:"of the first attempt"`
+	Set      int        `json:"escalation" doc:"which label set: 0 = the first one, else the number in escalated_labels; an end is of all sets"`
+	Severity string     `json:"severity" doc:"of the label set; empty for an end"`
+	FirstAt  *time.Time `json:"first_at" doc:"of the first attempt; of an escalated set, when it was accepted"`
 	At       *time.Time `json:"at" doc:"of the last attempt"`
 	OK       bool       `json:"ok"`
 	Attempts int        `json:"attempts"`
@@ -299,6 +310,9 @@ type Overview struct {
 	Notifications int          `json:"open_notifications" doc:"open and not muted"`
 	Sites         []SiteCounts `json:"sites" doc:"worst first"`
 	Features      Features     `json:"features"`
+	PipelineOK    bool         `json:"pipeline_ok" doc:"what /pipeline says of itself; false: what is shown may be old, or people may not be told"`
+	PipelineText  string       `json:"pipeline_text" doc:"the pipeline in a sentence"`
+	SilenceJudged bool         `json:"silence_judged" doc:"false: clocks stand still or lag, so a server that stops speaking is not noticed now"`
 }
 
 // ServerCounts counts servers; decommissioned ones are left out.
@@ -349,6 +363,7 @@ type MessageAlert struct {
 	Severity       string     `json:"severity"`
 	Simulated      bool       `json:"simulated"`
 	NotificationID string     `json:"notification_id"`
+	LabelSets      int        `json:"label_sets" doc:"alerts of this notification in the message; more than one after an escalation, the worst is shown"`
 	StartsAt       *time.Time `json:"starts_at"`
 	EndsAt         *time.Time `json:"ends_at"`
 	Labels         []Fact     `json:"labels"`

@@ -10,6 +10,7 @@ type Pipeline struct {
 	Stages     []Stage     `json:"stages" doc:"of the bridge and its sinks, in the order records pass them"`
 	Partitions []Partition `json:"partitions" doc:"how far the ruler is, per partition of the stream"`
 	LagEntries *int64      `json:"lag_entries" doc:"entries of the stream that the ruler has not committed; null = not known"`
+	ClocksRun  bool        `json:"clocks_run" doc:"false: clocks stand still or lag, so a server that stops speaking is not noticed now"`
 	LagSeconds *float64    `json:"lag_seconds" doc:"now minus the oldest stream time the ruler has committed; null = not known"`
 	Ledger     Ledger      `json:"ledger"`
 	Losses     Losses      `json:"losses"`

@@ -166,7 +166,7 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
-	cfg.Reader, cfg.Registerer = a.store, reg
+	cfg.Reader, cfg.Registerer, cfg.Alerting = a.store, reg, a.sender.Troubles
 	rest, err := api.New(cfg, a.component("api"))
 	if err != nil {
 		return nil, err

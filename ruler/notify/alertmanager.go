@@ -139,6 +139,9 @@ func (t *target) probe(ctx context.Context) error {
 	for {
 		now := time.Now()
 		up, err := t.uptime(ctx)
+		if ctx.Err() == nil {
+			t.probed(err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil

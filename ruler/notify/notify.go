@@ -13,6 +13,8 @@
 package notify
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"nocturne/internal/record"
@@ -48,7 +50,7 @@ type Notification struct {
 	Severity string // the worst it ever was
 	RuleID   string // of the part that opened it
 	Title    string // of the cause, for lists
-	Reason   string // of the last transition
+	Reason   string // of the worst part that fires, the cause before others; once resolved, of the last transition
 
 	Opened   time.Time
 	Changed  time.Time
@@ -76,6 +78,23 @@ type Escalation struct {
 	Severity string            `json:"severity"`
 	Labels   map[string]string `json:"labels"`
 }
+
+// EscalatedState is the State of deliveries of the n-th label set that was
+// added, counted from 1: "escalated-1". The first set's deliveries are firing;
+// an end is one of all sets.
+func EscalatedState(n int) State { return State(escalatedPrefix + strconv.Itoa(n)) }
+
+// Escalated returns n of EscalatedState(n), or 0 for other states.
+func (s State) Escalated() int {
+	number, ok := strings.CutPrefix(string(s), escalatedPrefix)
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0
+	}
+	return max(n, 0)
+}
+
+const escalatedPrefix = "escalated-"
 
 // Part is one rule's view of one device in a notification.
 type Part struct {

@@ -37,7 +37,7 @@ type Desired struct {
 type Delivery struct {
 	Notification string
 	Target       string // URL without credentials
-	State        State
+	State        State  // Firing, Resolved or an EscalatedState
 	Version      uint64
 	First        time.Time // first attempt at this state
 	At           time.Time // last attempt
@@ -138,6 +138,24 @@ func (s *Sender) Changed(rows ...Notification) {
 		}
 		t.wakeUp()
 	}
+}
+
+// Trouble is a target that does not take notifications.
+type Trouble struct {
+	Target  string // URL without credentials
+	Error   string // of the last attempt
+	Waiting int    // notifications that it has to hear of
+}
+
+// Troubles lists the targets whose last request or probe failed.
+func (s *Sender) Troubles() []Trouble {
+	var out []Trouble
+	for _, t := range s.targets {
+		if v, ok := t.trouble(); ok {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // Run sends until ctx ends.

@@ -108,9 +108,15 @@ func TestOutage(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		n = r.close(n)
 		time.Sleep(30 * time.Minute)
+		if v := r.sender.Troubles(); len(v) != 1 || v[0].Waiting != 1 || v[0].Target != "http://am.example:9093/prefix/" || !strings.Contains(v[0].Error, "connection refused") {
+			t.Errorf("troubles while it is away: %+v", v)
+		}
 		r.am.set(func() { r.am.down = nil })
 		back := time.Now()
 		time.Sleep(30 * time.Second)
+		if v := r.sender.Troubles(); len(v) != 0 {
+			t.Errorf("troubles once it is back: %+v", v)
+		}
 		got := r.am.of("n1", begin)
 		if len(got) < 2 || !got[0].firing() || got[0].at.Sub(back) > 5*time.Second || got[1].firing() || got[1].at.Sub(got[0].at) != 10*time.Second || !got[1].ends.Equal(n.Resolved) {
 			t.Fatalf("%+v", got)
@@ -308,10 +314,22 @@ func TestEscalatedLabelSets(t *testing.T) {
 			t.Errorf("the second label set starts at %s", got[0].starts)
 		}
 		time.Sleep(20 * time.Second)
+		n.Version++ // another change: the hand-over of the second set stays what it was
+		r.sender.Changed(r.src.put(n))
+		time.Sleep(time.Second)
 		end := time.Now()
 		r.close(n)
 		if got := names(end); got != "X:false Y:false" {
 			t.Errorf("resolved: %s", got)
+		}
+		var sets []notify.Delivery
+		for _, d := range r.src.all() {
+			if d.State.Escalated() > 0 {
+				sets = append(sets, d)
+			}
+		}
+		if len(sets) != 1 || sets[0].State != "escalated-1" || !sets[0].First.Equal(up) || !sets[0].At.Equal(up) || sets[0].Error != "" || sets[0].Version != 2 {
+			t.Errorf("hand-overs of the second label set: %+v", sets)
 		}
 	})
 }

@@ -156,14 +156,48 @@ func TestEscalation(t *testing.T) {
 		t.Errorf("%v", l)
 	}
 	d.pass()
-	want(t, d.resolve("failed", pd4, "c0"), notify.Eased, n.ID)
+	eased := d.resolve("failed", pd4, "c0")
+	want(t, eased, notify.Eased, n.ID)
+	if r := eased.Notification.Reason; r != "predicted firing" || eased.Notification.Annotations["reason"] != r || eased.Reason != "failed resolved" {
+		t.Errorf("a part that is over speaks for what fires: %q, %q", r, eased.Reason)
+	}
 	d.pass()
 	down := d.fire("predicted", pd4, "c0")
 	if len(down.Notification.Escalations) != 1 || down.Notification.Severity != "critical" || down.Notification.Annotations["severity_now"] != "warning" {
 		t.Errorf("it got better: %+v", down.Notification)
 	}
 	d.pass()
-	want(t, d.resolve("predicted", pd4, "c0"), notify.Closed, n.ID)
+	last := d.resolve("predicted", pd4, "c0")
+	want(t, last, notify.Closed, n.ID)
+	if last.Notification.Reason != "predicted resolved" {
+		t.Errorf("once resolved the reason is %q", last.Notification.Reason)
+	}
+}
+
+// The reason is that of the worst part that fires, the cause before its equals.
+func TestReasonIsOfTheWorstThatFires(t *testing.T) {
+	d := newDesk(t)
+	reason := func(tr notify.Transition, want string) {
+		t.Helper()
+		if tr.Notification.Reason != want || tr.Notification.Annotations["reason"] != want {
+			t.Errorf("reason %q, annotation %q, want %q", tr.Notification.Reason, tr.Notification.Annotations["reason"], want)
+		}
+		d.pass()
+	}
+	reason(d.fire("predicted", pd4, "c0/dg0"), "predicted firing")
+	reason(d.fire("degraded", vd0, "c0/dg0"), vd0+": degraded firing")
+	reason(d.fire("failed", pd4, "c0/dg0"), "failed firing")
+	reason(d.fire("replaced", pd4, "c0/dg0"), "failed firing")
+	reason(d.resolve("failed", pd4, "c0/dg0"), vd0+": degraded firing")
+	reason(d.resolve("degraded", vd0, "c0/dg0"), "predicted firing")
+}
+
+func TestEscalatedState(t *testing.T) {
+	for s, n := range map[notify.State]int{notify.EscalatedState(12): 12, notify.Firing: 0, notify.Resolved: 0, "escalated-": 0, "escalated--1": 0, "escalated-x": 0} {
+		if s.Escalated() != n {
+			t.Errorf("%s is escalation %d, want %d", s, s.Escalated(), n)
+		}
+	}
 }
 
 // What one record shows at once was never told as less.

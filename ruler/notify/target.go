@@ -24,6 +24,8 @@ type target struct {
 	later    []string // ids of the queue that have to wait
 	told     map[string]*told
 	watchdog bool
+	postErr  error // of the last request; nil = it was taken
+	probeErr error // of the last probe
 }
 
 // waiting is a notification that the target has to hear of.
@@ -41,6 +43,7 @@ type told struct {
 	firing   time.Time // when it first accepted that it fires; zero = never
 	resolved time.Time // last time that it accepted the end
 	version  uint64
+	sets     int       // label sets beyond the first that it accepted
 	seen     time.Time // when the stored table last listed it
 	loaded   bool      // what the store knew of it is in
 }
@@ -102,6 +105,8 @@ func (t *target) enqueue(d Desired, news bool) {
 			k.firing = a.At
 		case a.State == Resolved && k.resolved.IsZero():
 			k.resolved = a.At
+		default:
+			k.sets = max(k.sets, a.State.Escalated())
 		}
 	}
 }
@@ -242,6 +247,11 @@ func (t *target) accepted(b batch, now time.Time) []Delivery {
 		if !known || w.attempts > 0 {
 			out = append(out, t.result(w, b.as[i], now, ""))
 		}
+		for ; b.as[i] == Firing && k.sets < len(w.Escalations); k.sets++ {
+			d := t.result(w, EscalatedState(k.sets+1), now, "")
+			d.First = now // attempts at an earlier set are not its own
+			out = append(out, d)
+		}
 		if b.as[i] != w.State && t.queue[w.ID] == nil { // the end is still to be told
 			t.list(&waiting{Notification: w.Notification, news: w.news, notUntil: k.firing.Add(settle)})
 		}
@@ -311,6 +321,32 @@ func (t *target) restarted(lastGood time.Time) {
 	}
 }
 
+// posted and probed note how the last request and the last probe went.
+func (t *target) posted(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.postErr = err
+}
+
+func (t *target) probed(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.probeErr = err
+}
+
+func (t *target) trouble() (Trouble, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.postErr
+	if err == nil {
+		err = t.probeErr
+	}
+	if err == nil {
+		return Trouble{}, false
+	}
+	return Trouble{Target: t.name, Error: err.Error(), Waiting: len(t.queue)}, true
+}
+
 func (t *target) waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -328,6 +364,7 @@ func (t *target) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
+			t.posted(err)
 			failures++
 			wait = backoff(failures)
 			t.s.opts.Log.Warn("alertmanager does not take notifications", "target", t.name, "waiting", t.waiting(), "retry_in", wait, "err", err)
@@ -369,6 +406,7 @@ func (t *target) drain(ctx context.Context) (time.Duration, error) {
 		now := time.Now()
 		switch {
 		case err == nil:
+			t.posted(nil)
 			t.note(ctx, t.accepted(b, now))
 			t.s.metrics.handed(b, now)
 			limit = maxBatch
@@ -379,6 +417,7 @@ func (t *target) drain(ctx context.Context) (time.Duration, error) {
 		case errors.Is(err, errRefused) && len(b.rows) == 0:
 			return 0, err // the watchdog: not ours to mend
 		case errors.Is(err, errRefused):
+			t.posted(nil) // it takes the others
 			t.note(ctx, t.refused(b, now, err.Error()))
 			t.s.metrics.refused.Inc()
 			t.s.opts.Log.Error("alertmanager refuses a notification", "target", t.name, "notification", b.rows[0].ID, "err", err)

@@ -82,10 +82,7 @@ func fields(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts) rule.F
 func (e *entry) rewrite(v operator.Verdict, at At) {
 	slices.SortStableFunc(e.Parts, compareParts)
 	cause := &e.Parts[0]
-	e.Title, e.Reason, e.Changed = cause.Summary, v.Reason, at.Time
-	if v.Device != e.Device && v.Device != "" {
-		e.Reason = v.Device + ": " + v.Reason
-	}
+	e.Title, e.Reason, e.Changed = cause.Summary, e.reason(v), at.Time
 	a := map[string]string{AnnotationSummary: cause.Summary, AnnotationRunbook: cause.Runbook, AnnotationReason: e.Reason}
 	if e.State == Resolved {
 		a[AnnotationReason] = fmt.Sprintf("%s (open for %s)", e.Reason, lasted(&e.Notification))
@@ -108,14 +105,35 @@ func (e *entry) rewrite(v operator.Verdict, at At) {
 	e.Annotations = a
 }
 
-func (e *entry) severityNow() string {
-	worst := ""
+// reason says why it fires: the end of one part is no reason of the others.
+// Once all is over, the last verdict says why.
+func (e *entry) reason(v operator.Verdict) string {
+	device, reason := v.Device, v.Reason
+	if p := e.worst(); p != nil {
+		device, reason = p.Device, p.Reason
+	}
+	if device != e.Device && device != "" {
+		return device + ": " + reason
+	}
+	return reason
+}
+
+// worst returns the worst part that fires, the cause before its equals, or nil.
+func (e *entry) worst() *Part {
+	var worst *Part
 	for i := range e.Parts {
-		if p := &e.Parts[i]; p.State == Firing && (worst == "" || rule.Worse(p.Severity, worst)) {
-			worst = p.Severity
+		if p := &e.Parts[i]; p.State == Firing && (worst == nil || rule.Worse(p.Severity, worst.Severity)) {
+			worst = p
 		}
 	}
 	return worst
+}
+
+func (e *entry) severityNow() string {
+	if p := e.worst(); p != nil {
+		return p.Severity
+	}
+	return ""
 }
 
 // partLines lists the parts besides the cause, bounded.

@@ -68,6 +68,8 @@ type Change struct {
 	From     string          `json:"from_place"` // of kind moved
 	RecordID string          `json:"record_id"`
 	Hash     Hash            `json:"hash"` // of the snapshot that showed it
+	// Simulated tells that the server is; filled in by readers.
+	Simulated bool `json:"simulated"`
 }
 
 // ChangeQuery selects changes. Empty fields match all.

@@ -30,7 +30,7 @@ type Notification struct {
 	Severity string            `json:"severity"` // worst of the parts
 	RuleID   string            `json:"rule_id"`  // of the part that opened it
 	Title    string            `json:"title"`
-	Reason   string            `json:"reason"` // of the last transition
+	Reason   string            `json:"reason"` // of the worst part that fires; once resolved, of the last transition
 
 	Opened   time.Time `json:"opened"`
 	Changed  time.Time `json:"changed"`
@@ -111,7 +111,7 @@ const (
 type Delivery struct {
 	Notification string            `json:"-"`
 	Target       string            `json:"target"` // URL without credentials
-	State        NotificationState `json:"state"`  // what was told
+	State        NotificationState `json:"state"`  // what was told: firing, resolved, or "escalated-<n>" for the n-th label set that was added
 	Version      uint64            `json:"version"`
 	First        time.Time         `json:"first"` // first attempt at this state
 	At           time.Time         `json:"at"`    // last attempt

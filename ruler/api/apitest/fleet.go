@@ -3,10 +3,12 @@ package apitest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/notify"
 	"nocturne/ruler/store"
 )
 
@@ -160,7 +162,17 @@ func (f *Fleet) failedDrive(id record.ID, now time.Time) {
 	drive.Deliveries = []store.Delivery{
 		{Target: "http://127.0.0.1:9093", State: store.Firing, Version: 1, First: t0.Add(time.Second), At: now.Add(-20 * time.Second), Attempts: 8},
 		{Target: "http://am-2.example.org:9093", State: store.Firing, Version: 1, First: t0.Add(time.Second), At: now.Add(-20 * time.Second), Attempts: 8, Error: "connection refused"},
+		{Target: "http://127.0.0.1:9093", State: store.NotificationState(notify.EscalatedState(1)), Version: 2, First: t0.Add(4 * time.Second), At: t0.Add(4 * time.Second), Attempts: 1},
 	}
+	// It opened as a warning and got worse.
+	worse := maps.Clone(drive.Labels)
+	drive.Labels["alertname"], drive.Labels["rule_id"], drive.Labels["severity"] = "RaidDrivePredicted", "raid-drive-predicted", "warning"
+	worse["alertname"], worse["rule_id"] = "RaidDriveFailed", "raid-drive-failed"
+	saved, err := json.Marshal(notify.Notification{ID: drive.ID, Escalations: []notify.Escalation{{At: t0.Add(3 * time.Second), Severity: "critical", Labels: worse}}})
+	if err != nil {
+		panic(err) // plain strings and times
+	}
+	drive.Saved = saved
 	f.Problems = append(f.Problems, drive)
 }
 

@@ -136,6 +136,9 @@ func (f *Fleet) Changes(_ context.Context, q store.ChangeQuery) (store.ChangePag
 	for _, c := range f.ChangeLog {
 		if (q.Server.IsZero() || q.Server == c.Server) && (q.Category == 0 || q.Category == c.Category) && is(q.Kind, c.Kind) && is(q.Type, c.Type) &&
 			is(q.Place, c.Place) && !c.At.Before(q.Since) && (q.Before.IsZero() || c.At.Before(q.Before)) && (q.BeforeID == 0 || c.ID < q.BeforeID) {
+			for i := range f.List {
+				c.Simulated = c.Simulated || f.List[i].ID == c.Server && f.List[i].Simulated
+			}
 			page.Changes = append(page.Changes, c)
 		}
 	}
