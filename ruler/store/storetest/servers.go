@@ -179,7 +179,7 @@ func snapshotsByContent(t *testing.T, f *fixture) {
 }
 
 func changesPage(t *testing.T, f *fixture) {
-	c := store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Labels: &store.ServerLabels{Name: "db7"}}}}
+	c := store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Labels: &store.ServerLabels{Name: "db7", Simulated: true}}}}
 	for i := range 5 {
 		c.Changes = append(c.Changes, store.Change{Server: id(byte(1 + i%2)), Category: record.RAID, At: at(time.Duration(i)), Stream: at(time.Duration(10 + i)), Kind: "replaced",
 			Type: "physical_drive", Place: "c0/e252/s4", Before: "A", After: "B", RecordID: "r", Hash: store.Hash{1}})
@@ -191,7 +191,7 @@ func changesPage(t *testing.T, f *fixture) {
 		t.Fatalf("page %+v", p)
 	}
 	want := c.Changes[4]
-	want.ID, want.Name = p.Changes[0].ID, "db7"
+	want.ID, want.Name, want.Simulated = p.Changes[0].ID, "db7", true
 	if p.Changes[0] != want {
 		t.Errorf("got  %+v\nwant %+v", p.Changes[0], want)
 	}
