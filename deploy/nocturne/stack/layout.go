@@ -134,5 +134,8 @@ func (l Layout) Rules() string { return l.in("rules") }
 // Logs is the folder of the parts' output.
 func (l Layout) Logs() string { return l.in("logs") }
 
+// Log is the file of one part's output, or, as "nocturne", of what nocturne itself says.
+func (l Layout) Log(name string) string { return l.in("logs", name+".log") }
+
 // AdminToken is the bridge's admin token.
 func (l Layout) AdminToken() string { return l.in("eventbridge", "admin.token") }

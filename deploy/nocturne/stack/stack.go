@@ -55,6 +55,12 @@ func Start(ctx context.Context, o Options, ready func(State)) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 
+	own, err := supervise.OpenLog(Layout{o.Data}.Log("nocturne"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	o.Logger = also(o.Logger, own)
 	s := &stack{Options: o, Layout: Layout{o.Data}, state: State{
 		Mode: o.Mode, PID: os.Getpid(), Started: time.Now().UTC(), Listen: o.Listen, Ports: o.Ports,
 	}}
@@ -79,6 +85,11 @@ func Start(ctx context.Context, o Options, ready func(State)) (err error) {
 		now := time.Now().UTC()
 		ready(s.update(func(st *State) { st.Ready = &now }))
 	})
+}
+
+// also returns a logger that writes to a file too: what the supervisor says must outlive the terminal.
+func also(l *slog.Logger, file io.Writer) *slog.Logger {
+	return slog.New(slog.NewMultiHandler(l.Handler(), slog.NewTextHandler(file, nil)))
 }
 
 // stack is one start.

@@ -134,6 +134,25 @@ func TestStartNamesMissingPrograms(t *testing.T) {
 	}
 }
 
+func TestOwnWarningsAreKept(t *testing.T) {
+	path := Layout{t.TempDir()}.Log("nocturne")
+	file, err := supervise.OpenLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var console bytes.Buffer
+	also(slog.New(slog.NewTextHandler(&console, nil)), file).With("service", "ruler").Warn("service ended, starting it again")
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(path)
+	for _, text := range []string{string(kept), console.String()} {
+		if err != nil || !strings.Contains(text, `level=WARN msg="service ended, starting it again" service=ruler`) {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+}
+
 func TestFindPrefersWhatRuns(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	if got, err := Find("given"); err != nil || got != "given" {

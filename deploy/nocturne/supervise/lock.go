@@ -12,6 +12,8 @@ import (
 // errLocked is what lockFile returns when somebody else holds the lock.
 var errLocked = errors.New("locked")
 
+const lockName = "lock" // the file in a data folder
+
 // DirLock is a held lock on a data folder.
 type DirLock struct{ file *os.File }
 
@@ -21,7 +23,7 @@ func Lock(dir string) (*DirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data folder: %w", err)
 	}
-	path := filepath.Join(dir, "lock")
+	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
@@ -44,7 +46,7 @@ func Lock(dir string) (*DirLock, error) {
 
 // Locked says whether somebody holds the lock of a data folder.
 func Locked(dir string) bool {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}

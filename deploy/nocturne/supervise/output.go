@@ -50,6 +50,12 @@ func newOutput(path, name string, c *console, verbose bool) (*output, error) {
 	return o, o.open()
 }
 
+// OpenLog opens a log file that is turned over at the size of those of the services. Writing to it never fails.
+func OpenLog(path string) (io.WriteCloser, error) { return newOutput(path, "", &console{}, false) }
+
+// Close ends the file with what was not a whole line yet.
+func (o *output) Close() error { return o.close() }
+
 func (o *output) open() error {
 	f, err := os.OpenFile(o.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

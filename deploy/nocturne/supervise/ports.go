@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
 
 // TakenPorts tries to bind every port of the services and returns an error that says for each one that cannot be bound
-// what it is for and who holds it. It waits a little for processes of an earlier run that are just ending.
+// what it is for and who holds it; all that another Nocturne holds is one sentence. It waits a little for processes of an earlier run that are just ending.
 func TakenPorts(ctx context.Context, stages [][]Service, patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -29,20 +30,30 @@ func TakenPorts(ctx context.Context, stages [][]Service, patience time.Duration)
 }
 
 func checkPorts(stages [][]Service) error {
-	var taken []string
+	var taken, running []string
 	for _, stage := range stages {
 		for _, s := range stage {
 			for _, p := range s.Ports {
-				if err := bindable(p.Addr); err != nil {
+				err := bindable(p.Addr)
+				if err == nil {
+					continue
+				}
+				if other := whoSupervises(p.Addr); other == "" {
 					taken = append(taken, fmt.Sprintf("  %s, needed for %s (%s): %s", p.Addr, p.Purpose, s.Name, whoHolds(p.Addr, err)))
+				} else if !slices.Contains(running, other) {
+					running = append(running, other)
 				}
 			}
 		}
 	}
-	if len(taken) == 0 {
-		return nil
+	var errs []error
+	for _, other := range running {
+		errs = append(errs, fmt.Errorf("nocturne runs already (%s): end that one first, or start this one on other ports with --ports free", other))
 	}
-	return fmt.Errorf("these addresses cannot be used, stop what holds them and start again:\n%s", strings.Join(taken, "\n"))
+	if len(taken) > 0 {
+		errs = append(errs, fmt.Errorf("these addresses cannot be used, stop what holds them and start again:\n%s", strings.Join(taken, "\n")))
+	}
+	return errors.Join(errs...)
 }
 
 func bindable(addr string) error {
@@ -53,12 +64,31 @@ func bindable(addr string) error {
 	return l.Close()
 }
 
+// whoSupervises describes the other Nocturne whose service listens on addr: "process 312, its data in /var/lib/nocturne".
+// It returns "" when that cannot be told, or somebody else listens.
+func whoSupervises(addr string) string {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	pid, _ := portHolder(port)
+	if pid == "" {
+		return ""
+	}
+	parent := parentOf(pid)
+	dir := lockedBy(parent)
+	if dir == "" {
+		return ""
+	}
+	return "process " + parent + ", its data in " + dir
+}
+
 func whoHolds(addr string, bindErr error) string {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return bindErr.Error()
 	}
-	if who := portHolder(port); who != "" {
+	if _, who := portHolder(port); who != "" {
 		return "taken by " + who
 	}
 	var op *net.OpError

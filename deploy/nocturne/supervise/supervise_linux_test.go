@@ -53,6 +53,11 @@ func runChild(mode string, args []string) error {
 		note(args[0], "grandchild "+strconv.Itoa(grandchild.Process.Pid))
 		return grandchild.Wait()
 	case "parent": // JOURNAL LOGDIR: a supervisor of one serving child
+		lock, err := Lock(args[1])
+		if err != nil {
+			return err
+		}
+		defer func() { _ = lock.Release() }()
 		g, err := New(Config{LogDir: args[1], Logger: slog.New(slog.DiscardHandler), Stages: [][]Service{{service("only", args[0])}}})
 		if err != nil {
 			return err
@@ -270,6 +275,19 @@ func TestNoChildOutlivesAKilledParent(t *testing.T) {
 	pid, err := strconv.Atoi(fields[2])
 	if err != nil {
 		t.Fatal(err)
+	}
+	foreign, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := [][]Service{{{Name: "a", Ports: []Port{{fields[3], "one"}, {fields[3], "two"}, {foreign.Addr().String(), "three"}}}}}
+	err = TakenPorts(context.Background(), held, 0)
+	running := fmt.Sprintf("nocturne runs already (process %d, its data in %s)", parent.Process.Pid, dir)
+	if err == nil || strings.Count(err.Error(), running) != 1 || strings.Contains(err.Error(), "needed for one") || !strings.Contains(err.Error(), "needed for three (a): taken by supervise.test") {
+		t.Errorf("beside another: %v, want one sentence that it runs, and a line for whoever else", err)
+	}
+	if err := foreign.Close(); err != nil {
+		t.Error(err)
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
