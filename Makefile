@@ -17,17 +17,17 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 build: bin/victoria-metrics bin/victoria-logs ## build every program into bin/
-	@echo "our programs (first time: some minutes)"
+	@echo "our programs$(if $(wildcard bin/nocturne),, (first time: some minutes))"
 	@$(GO) -o bin/ $(PROGRAMS) $(PROGRESS)
 
 bin/victoria-%: deploy/tools/go.mod
-	@echo "victoria-$* (first time: two minutes)"
+	@echo "victoria-$*$(if $(wildcard $@),, (first time: two minutes))"
 	@cd deploy/tools && go build -v -trimpath -ldflags "-s -w" -o ../../bin/ \
 	  $(if $(filter metrics,$*),$(VM),$(VL)) 2>&1 | awk -f ../progress.awk
 	@touch $@
 
 bin/golangci-lint: deploy/tools/lint/go.mod
-	@echo "golangci-lint (first time: two minutes)"
+	@echo "golangci-lint$(if $(wildcard $@),, (first time: two minutes))"
 	@cd deploy/tools/lint && go build -v -trimpath -ldflags "-s -w" -o ../../../bin/ \
 	  github.com/golangci/golangci-lint/v2/cmd/golangci-lint 2>&1 | awk -f ../../progress.awk
 	@touch $@

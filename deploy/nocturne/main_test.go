@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +97,30 @@ func TestFlagErrorsHaveTwoDashes(t *testing.T) {
 	} {
 		if got := twoDashes(text); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestWelcomePrintsWhatCanBeTyped(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	lock, err := supervise.Lock(filepath.Join(os.Getenv("XDG_DATA_HOME"), "nocturne-demo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Release() }()
+	demo, err := stack.DefaultDir(stack.Demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ program, data, want string }{
+		{"bin/nocturne", demo, ": bin/nocturne simulate incident drive sim-ber-dc01\n"},
+		{"nocturne", "/tmp/x", ": nocturne simulate incident drive sim-ber-dc01 --data /tmp/x\n"},
+		{"/opt/my bin/nocturne", "/tmp/my data", `"/opt/my bin/nocturne" status --data "/tmp/my data"`},
+	} {
+		var out strings.Builder
+		welcome(env{&out, io.Discard}, stack.State{Mode: stack.Demo, Ports: stack.DefaultPorts()}, typed(tt.program, tt.data), tt.data, time.Second)
+		if !strings.Contains(out.String(), tt.want) {
+			t.Errorf("no %q in %s", tt.want, &out)
 		}
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
+	"unicode"
 
+	"nocturne/deploy/nocturne/simulate"
 	"nocturne/deploy/nocturne/stack"
 )
 
@@ -55,7 +58,7 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	}
 	fmt.Fprintf(e.out, "Nocturne %s starts, data in %s\n", version(), o.Data)
 	began := time.Now()
-	err = stack.Start(ctx, o, func(s stack.State) { welcome(e, s, o.Data, time.Since(began)) })
+	err = stack.Start(ctx, o, func(s stack.State) { welcome(e, s, typed(os.Args[0], o.Data), o.Data, time.Since(began)) })
 	if err == nil {
 		fmt.Fprintln(e.out, "stopped")
 	}
@@ -73,21 +76,41 @@ func defaultDir(mode stack.Mode) string {
 	return dir
 }
 
+// typed returns how to begin a command for the stack on data, as a person at this shell has to type it: with the program
+// as it was called, and with the folder when it would not be found otherwise.
+func typed(program, data string) func(words string) string {
+	option := ""
+	if dir, err := stack.Find(""); err != nil || dir != data {
+		option = " --data " + quoted(data)
+	}
+	return func(words string) string { return quoted(program) + " " + words + option }
+}
+
+// quoted protects what a shell would take apart.
+func quoted(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`/\.:_-+=@%`, r)
+	}) {
+		return `"` + word + `"`
+	}
+	return word
+}
+
 // welcome says where to look, one address first.
-func welcome(e env, s stack.State, data string, took time.Duration) {
+func welcome(e env, s stack.State, cmd func(string) string, data string, took time.Duration) {
 	page := stack.URL(s.Ports.Ruler)
 	fmt.Fprintf(e.out, "\nReady after %s. Open this page:\n\n    %s\n\n", took.Round(100*time.Millisecond), page)
 	say := func(what, how string) { fmt.Fprintf(e.out, "  %-20s %s\n", what, how) }
 	if s.Mode == stack.Demo {
 		say("watch", "a drive fails by itself within a minute, its message arrives, and it is replaced")
-		say("break something", "the button on a server's page, or: nocturne simulate incident drive SERVER")
+		say("break something", "the button on a server's page, or: "+cmd("simulate incident drive "+simulate.Fleet(1, 1)[0].Name))
 	}
 	if s.Listen == "" {
-		say("add a server", "start again with --listen 0.0.0.0:9471, then: nocturne token create")
+		say("add a server", "start again with --listen 0.0.0.0:9471, then: "+cmd("token create"))
 	} else {
-		say("add a server", "nocturne token create")
+		say("add a server", cmd("token create"))
 	}
-	say("how it is", "nocturne status")
+	say("how it is", cmd("status"))
 	say("metrics, logs", stack.URL(s.Ports.Metrics)+"/vmui/  "+stack.URL(s.Ports.Logs)+"/select/vmui/")
 	say("who gets messages", stack.Layout{Dir: data}.Config("alertmanager"))
 	say("logs of the parts", stack.Layout{Dir: data}.Logs())
