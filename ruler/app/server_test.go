@@ -42,7 +42,9 @@ func TestSlowRequestBodiesAreGivenUp(t *testing.T) {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		<-done
+		if err := <-done; err == nil {
+			t.Error("the server ended without a reason")
+		}
 		_ = client.Close()
 	})
 }
