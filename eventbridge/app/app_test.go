@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -446,6 +447,44 @@ func TestAuthority(t *testing.T) {
 	}
 	if _, err := openAuthority(dir, "", nil); err == nil {
 		t.Error("a broken key passes")
+	}
+}
+
+// An address that this machine gets later is in the certificate soon after.
+func TestCertificateFollowsAddresses(t *testing.T) {
+	ca, err := openAuthority(t.TempDir(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addrs []net.Addr
+	var failed error
+	ca.addrs = func() ([]net.Addr, error) { return addrs, failed }
+	now := time.Now()
+	f := func(at time.Time, name string, want bool) *tls.Certificate {
+		t.Helper()
+		c, err := ca.certificate(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(c.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := leaf.VerifyHostname(name); (err == nil) != want {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		return c
+	}
+	f(now, "198.51.100.7", false)
+	addrs = []net.Addr{&net.IPNet{IP: net.IPv4(198, 51, 100, 7), Mask: net.CIDRMask(24, 32)}}
+	f(now.Add(lookEvery-1), "198.51.100.7", false) // nobody looks at every handshake
+	got := f(now.Add(lookEvery), "198.51.100.7", true)
+	if again := f(now.Add(3*lookEvery), "198.51.100.7", true); again != got {
+		t.Error("made anew although no address changed")
+	}
+	addrs, failed = nil, errors.New("no list")
+	if again := f(now.Add(5*lookEvery), "198.51.100.7", true); again != got {
+		t.Error("made anew because the addresses could not be read")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,7 +24,8 @@ import (
 const (
 	caValid   = 10 * 365 * 24 * time.Hour
 	leafValid = 90 * 24 * time.Hour
-	backdate  = 24 * time.Hour // servers' clocks are wrong
+	backdate  = 24 * time.Hour  // servers' clocks are wrong
+	lookEvery = 5 * time.Second // how old the list of this machine's addresses may be
 )
 
 // authority is the CA of this installation. Servers know it by its
@@ -32,10 +34,13 @@ type authority struct {
 	cert  *x509.Certificate
 	key   *ecdsa.PrivateKey
 	names []string
+	addrs func() ([]net.Addr, error) // of this machine
 
-	mu    sync.Mutex
-	leaf  *tls.Certificate
-	renew time.Time
+	mu       sync.Mutex
+	leaf     *tls.Certificate
+	renew    time.Time
+	looked   time.Time
+	subjects []string // of leaf, sorted
 }
 
 // openAuthority reads the CA of a data folder, making it at the first start.
@@ -67,7 +72,7 @@ func openAuthority(dir, listen string, names []string) (*authority, error) {
 	if !ok {
 		return nil, fmt.Errorf("read CA %s: want an ECDSA key", keyPath)
 	}
-	ca := &authority{cert: cert, key: key, names: append([]string{"localhost", "127.0.0.1", "::1"}, names...)}
+	ca := &authority{cert: cert, key: key, names: append([]string{"localhost", "127.0.0.1", "::1"}, names...), addrs: net.InterfaceAddrs}
 	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
 		ca.names = append(ca.names, host)
 	}
@@ -110,7 +115,7 @@ func (ca *authority) fingerprint() string {
 }
 
 // serverConfig serves a certificate that is made at the first handshake and
-// renewed long before it expires. The CA is sent along, so that a server that
+// made anew long before it expires and when this machine's addresses changed. The CA is sent along, so that a server that
 // knows only the fingerprint can check it.
 func (ca *authority) serverConfig() *tls.Config {
 	return &tls.Config{
@@ -132,7 +137,12 @@ func (ca *authority) clientConfig() *tls.Config {
 func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
-	if ca.leaf != nil && now.Before(ca.renew) {
+	if ca.leaf != nil && now.Before(ca.renew) && now.Sub(ca.looked).Abs() < lookEvery {
+		return ca.leaf, nil
+	}
+	names := ca.called()
+	ca.looked = now
+	if ca.leaf != nil && now.Before(ca.renew) && slices.Equal(names, ca.subjects) {
 		return ca.leaf, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -144,34 +154,39 @@ func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
 		NotBefore: now.Add(-backdate), NotAfter: now.Add(leafValid),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	t.DNSNames, t.IPAddresses = ca.subjects()
+	t.DNSNames, t.IPAddresses = split(names)
 	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, key.Public(), ca.key)
 	if err != nil {
 		return nil, fmt.Errorf("make server certificate: %w", err)
 	}
 	ca.leaf = &tls.Certificate{Certificate: [][]byte{der, ca.cert.Raw}, PrivateKey: key}
-	ca.renew = now.Add(leafValid * 2 / 3)
+	ca.renew, ca.subjects = now.Add(leafValid*2/3), names
 	return ca.leaf, nil
 }
 
-// subjects are all names and addresses by which this machine can be called.
-func (ca *authority) subjects() (dns []string, ips []net.IP) {
-	names := ca.names
+// called are all names and addresses by which this machine can be called now,
+// sorted. Without the list of addresses those known before remain.
+func (ca *authority) called() []string {
+	names := slices.Clone(ca.names)
 	if host, err := os.Hostname(); err == nil {
-		names = append(names[:len(names):len(names)], host)
+		names = append(names, host)
 	}
-	addrs, _ := net.InterfaceAddrs() // without them the configured names remain
+	addrs, err := ca.addrs()
+	if err != nil {
+		names = append(names, ca.subjects...)
+	}
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok {
-			names = append(names[:len(names):len(names)], n.IP.String())
+			names = append(names, n.IP.String())
 		}
 	}
-	seen := map[string]bool{}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// split tells names from addresses, as a certificate wants them.
+func split(names []string) (dns []string, ips []net.IP) {
 	for _, n := range names {
-		if seen[n] {
-			continue
-		}
-		seen[n] = true
 		if ip := net.ParseIP(n); ip == nil {
 			dns = append(dns, n)
 		} else if !ip.IsUnspecified() {
