@@ -99,7 +99,7 @@ func (s *Server) record(e *Event) record.Record {
 	add(record.AttrMachineID, s.Evidence.MachineID)
 	add(record.AttrSMBIOSUUID, s.Evidence.SMBIOSUUID)
 	add(attrSerial, s.Evidence.Serial)
-	add(record.AttrOSType, s.OS)
+	add(record.AttrOSName, s.OS) // a product; its type comes with heartbeats
 	add(record.AttrExporterVersion, s.ExporterVersion)
 	add(attrNote, e.Note)
 	for key, id := range map[string]record.ID{attrSuccessionOf: s.SuccessionOf, attrSuccessionBy: s.SuccessionBy, attrSuccessor: s.Successor} {

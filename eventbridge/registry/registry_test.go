@@ -28,7 +28,7 @@ func TestEnrolAndAuthenticate(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		record.AttrServer: "db7", record.AttrSite: "hq", record.AttrRack: "r1", record.AttrRole: "db", record.AttrOwner: "ops", record.AttrSimulated: "false",
-		record.AttrMachineID: machine.MachineID, record.AttrSMBIOSUUID: machine.SMBIOSUUID, attrSerial: machine.Serial, record.AttrOSType: "linux", attrState: "active",
+		record.AttrMachineID: machine.MachineID, record.AttrSMBIOSUUID: machine.SMBIOSUUID, attrSerial: machine.Serial, record.AttrOSName: "linux", record.AttrOSType: "", attrState: "active",
 	} {
 		if v := rec.Attr(key).Text(); v != want {
 			t.Errorf("attribute %s = %q, want %q", key, v, want)
