@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -21,25 +22,31 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		os.Exit(2)
-	}
-	if err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "eventbridge:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, stderr io.Writer) error {
+// run carries out a command line. flag.ErrHelp means that help was asked for
+// and printed.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("eventbridge", flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	path := fs.String("config", "", "configuration file (YAML); without one the defaults hold")
 	listen := fs.String("listen", "", "also take records from the network, by TLS, at this address, such as 0.0.0.0:9471")
 	level := fs.String("log-level", "", "debug, info, warn or error; overrides log_level")
 	check := fs.Bool("check", false, "check the configuration and exit")
-	if err := fs.Parse(args); err != nil {
-		return err
+	// Help that was asked for is output; what a mistake calls forth is not.
+	var said bytes.Buffer
+	fs.SetOutput(&said)
+	err := fs.Parse(args)
+	to := stderr
+	if errors.Is(err, flag.ErrHelp) {
+		to = stdout
+	}
+	if _, werr := said.WriteTo(to); err != nil || werr != nil {
+		return errors.Join(err, werr)
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: the eventbridge takes flags only", fs.Arg(0))

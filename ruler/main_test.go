@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 		"unknown flag":     {[]string{"-port", "1"}, "flag provided but not defined", true},
 	} {
 		var out bytes.Buffer
-		err := run(t.Context(), c.args, &out)
+		err := run(t.Context(), c.args, &out, &out)
 		text := out.String()
 		if err != nil {
 			text += err.Error()
@@ -49,7 +49,16 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out.String())
 		}
 	}
-	if err := run(t.Context(), []string{"-help"}, new(bytes.Buffer)); !errors.Is(err, flag.ErrHelp) {
+	// Help that was asked for is output, and no mistake: main ends with 0.
+	var stdout, stderr bytes.Buffer
+	if err := run(t.Context(), []string{"-help"}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("help: %v", err)
+	}
+	if !strings.Contains(stdout.String(), "-config") || stderr.Len() > 0 {
+		t.Errorf("help: stdout %q, stderr %q", stdout.String(), stderr.String())
+	}
+	stdout.Reset()
+	if err := run(t.Context(), []string{"-port"}, &stdout, &stderr); err == nil || stdout.Len() > 0 || stderr.Len() == 0 {
+		t.Errorf("unknown flag: %v, stdout %q, stderr %q", err, stdout.String(), stderr.String())
 	}
 }
