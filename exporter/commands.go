@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -23,6 +24,7 @@ import (
 // common are the flags of every command that reads the configuration.
 type common struct {
 	set   *flag.FlagSet
+	io    stdio
 	path  *string
 	data  *string
 	level *string
@@ -30,9 +32,9 @@ type common struct {
 
 func newFlags(name string, io stdio) common {
 	set := flag.NewFlagSet("exporter "+name, flag.ContinueOnError)
-	set.SetOutput(io.err)
 	return common{
 		set:   set,
+		io:    io,
 		path:  set.String("config", "", "configuration file (YAML); default "+config.DefaultPath()+", if it is there"),
 		data:  set.String("data", "", "folder for enrolment and spool; overrides data of the file"),
 		level: set.String("log-level", "", "debug, info, warn or error; overrides log_level"),
@@ -41,8 +43,16 @@ func newFlags(name string, io stdio) common {
 
 // parse reads flags and file; at most n arguments may be left.
 func (c *common) parse(args []string, n int) (config.Config, error) {
-	if err := c.set.Parse(args); err != nil {
-		return config.Config{}, err
+	// Help that was asked for is output; what a mistake calls forth is not.
+	var said bytes.Buffer
+	c.set.SetOutput(&said)
+	err := c.set.Parse(args)
+	to := c.io.err
+	if errors.Is(err, flag.ErrHelp) {
+		to = c.io.out
+	}
+	if _, werr := said.WriteTo(to); err != nil || werr != nil {
+		return config.Config{}, errors.Join(err, werr)
 	}
 	if c.set.NArg() > n {
 		return config.Config{}, fmt.Errorf("unexpected argument %q", c.set.Arg(n))
@@ -119,6 +129,7 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	caFile := f.set.String("ca-file", "", "CA certificates (PEM) to believe instead")
 	name := f.set.String("name", "", "this server's name; default its host name")
 	keep := f.set.Bool("keep", false, "do nothing when this machine is enrolled there already")
+	forImport := f.set.Bool("for-import", false, "an identity for event log files of another machine: nothing of this one is told; needs --name")
 	force := f.set.Bool("force", false, "enrol again although this machine is enrolled: it may become another server")
 	cfg, err := f.parse(args, 0)
 	if err != nil {
@@ -126,6 +137,9 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	}
 	if *server == "" || *token == "" {
 		return errors.New("enrol needs --server URL and --token TOKEN: paste the line that `nocturne token create` printed")
+	}
+	if *forImport && *name == "" {
+		return errors.New("enrol --for-import needs --name NAME: the name of the machine that wrote the event log")
 	}
 	old, err := enrol.Load(cfg.Data)
 	switch {
@@ -148,7 +162,11 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	}
 	defer func() { _ = unlock() }()
 	r := enrol.Request{URL: *server, Token: *token, CAFingerprint: *fingerprint, CAFile: *caFile, Version: version()}
-	describe(ctx, &r, *name)
+	if *forImport {
+		r.Name = *name
+	} else {
+		describe(ctx, &r, *name)
+	}
 	s, err := enrol.Enrol(ctx, cfg.Data, r)
 	if err != nil {
 		return err
@@ -198,6 +216,9 @@ func runImport(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
+	if err := evtx.Check(f.set.Arg(0)); err != nil { // before anything is touched
+		return err
+	}
 	var report evtx.Report
 	err = app.Import(ctx, app.Options{Config: cfg, Version: version(), Log: log, Stdout: io.out}, func(ctx context.Context, emit source.Emit) error {
 		var err error
@@ -207,7 +228,11 @@ func runImport(ctx context.Context, args []string, io stdio) error {
 	for _, p := range report.Problems {
 		fmt.Fprintln(io.err, "unreadable:", p)
 	}
-	fmt.Fprintf(io.err, "%d events, %d repeats, %d unreadable\n", report.Records, report.Duplicates, report.Unreadable)
+	if err != nil && report.Records+report.Duplicates+report.Unreadable == 0 {
+		return err
+	}
+	fmt.Fprintf(io.err, "%d events read, %d left out (the same channel, computer and record id again), %d unreadable\n",
+		report.Records, report.Duplicates, report.Unreadable)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 )
 
@@ -52,22 +53,24 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
-	if errors.Is(err, flag.ErrHelp) {
-		os.Exit(2)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "exporter:", err)
 		os.Exit(1)
 	}
 }
 
+// run carries out a command line. flag.ErrHelp means that help was asked for
+// and printed.
 func run(ctx context.Context, args []string, io stdio) error {
 	name := "run"
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
-		name, args = args[0], args[1:]
-	} else if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
-		fmt.Fprint(io.err, usage)
-		return flag.ErrHelp
+	if len(args) > 0 {
+		switch {
+		case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
+			fmt.Fprint(io.out, usage)
+			return flag.ErrHelp
+		case args[0] != "" && args[0][0] != '-':
+			name, args = args[0], args[1:]
+		}
 	}
 	command, ok := commands[name]
 	if !ok {

@@ -56,6 +56,7 @@ func TestCommandLine(t *testing.T) {
 		{"not enrolled", []string{"run", "--config", empty, "--data", data}, "", "paste the line of `nocturne token create`"},
 		{"enrol without flags", []string{"enrol", "--config", empty, "--data", data}, "", "enrol needs --server URL and --token TOKEN"},
 		{"enrol in the clear", []string{"enrol", "--config", empty, "--data", data, "--server", "http://example.org:9470", "--token", "x"}, "", "plain http is for this machine only"},
+		{"an import identity without a name", []string{"enrol", "--config", empty, "--data", data, "--server", "http://127.0.0.1:1", "--token", "x", "--for-import"}, "", "needs --name NAME"},
 		{"import without a file", []string{"import", "--config", empty, "--data", data}, "", "import needs the path of one .evtx file"},
 		{"evtx-child alone", []string{"evtx-child"}, "", ""},
 	}
@@ -74,6 +75,58 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("printed %q, want %q", out+errOut, c.out)
 			}
 		})
+	}
+}
+
+// Help that was asked for is output, and no mistake: main ends with 0.
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"run", "--help"}, {"enrol", "--help"}, {"import", "-h"}} {
+		out, errOut, err := call(t, "", args...)
+		if !errors.Is(err, flag.ErrHelp) || out == "" || errOut != "" {
+			t.Errorf("%v: %v, stdout %q, stderr %q", args, err, out, errOut)
+		}
+	}
+	out, errOut, err := call(t, "", "run", "--porrt", "1")
+	if err == nil || errors.Is(err, flag.ErrHelp) || out != "" || !strings.Contains(errOut, "not defined: -porrt") {
+		t.Errorf("unknown flag: %v, stdout %q, stderr %q", err, out, errOut)
+	}
+}
+
+// A file that is none is found out before the data folder is touched, and no
+// counts of nothing are told.
+func TestImportOfNoFile(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for _, path := range []string{filepath.Join(t.TempDir(), "absent.evtx"), write(t, "no event log\n")} {
+		out, errOut, err := call(t, "", "import", "--config", write(t, ""), "--data", data, path)
+		if err == nil || !strings.Contains(err.Error(), path) || out+errOut != "" {
+			t.Errorf("%v, printed %q", err, out+errOut)
+		}
+		if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the data folder was made: %v", err)
+		}
+	}
+}
+
+// An identity for imports tells nothing of the machine that imports.
+func TestEnrolForImport(t *testing.T) {
+	var got struct {
+		Name, OS string
+		Evidence map[string]string
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, `{"server_id":"12340000000000000000000000000000","credential":"noc1.12340000000000000000000000000000.s","server":"old-db7"}`)
+	}))
+	defer srv.Close()
+	_, _, err := call(t, "", "enrol", "--config", write(t, ""), "--data", t.TempDir(), "--server", srv.URL, "--token", "x", "--name", "old-db7", "--for-import")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "old-db7" || got.OS != "" || got.Evidence["machine_id"]+got.Evidence["smbios_uuid"]+got.Evidence["serial"] != "" {
+		t.Errorf("told %+v", got)
 	}
 }
 

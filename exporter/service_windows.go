@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -90,6 +91,11 @@ func runService(ctx context.Context, args []string, io stdio) error {
 		return errors.New("service needs one of install, uninstall, start, stop, status")
 	}
 	verb := args[0]
+	if strings.HasPrefix(verb, "-") { // as in service --help
+		if _, err := f.parse(args, 0); err != nil {
+			return err
+		}
+	}
 	if _, err := f.parse(args[1:], 0); err != nil {
 		return err
 	}

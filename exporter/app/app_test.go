@@ -303,8 +303,15 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b.records) != n+2 || b.records[0].name != record.NameHeartbeat || b.records[n+1].name != record.NameGoodbye {
-		t.Errorf("%d records, from %+v to %+v", len(b.records), b.records[0], b.records[len(b.records)-1])
+	// Nothing of this machine: the events may be another's, and who sent no
+	// heartbeat is never called silent.
+	for _, r := range b.records {
+		if r.name != record.NameWindowsEvent {
+			t.Errorf("an import sent %+v", r)
+		}
+	}
+	if len(b.records) != n {
+		t.Errorf("%d records, want %d", len(b.records), n)
 	}
 	if tot := b.ledger.Totals(); tot.Missing != 0 || tot.Duplicate != 0 {
 		t.Errorf("%+v", tot)
@@ -335,12 +342,12 @@ func TestImportIsCutShort(t *testing.T) {
 	ctx, stop = context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- a.Run(ctx) }()
-	b.await(t, "what the import left", func() bool { return len(b.records) >= 3 })
+	b.await(t, "what the import left", func() bool { return len(b.records) >= 1 })
 	stop()
 	if err := errors.Join(<-ended, a.Close()); err != nil {
 		t.Error(err)
 	}
-	if b.records[1].body != "kept" {
+	if b.records[0].body != "kept" {
 		t.Errorf("%+v", b.records)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"nocturne/exporter/source"
-	"nocturne/exporter/source/heartbeat"
 	"nocturne/internal/record"
 )
 
@@ -29,9 +28,10 @@ func Lock(dir string) (func() error, error) {
 }
 
 // Import takes event records from read instead of the sources, and returns when
-// every output has an answer for them. It is a whole epoch: a heartbeat comes
-// first and a goodbye last. When ctx ends early, what was read stays in the
-// spool for the next run.
+// every output has an answer for them. It says nothing of this machine, neither
+// heartbeat nor goodbye: the events may be another's, and who never spoke is
+// never missed. When ctx ends early, what was read stays in the spool for the
+// next run.
 func Import(ctx context.Context, o Options, read func(ctx context.Context, emit source.Emit) error) error {
 	o.Config.Metrics.Listen, o.Config.Metrics.Push, o.Config.Metrics.Machine = "", false, false
 	o.Sources = []source.Source{}
@@ -43,11 +43,6 @@ func Import(ctx context.Context, o Options, read func(ctx context.Context, emit 
 }
 
 func (a *App) importAll(ctx context.Context, read func(ctx context.Context, emit source.Emit) error) error {
-	beat := heartbeat.NewBeat(heartbeat.Options{Config: a.o.Config.Heartbeat, Version: a.o.Version, Spool: a.spool.Size})
-	recs, _ := beat.Collect(ctx) // a heartbeat is made of what can be read
-	if err := a.spool.Append(ctx, beat.Name(), record.Heartbeat, recs, nil); err != nil {
-		return err
-	}
 	outputs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g := newGroup()
@@ -60,7 +55,6 @@ func (a *App) importAll(ctx context.Context, read func(ctx context.Context, emit
 		}
 		return a.spool.Append(ctx, importName, record.EventLog, recs, position)
 	})
-	err = errors.Join(err, a.goodbye(ctx, heartbeat.ReasonStop))
 	werr := a.until(ctx, g, func() bool { waiting, _ := a.spool.Size(); return waiting == 0 })
 	if waiting, _ := a.spool.Size(); waiting > 0 {
 		a.log.Warn("not everything is delivered; the exporter sends the rest when it runs", "records", waiting)

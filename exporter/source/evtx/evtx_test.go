@@ -283,6 +283,9 @@ func TestImportErrors(t *testing.T) {
 		if _, err := Import(t.Context(), path, (&sink{}).emit, Options{Command: reader()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
+		if err := Check(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("check %s: error %v, want %q", path, err, want)
+		}
 	}
 	f(text, errNotEvtx.Error())
 	f(filepath.Join(dir, "absent.evtx"), "no such file")

@@ -68,6 +68,15 @@ func Import(ctx context.Context, path string, emit source.Emit, o Options) (Repo
 	return im.report, nil
 }
 
+// Check tells why a file cannot be an event log, before an import begins.
+func Check(path string) error {
+	_, closer, err := openFile(path)
+	if err != nil {
+		return fmt.Errorf("import %s: %w", path, err)
+	}
+	return closer.Close()
+}
+
 func orElse[T int64 | time.Duration](v, d T) T {
 	if v <= 0 {
 		return d
