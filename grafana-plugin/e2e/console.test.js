@@ -38,6 +38,9 @@ describe('console', { skip: missing ?? false }, () => {
     assert.match(await text('.hero'), /21\s*servers/);
     assert.match(await text('.card:has(h2:text("Silent servers"))'), /sim-south-12/);
     assert.match(await text('.card:has(h2:text("Changed lately"))'), /c0\/e252\/s7 was replaced: serial ZA10404X left, ZA10507K came/);
+    const changes = page.locator('.card:has(h2:text("Changed lately")) li');
+    for (const item of await changes.all()) assert.equal(await item.locator('.tag.sim').count(), /sim-/.test(await item.innerText()) ? 1 : 0, 'changes of simulated servers are labelled: ' + await item.innerText());
+    assert.equal(await page.locator('.banner').count(), 0);
     assert.match(await text('.pipeline-line'), /0 missing/);
     assert.ok(await page.locator('.tag.sim').count() > 3, 'simulated servers are labelled');
     await page.shot('overview');
@@ -52,6 +55,19 @@ describe('console', { skip: missing ?? false }, () => {
     await page.shot('overview-empty');
     await page.view('/notifications');
     await page.getByText('Nothing is open.').waitFor();
+  });
+
+  it('says on the overview that nobody can see the fleet', async () => {
+    page = await world.page();
+    await page.tell('frozen');
+    await page.view('/');
+    await page.getByText('The pipeline has problems').waitFor();
+    assert.match(await text('.pipeline-banner'), /clock of 16 partitions stands still: the bridge is not heard/);
+    assert.match(await text('.card:has(h2:text("Silent servers"))'), /Nobody can be judged now/);
+    const top = await page.locator('.pipeline-banner').evaluate((e) => e.getBoundingClientRect().bottom);
+    assert.ok(top < 300, `the banner ends at ${top} pixels`);
+    assert.deepEqual(await page.evaluate(lowContrast), []);
+    await page.shot('overview-frozen');
   });
 
   it('lists servers, searches and filters in the address', async () => {
@@ -80,6 +96,8 @@ describe('console', { skip: missing ?? false }, () => {
     assert.match(await text('tr.critical'), /c0\/e252\/s4[\s\S]*ZA10504K/);
     assert.match(await text('.card:has(h2:text("History of changes"))'), /state Onln → Failed/);
     assert.match(await text('.head'), /critical[\s\S]*simulated/);
+    assert.match(await text('tr.warning'), /virtual drive[\s\S]*c0\/v0[\s\S]*Dgrd/, 'a part of the problem is marked too');
+    assert.ok(await page.locator('.card:has(h2:text("History of changes")) .tag.sim').count() > 0, 'changes are labelled');
     assert.match(await text('.card:has(h2:text("Records"))'), /4569 records received, 0 missing/);
     await page.getByText('4 sequences').click();
     assert.match(await text('.card:has(h2:text("Records")) tbody'), /heartbeat[\s\S]*4,000/);
@@ -118,7 +136,10 @@ describe('console', { skip: missing ?? false }, () => {
     await page.getByRole('heading', { name: 'Evidence' }).waitFor();
     assert.match(await text('.beforeafter'), /Onln[\s\S]*Failed/);
     assert.match(await text('.card:has(h2:text("Why"))'), /Drive failed[\s\S]*the cause[\s\S]*Virtual drive degraded/);
-    assert.match(await text('.card:has(h2:text("Told"))'), /accepted[\s\S]*connection refused/);
+    assert.match(await text('.card:has(h2:text("Told"))'), /firing as warning accepted[\s\S]*connection refused[\s\S]*firing as critical accepted/);
+    assert.match(await text('.timeline'), /escalated to critical by rule raid-drive-failed[\s\S]*firing as critical handed to/);
+    await page.getByText('Labels of the alert').click();
+    assert.match(await text('details[open]'), /RaidDrivePredicted[\s\S]*Told again as critical[\s\S]*RaidDriveFailed/);
     await page.getByText('As the tool printed it').click();
     assert.match(await text('.evidence pre'), /252:4/);
     await page.shot('notification');
@@ -131,6 +152,7 @@ describe('console', { skip: missing ?? false }, () => {
     await page.view('/delivered');
     await page.getByText('3 messages').waitFor();
     assert.equal(await page.locator('.message.resolved').count(), 1);
+    assert.equal(await page.getByText('Drive failed in slot c0/e252/s4').count(), 1, 'label sets of one notification are one alert');
     await page.shot('delivered');
     await page.view('/pipeline');
     await page.getByRole('heading', { name: 'Stages', exact: true }).waitFor();
@@ -156,7 +178,6 @@ describe('console', { skip: missing ?? false }, () => {
     page = await world.page();
     for (const hash of ['/', '/servers', '/servers/' + hostile, '/notifications', '/notifications/f607182930415263', '/delivered', '/servers?search=' + encodeURIComponent('<img src=x onerror=window.pwned=1>')]) {
       await page.view(hash);
-      await page.locator('.page .loading').waitFor({ state: 'detached' });
       await page.locator('.page').waitFor();
       assert.equal(await page.evaluate(() => window.pwned), undefined, hash);
       assert.equal(await page.locator('main img, main script, main svg, main iframe, main b').count(), 0, 'no element came out of data on ' + hash);
@@ -174,10 +195,11 @@ describe('console', { skip: missing ?? false }, () => {
     for (const [name, hash] of [['overview', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive],
       ['delivered', '/delivered'], ['pipeline', '/pipeline'], ['add', '/add']]) {
       await page.view(hash);
-      await page.locator('.page .loading').waitFor({ state: 'detached' });
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       await page.shot('phone-' + name);
       assert.ok(width <= 360, `${name} is ${width} pixels wide`);
+      const broken = await page.locator('.cardhead h2').evaluateAll((all) => all.filter((e) => e.textContent.length < 25 && e.getBoundingClientRect().height > 1.6 * parseFloat(getComputedStyle(e).fontSize)).map((e) => e.innerText));
+      assert.deepEqual(broken, [], 'a short heading stands on one line on ' + name);
     }
   });
 
@@ -186,7 +208,6 @@ describe('console', { skip: missing ?? false }, () => {
       page = await world.page({ dark });
       for (const [name, hash] of [['overview', '/'], ['server', '/servers/' + failed], ['notification', '/notifications/' + drive]]) {
         await page.view(hash);
-        await page.locator('.page .loading').waitFor({ state: 'detached' });
         if (dark) await page.shot('dark-' + name);
         assert.deepEqual(await page.evaluate(lowContrast), [], `${dark ? 'dark' : 'light'} ${name}`);
       }
@@ -236,6 +257,7 @@ describe('console', { skip: missing ?? false }, () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
     await page.getByRole('link', { name: 'Servers', exact: true }).focus();
     await page.keyboard.press('Enter');
+    await page.locator('main[data-view="/servers"][aria-busy="false"]').waitFor();
     await page.getByText('21 servers').waitFor();
     assert.equal(await page.title(), 'Servers · Nocturne');
     assert.equal(await page.getByRole('link', { name: 'Servers', exact: true }).getAttribute('aria-current'), 'page');

@@ -62,7 +62,8 @@ export async function startWorld() {
       });
       return Object.assign(page, {
         wrong, expected,
-        view: (hash) => page.goto(`${server.url}/#${hash}`).then(() => page.locator('main h1').first().waitFor({ state: 'attached' })),
+        /** Opens a view and waits until it shows its answer, or why there is none. */
+        view: (hash) => page.goto(`${server.url}/#${hash}`).then(() => page.locator(`main[data-view="${hash}"][aria-busy="false"] h1`).first().waitFor({ state: 'attached' })),
         shot: (name) => page.screenshot({ path: join(artifacts, name + '.png'), fullPage: true }),
         tell: (what) => page.request.post(`${server.url}/test/${what}`),
       });

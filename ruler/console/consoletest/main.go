@@ -4,7 +4,7 @@
 //
 // Beside the fixed data it plays the neighbours: a bridge that makes join
 // tokens, a demo receiver with messages, a simulator that writes down what it
-// is asked. POST /test/{fail,heal,empty,full} switches what the store answers.
+// is asked. POST /test/{fail,frozen,empty,full} switches what the store answers.
 package main
 
 import (

@@ -26,6 +26,12 @@ func (r *reader) set(mode string) {
 	r.mode = mode
 }
 
+func (r *reader) is(mode string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mode == mode
+}
+
 var errBroken = errors.New("the store is broken, as the test asked")
 
 // now returns what the store holds at this moment.
@@ -76,6 +82,9 @@ func (r *reader) Pipeline(ctx context.Context) (store.Pipeline, error) {
 	fresh := make([]store.PartitionStatus, len(p.Partitions))
 	for i, v := range p.Partitions {
 		v.StreamTime, v.Clock, v.Committed = time.Now(), time.Now(), time.Now()
+		if r.is("frozen") {
+			v.Frozen = "the bridge is not heard"
+		}
 		fresh[i] = v
 	}
 	p.Partitions = fresh
@@ -115,7 +124,8 @@ func (w *world) neighbours(mux *http.ServeMux) {
 		answer(rw, object{"messages": []object{
 			{"received_at": start.Add(-20 * time.Minute), "status": "firing", "alerts": []object{alert("firing", "Rack s01 is silent", "critical", "sim-south-12", "e5f6071829304152")}},
 			{"received_at": start.Add(-19 * time.Minute), "status": "resolved", "alerts": []object{alert("resolved", "Rack s01 is silent", "critical", "sim-south-12", "e5f6071829304152")}},
-			{"received_at": start.Add(-7 * time.Minute), "status": "firing", "alerts": []object{alert("firing", "Drive failed in slot c0/e252/s4", "critical", "sim-north-05", "a1b2c3d4e5f60718"), alert("firing", apitest.Hostile[0], "warning", apitest.Hostile[1], "f607182930415263")}},
+			{"received_at": start.Add(-7 * time.Minute), "status": "firing", "alerts": []object{alert("firing", "Drive failed in slot c0/e252/s4", "critical", "sim-north-05", "a1b2c3d4e5f60718"),
+				alert("firing", "Drive failed in slot c0/e252/s4", "warning", "sim-north-05", "a1b2c3d4e5f60718"), alert("firing", apitest.Hostile[0], "warning", apitest.Hostile[1], "f607182930415263")}},
 		}})
 	})
 }

@@ -62,7 +62,7 @@ function open() {
   }
   const abort = new AbortController();
   const ctx = { path, query, args, setQuery, refresh, say, signal: abort.signal, local: {}, get features() { return features ?? {}; } };
-  current = { view, ctx, abort, state: null, error: null };
+  current = { view, ctx, abort, hash: location.hash.slice(1), state: null, error: null };
   document.title = (view ? view.title : 'Not found') + ' · Nocturne';
   drawNav(path);
   main.replaceChildren();
@@ -128,6 +128,8 @@ function draw() {
     page.append(h('div', { class: 'page' }, view.render(state, ctx)));
   }
   patch(main, page);
+  main.setAttribute('aria-busy', view && !state && !error ? 'true' : 'false');
+  main.dataset.view = current.hash;
   live.className = 'live ' + (error ? 'off' : 'on');
   const text = error ? 'not connected' : 'live';
   if (live.textContent !== text) live.textContent = text;

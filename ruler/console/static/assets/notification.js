@@ -28,7 +28,8 @@ export function render({ detail: d }) {
       h('div', null, card('Why', null, why(d.why)), card('Told', null, told(d.deliveries)))),
     d.members.length > 0 && card('It speaks for', null, h('ul', { class: 'list' }, d.members.map(item))),
     card('Evidence', null, d.evidence.length ? byRecord(d.evidence).map(evidence) : empty('No record: a silence leaves none.')),
-    h('details', null, h('summary', null, 'Labels of the alert'), pairs(d.labels), pairs(d.annotations)),
+    h('details', null, h('summary', null, 'Labels of the alert'), d.escalated_labels.length > 0 && h('h3', null, 'As it opened'), pairs(d.labels),
+      d.escalated_labels.map((s) => [h('h3', null, 'Told again as ', data(s.severity, 30), ' ', when(s.at)), pairs(s.labels)]), d.escalated_labels.length > 0 && h('h3', null, 'Annotations of all'), pairs(d.annotations)),
   ];
 }
 
@@ -45,8 +46,8 @@ function why(parts) {
 
 function told(list) {
   if (!list.length) return empty('Nobody yet.', 'Changes are handed to Alertmanager at once.');
-  return h('ul', { class: 'list' }, list.map((v) => h('li', { 'data-key': v.target + v.state }, h('div', { class: 'row' }, badge(v.ok ? 'ok' : 'critical'), h('div', { class: 'grow' }, h('div', null, data(v.target, 120)),
-    h('div', { class: 'dim' }, v.ok ? [data(v.state, 20), ' accepted ', when(v.first_at)] : [data(v.error, 300), ` · ${v.attempts} attempts, the last `, when(v.at)]))))));
+  return h('ul', { class: 'list' }, list.map((v) => h('li', { 'data-key': v.target + v.state + v.escalation }, h('div', { class: 'row' }, badge(v.ok ? 'ok' : 'critical'), h('div', { class: 'grow' }, h('div', null, data(v.target, 120)),
+    h('div', { class: 'dim' }, v.ok ? [data(v.state, 20), v.severity && [' as ', data(v.severity, 30)], ' accepted ', when(v.first_at)] : [data(v.error, 300), ` · ${v.attempts} attempts, the last `, when(v.at)]))))));
 }
 
 // One record can say several things: it is shown once, with all of them.

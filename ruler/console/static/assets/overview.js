@@ -23,7 +23,7 @@ function headline(o) {
   switch (o.status) {
     case 'silent': return c.silent === 1 ? 'One server is silent' : `${number(c.silent)} servers are silent`;
     case 'critical': return c.critical === 1 ? 'Something is broken on one server' : `Something is broken on ${number(c.critical)} servers`;
-    case 'warning': return 'Something wants a look';
+    case 'warning': return o.pipeline_ok || c.warning ? 'Something wants a look' : 'What you see may be old';
     case 'new': return 'No servers yet';
     default: return 'All is well';
   }
@@ -32,6 +32,7 @@ function headline(o) {
 export function render({ overview: o, wrong, total, critical, silent, changes, pipeline }, ctx) {
   return [
     h('h1', { class: 'hidden-title' }, title),
+    !o.pipeline_ok && h('div', { class: 'banner pipeline-banner', role: 'alert' }, h('a', { href: '#/pipeline' }, 'The pipeline has problems'), ': ', data(o.pipeline_text, 400)),
     h('section', { class: `hero ${o.status}` },
       h('div', { class: 'herotext' }, h('p', { class: 'herohead' }, headline(o)), h('p', null, o.text)),
       tiles(o.servers, critical, total - critical)),
@@ -44,7 +45,8 @@ export function render({ overview: o, wrong, total, critical, silent, changes, p
       card('Changed lately', null, changes.items.length ? h('ul', { class: 'list' }, changes.items.map((c) => changeItem(c, true))) : empty('No part of any server has changed.', 'A replaced drive, new firmware, more memory: it all shows up here.')),
       h('div', null,
         card('Silent servers', silent.total > silent.items.length && h('a', { href: '#/servers?state=silent' }, `All ${number(silent.total)}`),
-          silent.items.length ? h('ul', { class: 'list' }, silent.items.map(silentItem)) : empty('Everybody speaks.', 'Servers that were shut down on purpose do not count.')),
+          !o.silence_judged && h('p', { class: 'banner' }, 'Nobody can be judged now: the clocks stand still, and a server that stops speaking is not noticed.'),
+          silent.items.length ? h('ul', { class: 'list' }, silent.items.map(silentItem)) : o.silence_judged && empty('Everybody speaks.', 'Servers that were shut down on purpose do not count.')),
         card('Sites', null, sites(o.sites)))),
     h('p', { class: 'pipeline-line' }, dot(pipeline.ok ? 'ok' : 'warning'), h('a', { href: '#/pipeline' }, 'Pipeline'), ' ', data(pipeline.text)),
   ];
