@@ -33,6 +33,7 @@ func tokenCommand(ctx context.Context, e env, args []string) error {
 	flags.StringVar(&q.Role, "role", "", "what they are for")
 	flags.StringVar(&q.Owner, "owner", "", "who answers for them")
 	flags.IntVar(&q.Uses, "uses", 1, "how many servers may join with it")
+	host := flags.String("address", "", "`host` by which the servers reach this machine (default: its address on the default route); a name must be in ingest.names of the eventbridge")
 	ttl := flags.Duration("ttl", 24*time.Hour, "how long it can be used")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -46,11 +47,18 @@ func tokenCommand(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
+	invite := joinline.New(status.Bridge, "")
+	if *host != "" { // before a token is made that nobody could use
+		if invite, err = invite.At(*host); err != nil {
+			return err
+		}
+	}
 	token, err := bridge.CreateToken(ctx, q)
 	if err != nil {
 		return err
 	}
-	lines, err := joinline.New(status.Bridge, token.Token).Lines()
+	invite.Token = token.Token
+	lines, err := invite.Lines()
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ package joinline
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -22,7 +23,8 @@ type Bridge struct {
 }
 
 // New makes an invite from what the bridge says. Where the bridge listens on
-// all addresses it takes one of this machine's.
+// all addresses it takes one of this machine's: the one that packets to other
+// networks leave from, if there is such a way.
 func New(b Bridge, token string) Invite {
 	if b.ListenURL == "" {
 		return Invite{URL: b.IngestURL, Token: token}
@@ -31,12 +33,48 @@ func New(b Bridge, token string) Invite {
 	if err != nil {
 		addrs = nil // Lines then says that the host is missing
 	}
-	return Invite{URL: reachable(b.ListenURL, addrs), CAFingerprint: b.CAFingerprint, Token: token}
+	return Invite{URL: reachable(b.ListenURL, outward(), addrs), CAFingerprint: b.CAFingerprint, Token: token}
+}
+
+// At returns the invite with another host in its URL: the name or the address
+// by which the newcomers reach this machine.
+func (i Invite) At(host string) (Invite, error) {
+	if i.CAFingerprint == "" {
+		return i, errors.New("the eventbridge listens on this machine only: start it with --listen 0.0.0.0:9471 added")
+	}
+	u, err := url.Parse(i.URL)
+	if err != nil {
+		return i, fmt.Errorf("eventbridge URL: %w", err)
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if bare == "" || strings.ContainsAny(bare, "/@?#[] ") || net.ParseIP(bare) == nil && strings.Contains(bare, ":") {
+		return i, fmt.Errorf("address %.80q: want a host name or an IP address, without a port", host)
+	}
+	u.Host = net.JoinHostPort(bare, u.Port())
+	i.URL = u.String()
+	return i, nil
+}
+
+// outward is the source address of this machine's default route, nil without
+// one. Connecting a UDP socket chooses it and sends nothing; 192.0.2.0/24 is
+// for documentation, so no other route leads there.
+func outward() net.IP {
+	c, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = c.Close() }() // nothing was sent
+	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
+		return a.IP
+	}
+	return nil
 }
 
 // reachable puts an address of this machine in the place of "all addresses":
-// the first private IPv4 one, else the first that others can reach.
-func reachable(listen string, addrs []net.Addr) string {
+// that of the default route, else the first private IPv4 one, else the first
+// that others can reach. A private address alone says little: the bridge of a
+// container engine has one.
+func reachable(listen string, route net.IP, addrs []net.Addr) string {
 	u, err := url.Parse(listen)
 	if err != nil {
 		return listen
@@ -45,6 +83,9 @@ func reachable(listen string, addrs []net.Addr) string {
 		return listen
 	}
 	best, bestRank := "", 0
+	if route.IsGlobalUnicast() {
+		best, addrs = route.String(), nil
+	}
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
 		if !ok || !n.IP.IsGlobalUnicast() {
@@ -92,10 +133,12 @@ type Lines struct {
 
 // NoListener is the note where the bridge listens on loopback only.
 const NoListener = "The eventbridge listens on this machine only, so the lines work here and nowhere else. " +
-	"To let other servers join, stop Nocturne and start it with a listener on the network: nocturne run --listen 0.0.0.0:9471"
+	"To let other servers join, stop Nocturne and start it again the same way with --listen 0.0.0.0:9471 added."
 
 // copyFirst is the note for lines that work elsewhere.
-const copyFirst = "Copy the exporter binary to the server first and paste the line in its folder, in a shell with administrator's rights. " +
+const copyFirst = "Copy the exporter binary to the server first, to a folder where it can stay, and paste the line there, in a shell with administrator's rights. " +
+	"On Windows the line installs a service, which starts with the machine. On Linux the exporter runs in the foreground: " +
+	"docs/operations.md has a systemd unit that keeps it running. " +
 	"The token is a secret: it joins a server until it is used up or expires."
 
 // Lines returns the lines to paste, or why the invite cannot work.
@@ -133,7 +176,7 @@ func (i Invite) Lines() (Lines, error) {
 		out.Windows += " " + a[0] + " " + quotePowerShell(a[1])
 	}
 	out.Linux += " && sudo ./exporter run"
-	out.Windows += `; if ($?) { .\exporter.exe run }`
+	out.Windows += `; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`
 	if local {
 		out.Note = NoListener
 	}

@@ -22,28 +22,28 @@ func TestLines(t *testing.T) {
 			name:    "a server on the network",
 			invite:  Invite{URL: "https://10.0.0.5:9471", CAFingerprint: fp, Token: "nocj.ab-c_9"},
 			linux:   "sudo ./exporter enrol --server https://10.0.0.5:9471 --ca-fingerprint " + fp + " --token nocj.ab-c_9 && sudo ./exporter run",
-			windows: `.\exporter.exe enrol --server https://10.0.0.5:9471 --ca-fingerprint ` + fp + ` --token nocj.ab-c_9; if ($?) { .\exporter.exe run }`,
+			windows: `.\exporter.exe enrol --server https://10.0.0.5:9471 --ca-fingerprint ` + fp + ` --token nocj.ab-c_9; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`,
 			note:    copyFirst,
 		},
 		{
 			name:    "the fingerprint with colons, as openssl prints it",
 			invite:  Invite{URL: "https://b:9471", CAFingerprint: strings.ToUpper(fp[:2]) + ":" + fp[2:], Token: "t"},
 			linux:   "sudo ./exporter enrol --server https://b:9471 --ca-fingerprint " + fp + " --token t && sudo ./exporter run",
-			windows: `.\exporter.exe enrol --server https://b:9471 --ca-fingerprint ` + fp + ` --token t; if ($?) { .\exporter.exe run }`,
+			windows: `.\exporter.exe enrol --server https://b:9471 --ca-fingerprint ` + fp + ` --token t; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`,
 			note:    copyFirst,
 		},
 		{
 			name:    "loopback says how to listen",
 			invite:  Invite{URL: "http://127.0.0.1:9470", Token: "t"},
 			linux:   "sudo ./exporter enrol --server http://127.0.0.1:9470 --token t && sudo ./exporter run",
-			windows: `.\exporter.exe enrol --server http://127.0.0.1:9470 --token t; if ($?) { .\exporter.exe run }`,
+			windows: `.\exporter.exe enrol --server http://127.0.0.1:9470 --token t; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`,
 			note:    NoListener,
 		},
 		{
 			name:    "IPv6 is quoted: brackets mean something to a shell",
 			invite:  Invite{URL: "http://[::1]:9470", Token: "t"},
 			linux:   "sudo ./exporter enrol --server 'http://[::1]:9470' --token t && sudo ./exporter run",
-			windows: `.\exporter.exe enrol --server 'http://[::1]:9470' --token t; if ($?) { .\exporter.exe run }`,
+			windows: `.\exporter.exe enrol --server 'http://[::1]:9470' --token t; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`,
 			note:    NoListener,
 		},
 		{name: "plain http on the network", invite: Invite{URL: "http://10.0.0.5:9470", Token: "t"}, err: "use https"},
@@ -99,9 +99,10 @@ func TestAllAddressesBecomeOne(t *testing.T) {
 		}
 		return out
 	}
+	var route net.IP
 	f := func(listen, want string, cidrs ...string) {
 		t.Helper()
-		if got := reachable(listen, addrs(cidrs...)); got != want {
+		if got := reachable(listen, route, addrs(cidrs...)); got != want {
 			t.Errorf("reachable(%s, %v) = %s, want %s", listen, cidrs, got, want)
 		}
 	}
@@ -112,6 +113,40 @@ func TestAllAddressesBecomeOne(t *testing.T) {
 	f("https://[::]:9471", "https://203.0.113.9:9471", all[:4]...)   // then any IPv4
 	f("https://[::]:9471", "https://[2001:db8::5]:9471", all[:3]...) // then IPv6
 	f("https://[::]:9471", "https://[::]:9471", all[:2]...)          // link-local and loopback lead nowhere
+
+	// The address of the default route goes first: the other private one may be
+	// that of a container engine's bridge.
+	all = []string{"127.0.0.1/8", "172.17.0.1/16", "203.0.113.9/24"}
+	route = net.IPv4(203, 0, 113, 9)
+	f("https://0.0.0.0:9471", "https://203.0.113.9:9471", all...)
+	f("https://10.0.0.5:9471", "https://10.0.0.5:9471", all...) // one address is still kept
+	route = net.IPv4(127, 0, 0, 1)                              // leads nowhere
+	f("https://0.0.0.0:9471", "https://172.17.0.1:9471", all...)
+}
+
+func TestAt(t *testing.T) {
+	listening := Invite{URL: "https://10.0.0.5:9471", CAFingerprint: fp, Token: "t"}
+	f := func(i Invite, host, want, wantErr string) {
+		t.Helper()
+		got, err := i.At(host)
+		if wantErr != "" {
+			if err == nil || !strings.Contains(err.Error(), wantErr) {
+				t.Errorf("At(%q): %v, want %q", host, err, wantErr)
+			}
+			return
+		}
+		if err != nil || got.URL != want || got.Token != "t" || got.CAFingerprint != fp {
+			t.Errorf("At(%q) = %+v, %v, want %s", host, got, err, want)
+		}
+	}
+	f(listening, "nocturne.example.org", "https://nocturne.example.org:9471", "")
+	f(listening, "192.0.2.7", "https://192.0.2.7:9471", "")
+	f(listening, "2001:db8::5", "https://[2001:db8::5]:9471", "")
+	f(listening, "[2001:db8::5]", "https://[2001:db8::5]:9471", "")
+	f(listening, "192.0.2.7:9471", "", "without a port")
+	f(listening, "https://x", "", "want a host name")
+	f(listening, "", "", "want a host name")
+	f(Invite{URL: "http://127.0.0.1:9470", Token: "t"}, "192.0.2.7", "", "listens on this machine only")
 }
 
 func TestNewTakesTheLoopbackAddressWhereNobodyListens(t *testing.T) {
