@@ -388,10 +388,10 @@ func (s *Sim) affected(kind, server string) ([]*agent, error) {
 	} else if a := s.find(server); a != nil {
 		return []*agent{a}, nil
 	}
-	return nil, fmt.Errorf("%w: no simulated server %.60q", errUnknown, server)
+	return nil, fmt.Errorf("%w is called %.60q", errUnknown, server)
 }
 
-var errUnknown = errors.New("unknown")
+var errUnknown = errors.New("no simulated server")
 
 // find finds a server by name or id.
 func (s *Sim) find(server string) *agent {
