@@ -125,6 +125,9 @@ func status(v *store.Server) (Status, string) {
 	case store.StateStopped:
 		return StatusPlanned, because("said goodbye")
 	case store.StateWaiting:
+		if !v.LastSeen.IsZero() { // an import sends none
+			return StatusNew, "records arrived, but no heartbeat yet"
+		}
 		return StatusNew, "enrolled, nothing heard yet"
 	}
 	if v.Open > 0 {
