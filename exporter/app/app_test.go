@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -73,12 +74,7 @@ func TestExporterDeliversAndSaysGoodbye(t *testing.T) {
 	go func() { ended <- a.Run(ctx) }()
 	b.await(t, "three records", func() bool { return len(b.records) >= 3 })
 	b.await(t, "metrics", func() bool { return len(b.series) >= 1 })
-	page := scrape(t, a)
-	for _, want := range []string{`exporter_spool_records_out_total{output="bridge"} 3`, `exporter_output_up{output="bridge"} 1`, `exporter_source_success{source="events"} 1`} {
-		if !strings.Contains(page, want) {
-			t.Errorf("/metrics lacks %s", want)
-		}
-	}
+	awaitMetrics(t, a, `exporter_spool_records_out_total{output="bridge"} 3`, `exporter_output_up{output="bridge"} 1`, `exporter_source_success{source="events"} 1`)
 	stop(ErrShutdown)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -95,6 +91,31 @@ func TestExporterDeliversAndSaysGoodbye(t *testing.T) {
 	}
 	if tot := b.ledger.Totals(); tot.Missing != 0 || tot.Duplicate != 0 || tot.Received != 4 || len(b.strange) > 0 {
 		t.Errorf("%+v, %v", tot, b.strange)
+	}
+}
+
+// awaitMetrics scrapes until every line is there: what the bridge has is counted
+// once its answer came back.
+func awaitMetrics(t *testing.T, a *App, lines ...string) {
+	t.Helper()
+	limit, poll := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
+	defer poll.Stop()
+	for {
+		page, missing := scrape(t, a), ""
+		for _, want := range lines {
+			if !strings.Contains(page, want) {
+				missing = want
+			}
+		}
+		if missing == "" {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-limit:
+			t.Errorf("/metrics lacks %s", missing)
+			return
+		}
 	}
 }
 
