@@ -11,12 +11,13 @@ type metrics struct {
 	success, last, supported             *prometheus.GaugeVec
 	duration                             *prometheus.GaugeVec
 	timeouts, panics, restarts, failures *prometheus.CounterVec
-	records                              *prometheus.CounterVec
+	records, early                       *prometheus.CounterVec
 }
 
 type sourceMetrics struct {
 	success, last, supported, duration            prometheus.Gauge
 	timeouts, panics, restarts, failures, records prometheus.Counter
+	early                                         prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
@@ -36,6 +37,7 @@ func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
 		panics:    counter("panics_total", "Panics that were contained."),
 		restarts:  counter("restarts_total", "Times the source ended with an error and was started again."),
 		records:   counter("records_total", "Records handed to the spool."),
+		early:     counter("early_rounds_total", "Rounds that came early because a record of another source asked for it."),
 	}
 	for _, s := range sources {
 		m.of(s.Name()).supported.Set(1)
@@ -43,7 +45,7 @@ func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.success, m.last, m.supported, m.duration, m.timeouts, m.failures, m.panics, m.restarts, m.records} {
+	for _, c := range []prometheus.Collector{m.success, m.last, m.supported, m.duration, m.timeouts, m.failures, m.panics, m.restarts, m.records, m.early} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -57,7 +59,7 @@ func (m *metrics) of(name string) *sourceMetrics {
 		supported: m.supported.WithLabelValues(name), duration: m.duration.WithLabelValues(name),
 		timeouts: m.timeouts.WithLabelValues(name), panics: m.panics.WithLabelValues(name),
 		restarts: m.restarts.WithLabelValues(name), failures: m.failures.WithLabelValues(name),
-		records: m.records.WithLabelValues(name),
+		records: m.records.WithLabelValues(name), early: m.early.WithLabelValues(name),
 	}
 }
 
@@ -67,9 +69,14 @@ type round struct {
 	err      error
 	timedOut bool
 	stack    string // of a panic that was contained
+	early    bool   // not how one went: one was asked for early
 }
 
 func (m *sourceMetrics) round(r round) {
+	if r.early {
+		m.early.Inc()
+		return
+	}
 	m.duration.Set(r.took.Seconds())
 	if r.timedOut {
 		m.timeouts.Inc()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,11 +47,28 @@ type Collector interface {
 	Collect(ctx context.Context) ([]record.Record, error)
 }
 
+// Waker is a Collector that looks early when a record of another source tells
+// of something that it can see: a disk event wakes the RAID source. Wakes is
+// called for every record of the other sources, by several goroutines at once;
+// it is pure and cheap.
+type Waker interface {
+	Collector
+	Wakes(r *record.Record) bool
+}
+
+// An early round waits for Settle, so that a burst of events is one round, and
+// is at least EarlyGap after the round before.
+const (
+	Settle   = 2 * time.Second
+	EarlyGap = 5 * time.Second
+)
+
 // Scheduled makes a source of a collector. The first round starts at once. A
 // round that fails is recorded as record.NameSourceFailed when its error
-// differs from that of the round before, and tried again one period later.
+// differs from that of the round before, and tried again one period later. A
+// Waker's rounds come early too, when Supervise hears what wakes it.
 func Scheduled(c Collector, s Schedule) Source {
-	return &scheduled{Collector: c, schedule: s, report: func(round) {}}
+	return &scheduled{Collector: c, schedule: s, report: func(round) {}, bell: make(chan struct{}, 1)}
 }
 
 type rounder interface{ observe(func(round)) }
@@ -59,7 +77,20 @@ type scheduled struct {
 	Collector
 	schedule Schedule
 	report   func(round)
-	failed   string // the error of the last round
+	failed   string        // the error of the last round
+	bell     chan struct{} // rung by wake; one ring waits
+}
+
+// wake asks for an early round if one of the records is a reason for it.
+func (s *scheduled) wake(recs []record.Record) {
+	w, ok := s.Collector.(Waker)
+	if !ok || !slices.ContainsFunc(recs, func(r record.Record) bool { return w.Wakes(&r) }) {
+		return
+	}
+	select {
+	case s.bell <- struct{}{}:
+	default: // it is rung already
+	}
 }
 
 func (s *scheduled) observe(f func(round)) { s.report = f }
@@ -75,10 +106,34 @@ func (s *scheduled) Run(ctx context.Context, emit Emit) error {
 		for !next.After(now) {
 			next = next.Add(s.schedule.Period)
 		}
-		if !sleep(ctx, next.Sub(now)+jittered(s.schedule.Jitter/2, 1)) {
+		if !s.wait(ctx, next.Sub(now)+jittered(s.schedule.Jitter/2, 1)) {
 			return ctx.Err()
 		}
 	}
+}
+
+// wait waits for d, or shorter when the bell rings; false when ctx ended. A
+// ring during the round before counts, for the round may have looked too soon;
+// one while waiting to settle is answered by the round that follows.
+func (s *scheduled) wait(ctx context.Context, d time.Duration) bool {
+	began := time.Now()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	case <-s.bell:
+	}
+	d -= time.Since(began)
+	s.report(round{early: true})
+	alive := sleep(ctx, min(d, max(Settle, EarlyGap-time.Since(began))))
+	select {
+	case <-s.bell:
+	default:
+	}
+	return alive
 }
 
 type collected struct {

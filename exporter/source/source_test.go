@@ -382,3 +382,47 @@ func TestCheckTool(t *testing.T) {
 	}
 	f(open, "anybody may write it")
 }
+
+// waker looks early at a record with body "wake".
+type waker struct{ stub }
+
+func (waker) Wakes(r *record.Record) bool { return r.Body == "wake" }
+
+func TestOtherSourcesWake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, reg := &sink{}, prometheus.NewRegistry()
+		began := time.Now()
+		var rounds []time.Duration
+		c := waker{stub{name: "raid", category: record.RAID, collect: func(context.Context) ([]record.Record, error) {
+			rounds = append(rounds, time.Since(began))
+			return rec("wake"), nil // its own records do not wake it
+		}}}
+		events := stub{name: "winlog", category: record.EventLog, run: func(ctx context.Context, emit Emit) error {
+			for _, at := range []time.Duration{10 * time.Second, 10*time.Second + 500*time.Millisecond, 13 * time.Second, 70 * time.Second} {
+				if !sleep(ctx, at-time.Since(began)) {
+					return ctx.Err()
+				}
+				body := "wake"
+				if at == 70*time.Second {
+					body = "something else"
+				}
+				if err := emit(ctx, rec(body), nil); err != nil {
+					return err
+				}
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Second)
+		defer cancel()
+		if err := Supervise(ctx, options(s, reg, events, Scheduled(c, Schedule{Period: time.Minute, Deadline: 30 * time.Second}))); err != nil {
+			t.Fatal(err)
+		}
+		// The burst at 10 s is one round, the ring at 13 s waits for the gap, and the schedule stays where it was.
+		want := "[0s 12s 17s 1m0s 2m0s]"
+		if got := fmt.Sprint(rounds); got != want {
+			t.Errorf("rounds at %s, want %s", got, want)
+		}
+		metric(t, reg, "early_rounds_total", "raid 2, winlog 0")
+	})
+}

@@ -60,7 +60,7 @@ func Supervise(ctx context.Context, o Options) error {
 	start := func(s Source, heard func()) {
 		k := &keeper{
 			source: s, emit: o.Emitter(s), log: o.Log.With("source", s.Name()),
-			metrics: m.of(s.Name()), min: o.BackoffMin, max: o.BackoffMax, heard: sync.OnceFunc(heard),
+			metrics: m.of(s.Name()), min: o.BackoffMin, max: o.BackoffMax, heard: sync.OnceFunc(heard), wake: others(s, o.Sources),
 		}
 		all.Go(func() { k.run(ctx) })
 	}
@@ -81,6 +81,21 @@ func Supervise(ctx context.Context, o Options) error {
 	return nil
 }
 
+// others returns what rings the bells of all sources but s.
+func others(s Source, all []Source) func(recs []record.Record) {
+	var wakers []*scheduled
+	for _, o := range all {
+		if w, ok := o.(*scheduled); ok && o.Name() != s.Name() {
+			wakers = append(wakers, w)
+		}
+	}
+	return func(recs []record.Record) {
+		for _, w := range wakers {
+			w.wake(recs)
+		}
+	}
+}
+
 // keeper runs one source for as long as it makes sense.
 type keeper struct {
 	source   Source
@@ -89,8 +104,9 @@ type keeper struct {
 	metrics  *sourceMetrics
 	min, max time.Duration
 	heard    func()
-	failing  bool   // the last round failed
-	told     string // the failure that was written down last
+	wake     func(recs []record.Record) // of other sources
+	failing  bool                       // the last round failed
+	told     string                     // the failure that was written down last
 }
 
 func (k *keeper) run(ctx context.Context) {
@@ -159,6 +175,8 @@ func (k *keeper) tell(ctx context.Context, failure error) {
 func (k *keeper) round(r round) {
 	k.metrics.round(r)
 	switch {
+	case r.early:
+		return
 	case r.stack != "":
 		k.log.Error("source panicked", "err", r.err, "stack", r.stack)
 	case r.err != nil && !k.failing:
@@ -175,6 +193,7 @@ func (k *keeper) emitted(ctx context.Context, recs []record.Record, position []b
 		return err
 	}
 	k.metrics.records.Add(float64(len(recs)))
+	k.wake(recs)
 	if _, scheduled := k.source.(rounder); !scheduled {
 		k.metrics.success.Set(1)
 		k.metrics.last.SetToCurrentTime()
