@@ -116,6 +116,11 @@ describe('console', { skip: missing ?? false }, () => {
     await page.getByText('Debian GNU/Linux 12').waitFor();
     assert.equal(await page.getByText('Break it').count(), 0);
     assert.equal(await page.locator('.tag.sim').count(), 0);
+    assert.match(await text('.card:has(h2:text-is("Software RAID"))'), /md0[\s\S]*clean/);
+    const software = page.locator('.card:has(h2:text-is("Software"))');
+    assert.equal(await software.locator('tbody tr').first().isVisible(), false, 'a long list is folded');
+    await software.getByText('45 × program').click();
+    await software.getByText('package-44').waitFor();
     await page.shot('server-real');
   });
 

@@ -61,6 +61,9 @@ func TestServerDetail(t *testing.T) {
 		byPlace[v.Place] = v
 		order = append(order, v.Place)
 	}
+	if g := byPlace["package-07"].Group; g != "" {
+		t.Errorf("a program hangs on controller %q", g)
+	}
 	drive := byPlace["c0/e252/s4"]
 	if drive.Status != StatusCritical || drive.State != "Failed" || drive.Serial != "ZA10504K" || drive.Group != "c0" || *drive.SizeBytes != 4_000_787_030_016 {
 		t.Errorf("the failed drive is %+v", drive)

@@ -189,8 +189,8 @@ func deviceOf(d store.Device) Device {
 		State: clip(d.State, maxName), Status: StatusOK, Fields: []Fact{},
 		FirstSeen: at(d.First), ChangedAt: at(d.Changed), RemovedAt: at(d.Removed),
 	}
-	if d.Category == record.RAID {
-		out.Group, _, _ = strings.Cut(out.Place, "/")
+	if first, _, _ := strings.Cut(out.Place, "/"); d.Category == record.RAID && isController(first) {
+		out.Group = first
 	}
 	for _, f := range objectFacts(d.Fields) {
 		switch f.Name {
@@ -209,6 +209,13 @@ func deviceOf(d store.Device) Device {
 		}
 	}
 	return out
+}
+
+// isController tells whether a place is that of a RAID controller: "c0". Arrays
+// of Linux' software RAID are records of the same category, without one.
+func isController(place string) bool {
+	n, ok := strings.CutPrefix(place, "c")
+	return ok && n != "" && digits(n) == len(n)
 }
 
 // objectFacts reads a JSON object as named texts, in the order of the names.

@@ -113,8 +113,11 @@ func devices(n int, osType string, now time.Time) []store.Device {
 		dev(record.Hardware, record.DeviceMemory, "DIMM_B1", fmt.Sprintf("3G%06d", n), "", map[string]any{"size_bytes": int64(32 << 30), "vendor": "Samsung", "model": "M393A4K40DB3-CWE"}),
 		dev(record.Hardware, record.DeviceNIC, "eth0", "", "up", map[string]any{"mac": fmt.Sprintf("3c:ec:ef:00:00:%02x", n), "speed_mbps": 10000}),
 	}
+	for i := range 45 {
+		out = append(out, dev(record.Software, "program", fmt.Sprintf("package-%02d", i), "", "", map[string]any{"version": fmt.Sprintf("1.%d", i)}))
+	}
 	if osType == "linux" {
-		return out
+		return append(out, dev(record.RAID, "md_array", "md0", "", "clean", map[string]any{"level": "raid1"}))
 	}
 	out = append(out,
 		dev(record.RAID, record.DeviceController, "c0", fmt.Sprintf("SV%08d", 700+n), "Optimal", map[string]any{"model": "AVAGO MegaRAID SAS 9361-8i", "firmware": "24.21.0-0148", "temperature_celsius": 61}),

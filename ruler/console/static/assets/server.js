@@ -71,21 +71,39 @@ function facts(d) {
     fact('Machine id', text(named.machine_id)), fact('SMBIOS UUID', text(named.smbios_uuid)), fact('Server id', h('code', null, s.id))));
 }
 
-// The parts: the machine's own, then each controller with what hangs on it.
+// What the records of a category without controllers are about, in the order of the page.
+const subjects = { hardware: 'Machine', raid: 'Software RAID', smart: 'Drives (SMART)', sensors: 'Sensors', check: 'Checks', updates: 'Updates', software: 'Software' };
+const long = 20; // rows; a longer list is folded unless something in it is wrong
+
+// The parts: each controller with what hangs on it, the machine's own, then what else is known of it.
 function groups(devices) {
   const out = new Map();
-  for (const d of devices.filter((v) => !v.removed_at)) out.set(d.group, [...(out.get(d.group) ?? []), d]);
-  // What is broken first, then the controllers, then the machine's own parts.
-  const order = ([group, list]) => (list.some((d) => d.status !== 'ok') ? 0 : group ? 1 : 2);
-  const cards = [...out].sort((a, b) => order(a) - order(b)).map(([group, list]) => {
+  for (const d of devices.filter((v) => !v.removed_at)) {
+    const key = d.group ? 'controller ' + d.group : d.category;
+    out.set(key, [...(out.get(key) ?? []), d]);
+  }
+  // What is broken first, then the controllers, then the rest.
+  const place = Object.keys(subjects);
+  const order = ([key, list]) => (list.some((d) => d.status !== 'ok') ? 0 : list[0].group ? 1 : 2 + place.indexOf(key));
+  const cards = [...out].sort((a, b) => order(a) - order(b)).map(([key, list]) => {
+    const { group } = list[0];
     const controller = list.find((d) => d.type === 'controller');
     const drives = list.filter((d) => d.type === 'physical_drive');
-    return card(group ? ['Controller ', data(group, 40), controller?.model && [' · ', data(controller.model, 60)]] : 'Machine', h('span', { class: 'dim' }, plural(list.length, 'part')),
-      drives.length > 0 && bays(drives), deviceTable(list));
+    return card(group ? ['Controller ', data(group, 40), controller?.model && [' · ', data(controller.model, 60)]] : subjects[key] ?? words(key),
+      h('span', { class: 'dim' }, plural(list.length, 'part')), drives.length > 0 && bays(drives), folded(list));
   });
   const gone = devices.filter((d) => d.removed_at);
-  if (gone.length) cards.push(card('Parts that are gone', h('span', { class: 'dim' }, number(gone.length)), deviceTable(gone)));
+  if (gone.length) cards.push(card('Parts that are gone', h('span', { class: 'dim' }, number(gone.length)), folded(gone)));
   return cards;
+}
+
+// A long list by type, each folded away where nothing in it is wrong.
+function folded(list) {
+  if (list.length <= long) return deviceTable(list);
+  const types = new Map();
+  for (const d of list) types.set(d.type, [...(types.get(d.type) ?? []), d]);
+  return [...types].map(([type, part]) => part.length <= long && part.some((d) => d.status !== 'ok') || part.length <= 4 ? deviceTable(part)
+    : h('details', { class: 'space', 'data-key': type, open: part.some((d) => d.status !== 'ok') }, h('summary', null, `${number(part.length)} × ${clean(part[0].type_text, 60)}`), deviceTable(part)));
 }
 
 // The drive bays as one sees them: which one to pull.
