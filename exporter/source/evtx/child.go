@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nocturne/exporter/limit"
 	"nocturne/internal/record"
 )
 
@@ -77,12 +78,12 @@ func child(args []string, w *messages) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", Subcommand, err)
 	}
-	limit, err := strconv.ParseInt(args[1], 10, 64)
-	if err != nil || limit <= 0 {
+	most, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil || most <= 0 {
 		return fmt.Errorf("%s: memory limit %q: want a number", Subcommand, args[1])
 	}
-	if err := limitMemory(limit); err != nil {
-		return fmt.Errorf("limit memory to %d bytes: %w", limit, err)
+	if err := limit.Memory(most); err != nil {
+		return fmt.Errorf("limit memory to %d bytes: %w", most, err)
 	}
 	f, closer, err := openFile(args[2])
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/exporter/limit"
 	"nocturne/internal/corpus"
 	"nocturne/internal/record"
 )
@@ -227,7 +228,7 @@ func badChild(args []string) int {
 				select {}
 			}
 		case "glutton":
-			if limitMemory(64<<20) != nil {
+			if limit.Memory(64<<20) != nil {
 				return 3
 			}
 			for i := range eaten {

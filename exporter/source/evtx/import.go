@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"nocturne/exporter/limit"
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
@@ -180,7 +181,7 @@ func (im *importer) child(ctx context.Context, from string) (err error) {
 	cmd.Stderr = &limitedWriter{w: &complaint, left: 8 << 10}
 	cmd.WaitDelay = 2 * time.Second
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", im.o.Memory/4*3), "GOMAXPROCS=1", "GOTRACEBACK=none")
-	hide(cmd)
+	limit.Hide(cmd)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return &stopError{err}

@@ -1,4 +1,4 @@
-package evtx
+package limit
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// limitMemory puts this process into a job object that bounds its memory. The
+// Memory puts this process into a job object that bounds its memory. The
 // handle stays open: the job lasts as long as the process.
-func limitMemory(limit int64) error {
+func Memory(limit int64) error {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return fmt.Errorf("create a job object: %w", err)
@@ -27,6 +27,6 @@ func limitMemory(limit int64) error {
 	return nil
 }
 
-func hide(cmd *exec.Cmd) {
+func Hide(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: windows.CREATE_NO_WINDOW}
 }

@@ -1,4 +1,4 @@
-package evtx
+package limit
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitMemory bounds this process' address space to what it has now and the
+// Memory bounds this process' address space to what it has now and the
 // limit: Go's runtime reserves far more than it uses when it starts.
-func limitMemory(limit int64) error {
+func Memory(limit int64) error {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return err
@@ -26,5 +26,5 @@ func limitMemory(limit int64) error {
 	return unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: total, Max: total})
 }
 
-// hide ties the child's life to this process.
-func hide(cmd *exec.Cmd) { cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} }
+// Hide ties the child's life to this process.
+func Hide(cmd *exec.Cmd) { cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} }
