@@ -13,6 +13,7 @@ import (
 	"nocturne/exporter/enrol"
 	"nocturne/exporter/metrics"
 	"nocturne/exporter/output"
+	"nocturne/exporter/output/amqp"
 	"nocturne/exporter/output/console"
 	"nocturne/exporter/output/otlp"
 	"nocturne/internal/record"
@@ -32,6 +33,9 @@ type receiver struct {
 
 // native tells whether it is an eventbridge.
 func (r *receiver) native() bool { return r.Type == config.TypeOTLP && !r.Plain }
+
+// signs tells whether its frames are signed with a credential of an eventbridge.
+func (r *receiver) signs() bool { return r.Type == config.TypeAMQP }
 
 // defaultOutput is the name of the output that an enrolment brings.
 const defaultOutput = "bridge"
@@ -64,6 +68,13 @@ func (a *App) receivers() ([]receiver, error) {
 // complete fills in what an output takes from the enrolment.
 func complete(o config.Output, enrolled *enrol.State) (receiver, error) {
 	r := receiver{Output: o}
+	if r.signs() { // its credential_file is the broker's
+		if enrolled == nil {
+			return r, fmt.Errorf("%w: enrol at the eventbridge that reads the broker, its credential signs the frames", enrol.ErrNotEnrolled)
+		}
+		r.credential = enrolled.Credential
+		return r, nil
+	}
 	if o.CredentialFile != "" {
 		b, err := os.ReadFile(o.CredentialFile)
 		if err != nil {
@@ -102,7 +113,7 @@ func whoWeAre(dir string, enrolled *enrol.State, receivers []receiver) (identity
 	}
 	for i := range receivers {
 		r := &receivers[i]
-		if !r.native() {
+		if !r.native() && !r.signs() {
 			continue
 		}
 		id, err := enrol.CredentialID(r.credential)
@@ -179,6 +190,13 @@ func (a *App) newOutput(r *receiver) (output.Output, error) {
 		}
 		return console.New(a.o.Stdout), nil
 	}
+	if r.Type == config.TypeAMQP {
+		keyID, key, err := enrol.SigningKey(r.credential)
+		if err != nil {
+			return nil, err
+		}
+		return amqp.New(amqp.Options{Config: r.AMQP, Endpoint: r.Endpoint(), KeyID: keyID, Key: key}), nil
+	}
 	client, err := a.client(r)
 	if err != nil {
 		return nil, err
@@ -211,5 +229,5 @@ func (a *App) client(r *receiver) (*otlp.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return otlp.NewClient(otlp.ClientOptions{URL: r.URL, Credential: r.credential, Headers: r.Headers, TLS: cfg, UserAgent: "nocturne-exporter/" + a.o.Version}), nil
+	return otlp.NewClient(otlp.ClientOptions{URL: r.URL, Credential: r.credential, Headers: r.Headers, TLS: cfg, Proxy: r.Proxy, UserAgent: "nocturne-exporter/" + a.o.Version}), nil
 }

@@ -19,9 +19,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"nocturne/exporter/enrol"
 	"nocturne/exporter/metrics"
-	"nocturne/exporter/output"
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
@@ -45,50 +43,6 @@ type Config struct {
 	Spool   spool.Config   `yaml:"spool"`
 	Outputs []Output       `yaml:"outputs"`
 	Metrics metrics.Config `yaml:"metrics"`
-}
-
-// Types of outputs.
-const (
-	TypeOTLP    = "otlp"
-	TypeConsole = "console"
-)
-
-// Output is one receiver. Without any, an enrolled exporter sends to the
-// eventbridge that it enrolled at.
-type Output struct {
-	// Name is the key of the output's position and a metric label.
-	Name string `yaml:"name"`
-	Type string `yaml:"type"` // otlp, console
-	// URL of type otlp; empty = where this machine is enrolled.
-	URL string `yaml:"url"`
-	// Plain speaks OTLP/HTTP logs to a foreign backend instead of frames to an
-	// eventbridge.
-	Plain bool `yaml:"plain"`
-	// CredentialFile holds the bearer token; empty = that of the enrolment, for
-	// plain: none.
-	CredentialFile string `yaml:"credential_file"`
-	// Headers are added to every request.
-	Headers       map[string]string `yaml:"headers"`
-	enrol.Trust   `yaml:",inline"`
-	output.Config `yaml:",inline"`
-}
-
-// UnmarshalYAML lays what is written over the defaults of an output.
-func (o *Output) UnmarshalYAML(n *yaml.Node) error {
-	type plain Output
-	p := plain{Type: TypeOTLP, Config: output.DefaultConfig()}
-	// The node's decoder does not inherit KnownFields.
-	b, err := yaml.Marshal(n)
-	if err != nil {
-		return err
-	}
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil {
-		return fmt.Errorf("output in line %d: %w", n.Line, explain(err, false))
-	}
-	*o = Output(p)
-	return nil
 }
 
 // Default returns the defaults.
@@ -182,8 +136,6 @@ func (c *Config) Level() (slog.Level, error) {
 	return l, err
 }
 
-var outputName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$`)
-
 // Validate says what to write instead of what is wrong; all of it at once.
 func (c *Config) Validate() error {
 	var errs []error
@@ -219,32 +171,4 @@ func (c *Config) Validate() error {
 		seen[o.Name] = true
 	}
 	return errors.Join(errs...)
-}
-
-// Validate says what to write instead.
-func (o *Output) Validate() error {
-	if !outputName.MatchString(o.Name) {
-		return errors.New("write a name of at most 32 of a-z, 0-9, _ and -")
-	}
-	switch o.Type {
-	case TypeConsole:
-		if o.URL != "" || o.Plain || o.CredentialFile != "" || o.CAFile != "" || o.CAFingerprint != "" || len(o.Headers) > 0 {
-			return errors.New("type console writes to standard output: remove url, plain, credential_file, headers and ca_*")
-		}
-	case TypeOTLP:
-		if o.URL == "" && o.Plain {
-			return errors.New("plain needs a url: write where the backend takes OTLP/HTTP, without /v1/logs")
-		}
-		if o.URL != "" {
-			if err := enrol.CheckURL(o.URL); err != nil {
-				return err
-			}
-		}
-		if err := o.Trust.Validate(); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("type %q: write otlp or console", o.Type)
-	}
-	return o.Config.Validate()
 }

@@ -1,6 +1,5 @@
 // Package enrol makes a machine a server of the fleet: it exchanges a join
-// token for an id and a credential, and keeps them in the state directory. It
-// also holds what the outputs believe about certificates (Trust).
+// token for an id and a credential, and keeps them in the state directory.
 //
 // The credential lies in a file of its own that only the service may read. It
 // is never printed. On Windows the mode says nothing: the directory's access
@@ -13,6 +12,7 @@ package enrol
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/internal/trust"
 )
 
 // Names of the files in the state directory.
@@ -139,11 +140,11 @@ const maxAnswer = 64 << 10
 
 // Enrol asks the bridge for an id and a credential and stores them in dir.
 func Enrol(ctx context.Context, dir string, r Request) (*State, error) {
-	if err := CheckURL(r.URL); err != nil {
+	if err := trust.CheckURL(r.URL); err != nil {
 		return nil, err
 	}
-	trust := Trust{CAFile: r.CAFile, CAFingerprint: r.CAFingerprint}
-	cfg, err := trust.TLS(r.URL)
+	whom := trust.Trust{CAFile: r.CAFile, CAFingerprint: r.CAFingerprint}
+	cfg, err := whom.TLS(r.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -199,11 +200,11 @@ func ask(ctx context.Context, cfg *tls.Config, r Request) (*answer, *x509.Certif
 	}
 	var ca *x509.Certificate
 	if r.CAFingerprint != "" && r.CAFile == "" && res.TLS != nil {
-		fp, err := parseFingerprint(r.CAFingerprint)
+		fp, err := trust.ParseFingerprint(r.CAFingerprint)
 		if err != nil {
 			return nil, nil, err
 		}
-		if ca, err = verifyPinned(*res.TLS, req.URL.Hostname(), fp); err != nil {
+		if ca, err = trust.VerifyPinned(*res.TLS, req.URL.Hostname(), fp); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -290,4 +291,16 @@ func CredentialID(credential string) (record.ID, error) {
 		return record.ID{}, errors.New("the credential is not one: want noc1.<server id>.<secret>")
 	}
 	return id, nil
+}
+
+// SigningKey returns the key with which a server signs its frames where it
+// cannot show its credential (AMQP), and the key's id: SHA-256 of the secret,
+// which the register of servers holds too.
+func SigningKey(credential string) (keyID string, key []byte, err error) {
+	id, err := CredentialID(credential)
+	if err != nil {
+		return "", nil, err
+	}
+	sum := sha256.Sum256([]byte(credential[strings.LastIndexByte(credential, '.')+1:]))
+	return record.KeyID(id, sum[:]), sum[:], nil
 }

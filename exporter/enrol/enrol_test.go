@@ -1,6 +1,7 @@
 package enrol
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,6 +27,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/internal/trust"
 )
 
 const secret = "s3cr3t-s3cr3t-s3cr3t"
@@ -154,7 +156,7 @@ func TestEnrolStoresWhatItGets(t *testing.T) {
 		t.Errorf("CA file: %q, %v", pinned, err)
 	}
 	// What was stored is enough to speak to the bridge again.
-	cfg, err := Trust{CAFile: s.CAFile, CAFingerprint: s.CAFingerprint}.TLS(s.URL)
+	cfg, err := trust.Trust{CAFile: s.CAFile, CAFingerprint: s.CAFingerprint}.TLS(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,20 +223,20 @@ func TestTrust(t *testing.T) {
 	cases := []struct {
 		name  string
 		cert  tls.Certificate
-		trust Trust
+		trust trust.Trust
 		want  string // part of the error; "" = trusted
 	}{
-		{"file", ca.leaf(t, "127.0.0.1", good), Trust{CAFile: ca.file(t)}, ""},
-		{"fingerprint", ca.leaf(t, "127.0.0.1", good), Trust{CAFingerprint: ca.fingerprint()}, ""},
-		{"both", ca.leaf(t, "127.0.0.1", good), Trust{CAFile: ca.file(t), CAFingerprint: ca.fingerprint()}, ""},
-		{"unknown CA", ca.leaf(t, "127.0.0.1", good), Trust{}, "unknown authority"},
-		{"another CA in the file", ca.leaf(t, "127.0.0.1", good), Trust{CAFile: other.file(t)}, "unknown authority"},
-		{"another fingerprint", ca.leaf(t, "127.0.0.1", good), Trust{CAFingerprint: other.fingerprint()}, "fingerprint"},
-		{"file and another fingerprint", ca.leaf(t, "127.0.0.1", good), Trust{CAFile: ca.file(t), CAFingerprint: other.fingerprint()}, "fingerprint"},
-		{"another name", ca.leaf(t, "example.org", good), Trust{CAFingerprint: ca.fingerprint()}, "127.0.0.1"},
-		{"another name with file", ca.leaf(t, "example.org", good), Trust{CAFile: ca.file(t)}, "127.0.0.1"},
-		{"expired", ca.leaf(t, "127.0.0.1", late), Trust{CAFingerprint: ca.fingerprint()}, "expired"},
-		{"the CA is sent along but did not sign", append1(other.leaf(t, "127.0.0.1", good), ca), Trust{CAFingerprint: ca.fingerprint()}, "unknown authority"},
+		{"file", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFile: ca.file(t)}, ""},
+		{"fingerprint", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFingerprint: ca.fingerprint()}, ""},
+		{"both", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFile: ca.file(t), CAFingerprint: ca.fingerprint()}, ""},
+		{"unknown CA", ca.leaf(t, "127.0.0.1", good), trust.Trust{}, "unknown authority"},
+		{"another CA in the file", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFile: other.file(t)}, "unknown authority"},
+		{"another fingerprint", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFingerprint: other.fingerprint()}, "fingerprint"},
+		{"file and another fingerprint", ca.leaf(t, "127.0.0.1", good), trust.Trust{CAFile: ca.file(t), CAFingerprint: other.fingerprint()}, "fingerprint"},
+		{"another name", ca.leaf(t, "example.org", good), trust.Trust{CAFingerprint: ca.fingerprint()}, "127.0.0.1"},
+		{"another name with file", ca.leaf(t, "example.org", good), trust.Trust{CAFile: ca.file(t)}, "127.0.0.1"},
+		{"expired", ca.leaf(t, "127.0.0.1", late), trust.Trust{CAFingerprint: ca.fingerprint()}, "expired"},
+		{"the CA is sent along but did not sign", append1(other.leaf(t, "127.0.0.1", good), ca), trust.Trust{CAFingerprint: ca.fingerprint()}, "unknown authority"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -311,18 +313,6 @@ func TestLoadDamaged(t *testing.T) {
 	}
 }
 
-func TestCheckURL(t *testing.T) {
-	for u, ok := range map[string]bool{
-		"https://bridge:9471": true, "https://[2001:db8::1]:9471/prefix": true, "http://127.0.0.1:9470": true, "http://[::1]:9470": true, "http://localhost:9470": true,
-		"http://bridge:9470": false, "http://10.0.0.1": false, "ftp://bridge": false, "bridge:9471": false, "": false, "https://": false,
-		"https://user:pass@bridge": false, "https://bridge?x=1": false, "http://localhost.evil.org": false, "http://127.0.0.1.evil.org": false,
-	} {
-		if err := CheckURL(u); (err == nil) != ok {
-			t.Errorf("%q: %v", u, err)
-		}
-	}
-}
-
 func TestCredentialID(t *testing.T) {
 	id, err := CredentialID("noc1." + testID.String() + ".secret")
 	if err != nil || id != testID {
@@ -336,20 +326,32 @@ func TestCredentialID(t *testing.T) {
 }
 
 func TestFingerprintIsChecked(t *testing.T) {
-	if err := (Trust{CAFingerprint: "abc"}).Validate(); err == nil || err.Error() != `ca_fingerprint "abc": write the SHA-256 of the CA certificate, 64 hexadecimal digits` {
+	if err := (trust.Trust{CAFingerprint: "abc"}).Validate(); err == nil || err.Error() != `ca_fingerprint "abc": write the SHA-256 of the CA certificate, 64 hexadecimal digits` {
 		t.Error(err)
 	}
-	if err := (Trust{}).Validate(); err != nil {
+	if err := (trust.Trust{}).Validate(); err != nil {
 		t.Error(err)
 	}
-	if _, err := (Trust{CAFile: filepath.Join(t.TempDir(), "none")}).TLS("https://x"); err == nil {
+	if _, err := (trust.Trust{CAFile: filepath.Join(t.TempDir(), "none")}).TLS("https://x"); err == nil {
 		t.Error("a CA file that is not there")
 	}
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, []byte("nothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Trust{CAFile: empty}).TLS("https://x"); err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
+	if _, err := (trust.Trust{CAFile: empty}).TLS("https://x"); err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
+		t.Error(err)
+	}
+}
+
+// The register of servers holds the same hash, so that both sides have one key.
+func TestSigningKey(t *testing.T) {
+	id, key, err := SigningKey("noc1." + testID.String() + "." + secret)
+	sum := sha256.Sum256([]byte(secret))
+	if err != nil || !bytes.Equal(key, sum[:]) || id != record.KeyID(testID, sum[:]) {
+		t.Errorf("%s %x, %v", id, key, err)
+	}
+	if _, _, err := SigningKey("noc1.x.hush"); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Error(err)
 	}
 }

@@ -22,6 +22,7 @@ type ClientOptions struct {
 	Credential string // bearer token; never logged
 	Headers    map[string]string
 	TLS        *tls.Config // nil = the system's CAs
+	Proxy      string      // URL; empty = HTTPS_PROXY, HTTP_PROXY and NO_PROXY
 	UserAgent  string
 	Now        func() time.Time // nil = time.Now
 }
@@ -34,7 +35,25 @@ type Client struct {
 	client *http.Client
 }
 
-// NewClient returns a client. It checks nothing: enrol.CheckURL does.
+// CheckProxy says what to write instead.
+func CheckProxy(text string) error {
+	u, err := url.Parse(text)
+	if text != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
+		return fmt.Errorf("proxy %.200q: write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, without user and password", text)
+	}
+	return nil
+}
+
+// proxy says through whom a request goes.
+func (o *ClientOptions) proxy() func(*http.Request) (*url.URL, error) {
+	if o.Proxy == "" {
+		return http.ProxyFromEnvironment
+	}
+	u, err := url.Parse(o.Proxy)
+	return func(*http.Request) (*url.URL, error) { return u, err }
+}
+
+// NewClient returns a client. It checks nothing: trust.CheckURL and CheckProxy do.
 func NewClient(o ClientOptions) *Client {
 	o.URL = strings.TrimRight(o.URL, "/")
 	if o.Now == nil {
@@ -42,7 +61,7 @@ func NewClient(o ClientOptions) *Client {
 	}
 	return &Client{o: o, client: &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: o.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Minute,
+			Proxy: o.proxy(), TLSClientConfig: o.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Minute,
 			TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -1,4 +1,8 @@
-package enrol
+// Package trust says whom a client believes and who it is itself in a TLS
+// handshake: CA file, CA fingerprint, client certificate.
+//
+// Everything is safe for concurrent use. To test: go test ./internal/trust.
+package trust
 
 import (
 	"bytes"
@@ -23,18 +27,30 @@ type Trust struct {
 	// hexadecimal. The server must present that CA, or be signed by the one in
 	// CAFile that has it.
 	CAFingerprint string `yaml:"ca_fingerprint"`
+	// ClientCertFile and ClientKeyFile are shown to a server that asks for a
+	// certificate (mutual TLS). They are read at every handshake, so a renewed
+	// certificate needs no restart.
+	ClientCertFile string `yaml:"client_cert_file"`
+	ClientKeyFile  string `yaml:"client_key_file"`
 }
+
+// IsZero tells whether nothing is set.
+func (t Trust) IsZero() bool { return t == Trust{} }
 
 // Validate says what to write instead.
 func (t Trust) Validate() error {
+	if (t.ClientCertFile == "") != (t.ClientKeyFile == "") {
+		return errors.New("client_cert_file and client_key_file belong together: write both or none")
+	}
 	if t.CAFingerprint == "" {
 		return nil
 	}
-	_, err := parseFingerprint(t.CAFingerprint)
+	_, err := ParseFingerprint(t.CAFingerprint)
 	return err
 }
 
-func parseFingerprint(s string) ([sha256.Size]byte, error) {
+// ParseFingerprint reads a SHA-256 in hexadecimal, with or without colons.
+func ParseFingerprint(s string) ([sha256.Size]byte, error) {
 	var fp [sha256.Size]byte
 	b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(s), ":", ""))
 	if err != nil || len(b) != len(fp) {
@@ -52,6 +68,19 @@ func (t Trust) TLS(server string) (*tls.Config, error) {
 		return nil, fmt.Errorf("url %.200q: %w", server, err)
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.ClientCertFile != "" {
+		show := func() (*tls.Certificate, error) {
+			c, err := tls.LoadX509KeyPair(t.ClientCertFile, t.ClientKeyFile)
+			if err != nil {
+				return nil, fmt.Errorf("read client_cert_file and client_key_file: %w", err)
+			}
+			return &c, nil
+		}
+		if _, err := show(); err != nil {
+			return nil, err
+		}
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return show() }
+	}
 	if t.CAFile != "" {
 		b, err := os.ReadFile(t.CAFile)
 		if err != nil {
@@ -69,7 +98,7 @@ func (t Trust) TLS(server string) (*tls.Config, error) {
 	if t.CAFingerprint == "" {
 		return cfg, nil
 	}
-	fp, err := parseFingerprint(t.CAFingerprint)
+	fp, err := ParseFingerprint(t.CAFingerprint)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +109,7 @@ func (t Trust) TLS(server string) (*tls.Config, error) {
 	// Chain and name are verified below, against the CA that has the fingerprint.
 	cfg.InsecureSkipVerify = true
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
-		_, err := verifyPinned(s, u.Hostname(), fp)
+		_, err := VerifyPinned(s, u.Hostname(), fp)
 		return err
 	}
 	return cfg, nil
@@ -98,10 +127,10 @@ func pinnedChain(chains [][]*x509.Certificate, fp [sha256.Size]byte) error {
 
 var errFingerprint = errors.New("the server does not belong to the CA with this fingerprint: wrong server, or someone in between")
 
-// verifyPinned checks the server's certificate against the CA among the
+// VerifyPinned checks the server's certificate against the CA among the
 // presented ones that has the fingerprint, and returns that CA. The host is
 // given because the connection knows no name when it is an address.
-func verifyPinned(s tls.ConnectionState, host string, fp [sha256.Size]byte) (*x509.Certificate, error) {
+func VerifyPinned(s tls.ConnectionState, host string, fp [sha256.Size]byte) (*x509.Certificate, error) {
 	if len(s.PeerCertificates) == 0 {
 		return nil, errFingerprint
 	}
