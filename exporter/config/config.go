@@ -14,7 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
+	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -74,59 +74,31 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
-// Decode lays a YAML document over c and validates the whole.
+// Decode lays a YAML document over c and validates the whole. Every error that
+// has a line in the document names it.
 func (c *Config) Decode(b []byte) error {
+	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return explain(err, true)
+	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("more than one YAML document: keep one")
 	}
-	return c.Validate()
-}
-
-var (
-	unknownKey = regexp.MustCompile(`^line (\d+): field (\S+) not found in type .*$`)
-	wrongKind  = regexp.MustCompile("^line (\\d+): cannot unmarshal !!\\w+ (`.*?`)? ?into (.*)$")
-)
-
-// explain says what the YAML package means in words for who wrote the file.
-func explain(err error, lines bool) error {
-	var t *yaml.TypeError
-	if !errors.As(err, &t) {
+	if len(doc.Content) == 0 { // empty, or comments
+		return c.Validate()
+	}
+	root := doc.Content[0]
+	if err := mistakes(root, reflect.TypeFor[Config]()); err != nil {
 		return err
 	}
-	var out []error
-	for _, text := range t.Errors {
-		where := func(line string) string {
-			if lines {
-				return "line " + line + ": "
-			}
-			return ""
-		}
-		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			text = where(m[1]) + "unknown key " + m[2]
-		} else if m := wrongKind.FindStringSubmatch(text); m != nil {
-			text = where(m[1]) + kind(m[3]) + " instead of " + strings.TrimSpace(m[2])
-		}
-		out = append(out, errors.New(text))
+	if err := root.Decode(c); err != nil {
+		return err
 	}
-	return errors.Join(out...)
-}
-
-func kind(goType string) string {
-	switch goType {
-	case "time.Duration":
-		return "write a duration such as 90s"
-	case "bool":
-		return "write true or false"
-	case "int", "int64", "uint64":
-		return "write a number"
-	default:
-		return "write a " + goType
+	if err := c.Validate(); err != nil {
+		return located(root, err)
 	}
+	return nil
 }
 
 // Level returns the log level.

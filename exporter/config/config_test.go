@@ -1,6 +1,7 @@
 package config
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,8 @@ outputs:
 	}
 }
 
+var update = flag.Bool("update", false, "write what is said into testdata")
+
 // Each testdata/invalid-*.yml begins with a comment that is the whole message.
 func TestInvalid(t *testing.T) {
 	files, err := filepath.Glob("testdata/invalid-*.yml")
@@ -54,15 +57,23 @@ func TestInvalid(t *testing.T) {
 				t.Fatal(err)
 			}
 			var want []string
-			for line := range strings.Lines(string(b)) {
+			rest := string(b)
+			for line := range strings.Lines(rest) {
 				text, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "# ")
 				if !ok {
 					break
 				}
-				want = append(want, text)
+				want, rest = append(want, text), strings.TrimPrefix(rest, line)
 			}
 			c := Default()
 			err = c.Decode(b)
+			if *update && err != nil {
+				said := "# " + strings.ReplaceAll(err.Error(), "\n", "\n# ") + "\n"
+				if err := os.WriteFile(f, []byte(said+rest), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
 			if err == nil || err.Error() != strings.Join(want, "\n") {
 				t.Errorf("got\n%v\nwant\n%s", err, strings.Join(want, "\n"))
 			}
@@ -101,4 +112,26 @@ func TestTheDocumentedFileIsValid(t *testing.T) {
 	if len(c.Outputs) != 3 {
 		t.Errorf("%d outputs", len(c.Outputs))
 	}
+}
+
+// Whatever a file holds, it is a configuration or an error, soon.
+func FuzzDecode(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.yml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte("a: &a [1,1]\nraid: &b {command: [*a,*a,*a]}\nwinlog: *b\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := Default()
+		if err := c.Decode(b); err == nil && c.Validate() != nil {
+			t.Error("decoded and not valid")
+		}
+	})
 }

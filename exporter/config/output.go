@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -55,15 +54,8 @@ func defaultOutput() Output {
 func (o *Output) UnmarshalYAML(n *yaml.Node) error {
 	type plain Output
 	p := plain(defaultOutput())
-	// The node's decoder does not inherit KnownFields.
-	b, err := yaml.Marshal(n)
-	if err != nil {
+	if err := n.Decode(&p); err != nil { // mistakes has looked for unknown keys
 		return err
-	}
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil {
-		return fmt.Errorf("output in line %d: %w", n.Line, explain(err, false))
 	}
 	*o = Output(p)
 	return nil
