@@ -7,7 +7,7 @@ import (
 	"nocturne/ruler/rule"
 )
 
-// index finds the match rules that a record may concern, so that its cost does
+// index finds the rules about events that a record may concern, so that its cost does
 // not grow with the rules that it cannot. A rule stands in one kind of bucket:
 // by provider and event id, else by provider, by channel, by level, by record
 // name, or among those that look at every event.
@@ -24,24 +24,19 @@ type providerBucket struct {
 	any []target
 }
 
-// target is a rule's firing or its clearing conditions.
+// target is a rule's firing or its clearing conditions, and what they lead to.
 type target struct {
-	op    *match
-	clear bool
+	where *rule.Conditions
+	act   func(ctx Context, in Input) []Verdict
 }
 
 func newIndex() index {
 	return index{providers: map[string]*providerBucket{}, channels: map[string][]target{}, levels: map[string][]target{}, names: map[string][]target{}}
 }
 
-func (x *index) add(op *match) {
-	x.put(&op.spec.Where, target{op, false})
-	if op.spec.Clear != nil {
-		x.put(op.spec.Clear, target{op, true})
-	}
-}
-
-func (x *index) put(c *rule.Conditions, t target) {
+// add indexes conditions; act gets the records for which they hold.
+func (x *index) add(c *rule.Conditions, act func(ctx Context, in Input) []Verdict) {
+	t := target{c, act}
 	switch {
 	case len(c.Provider) > 0:
 		for _, name := range unique(c.Provider) {
@@ -117,11 +112,8 @@ func (x *index) step(out []Verdict, ctx Context, in Input) []Verdict {
 
 func run(out []Verdict, targets []target, ctx Context, in Input) []Verdict {
 	for _, t := range targets {
-		switch {
-		case !t.clear && holds(&t.op.spec.Where, in.Record):
-			out = append(out, t.op.fire(ctx, in)...)
-		case t.clear && holds(t.op.spec.Clear, in.Record):
-			out = append(out, t.op.clear(ctx, in)...)
+		if holds(t.where, in.Record) {
+			out = append(out, t.act(ctx, in)...)
 		}
 	}
 	return out

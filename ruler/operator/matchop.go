@@ -45,10 +45,7 @@ func (m *match) fire(ctx Context, in Input) []Verdict {
 	if !selects(m.rule.Servers, &ctx.Server) {
 		return nil
 	}
-	k := key{ctx.Server.ID, m.device(in.Record)}
-	if m.get(k) == nil && len(m.servers[ctx.Server.ID]) >= maxDevices {
-		k.device = m.spec.Device.Type + " (others)"
-	}
+	k := m.eventKey(ctx.Server.ID, m.spec.Device, in.Record)
 	p := m.put(k, ctx.Now)
 	p.count++
 	p.untold++
@@ -73,7 +70,7 @@ func (m *match) fire(ctx Context, in Input) []Verdict {
 // device it speaks, it clears all of the server.
 func (m *match) clear(ctx Context, in Input) []Verdict {
 	var keys []key
-	if d := m.device(in.Record); d != "" || m.spec.Device.Type == "" {
+	if d := deviceOf(m.spec.Device, in.Record); d != "" || m.spec.Device.Type == "" {
 		keys = append(keys, key{ctx.Server.ID, d})
 	} else {
 		for device := range m.servers[ctx.Server.ID] {
@@ -106,15 +103,26 @@ func (m *match) Tick(now time.Time) []Verdict {
 	return out
 }
 
-func (m *match) device(r *record.Record) string {
-	if m.spec.Device.Type == "" {
+// eventKey is the key of the device that an event speaks of, bounded per
+// server.
+func (ps *problems) eventKey(server record.ID, ref rule.DeviceRef, r *record.Record) key {
+	k := key{server, deviceOf(ref, r)}
+	if ps.get(k) == nil && len(ps.servers[server]) >= maxDevices {
+		k.device = ref.Type + " (others)"
+	}
+	return k
+}
+
+// deviceOf names the device that an event speaks of; "" = the server.
+func deviceOf(ref rule.DeviceRef, r *record.Record) string {
+	if ref.Type == "" {
 		return ""
 	}
-	place := rule.Clean(r.Attr(m.spec.Device.Attr).Text(), maxKept)
+	place := rule.Clean(r.Attr(ref.Attr).Text(), maxKept)
 	if place == "" {
 		return ""
 	}
-	return m.spec.Device.Type + " " + place
+	return ref.Type + " " + place
 }
 
 // holds tells whether all conditions hold for a record.

@@ -32,10 +32,16 @@ type problem struct {
 	group    string
 	value    string
 	serial   string
-	slot     int64 // where it is filed; not saved
+	window   window // count and flap only
+	slot     int64  // where it is filed; not saved
 }
 
-const problemVersion = 1
+// Version 1 had no window; version 2 is version 1 and the window, and is
+// written where there is one.
+const (
+	problemVersion = 1
+	windowVersion  = 2
+)
 
 func (p *problem) encode() []byte {
 	w := writer{problemVersion}
@@ -45,20 +51,31 @@ func (p *problem) encode() []byte {
 	w.text(p.group)
 	w.text(p.value)
 	w.text(p.serial)
+	if len(p.window) > 0 {
+		w[0] = windowVersion
+		p.window.encode(&w)
+	}
 	return w
 }
 
 func decodeProblem(s KeyedState, shape string) (*problem, error) {
-	r, err := open(s, shape, problemVersion)
+	version := byte(problemVersion)
+	if len(s.Data) > 0 && s.Data[0] == windowVersion {
+		version = windowVersion
+	}
+	r, err := open(s, shape, version)
 	if err != nil {
 		return nil, err
 	}
 	p := &problem{since: r.int(), deadline: r.int(), told: r.int(), count: r.int(), untold: r.int()}
 	p.group, p.value, p.serial = r.text(), r.text(), r.text()
+	if version == windowVersion {
+		p.window = decodeWindow(r)
+	}
 	return p, r.close(s)
 }
 
-// problems is the keyed state that match, state and change share.
+// problems is the keyed state that all kinds but absent and clone share.
 type problems struct {
 	rule    *rule.Rule
 	servers map[record.ID]map[string]*problem

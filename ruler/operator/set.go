@@ -19,6 +19,8 @@ func makers() map[string]func(*rule.Rule) Operator {
 		"match":  newMatch,
 		"state":  newState,
 		"change": newChange,
+		"count":  newCount,
+		"flap":   newFlap,
 		"absent": newAbsent,
 		"clone":  newClone,
 	}
@@ -40,7 +42,7 @@ type Set struct {
 	ops   []Operator
 	byID  map[string]int
 
-	snapshots  []Operator                     // state, change
+	snapshots  []Operator                     // state, change, count, flap
 	categories map[record.Category][]Operator // absent, clone
 	events     index
 }
@@ -60,8 +62,17 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 		s.ops = append(s.ops, op)
 		switch op := op.(type) {
 		case *match:
-			s.events.add(op)
-		case *state, *change:
+			s.events.add(&op.spec.Where, op.fire)
+			if op.spec.Clear != nil {
+				s.events.add(op.spec.Clear, op.clear)
+			}
+		case *count:
+			if op.spec.Event != nil {
+				s.events.add(&op.spec.Event.Where, op.event)
+			} else {
+				s.snapshots = append(s.snapshots, op)
+			}
+		case *state, *change, *flap:
 			s.snapshots = append(s.snapshots, op)
 		case *absent:
 			s.watch(op.spec.Category, op)

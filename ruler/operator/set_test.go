@@ -54,6 +54,9 @@ var everyKind = `rules:
   - {id: h, name: H, ` + tail + `, absent: {category: heartbeat, after: 10s, goodbye: 25s}}
   - {id: i, name: I, ` + tail + `, absent: {category: raid, after: 20s, while: heartbeat}}
   - {id: j, name: J, ` + tail + `, clone: {quiet: 20s}}
+  - {id: l, name: L, ` + tail + `, count: {event: {provider: p1, device: {type: nic, attr: event.data.n}}, more_than: 2, within: 15s}}
+  - {id: m, name: M, ` + tail + `, count: {counter: {device: physical_drive, field: media_errors}, more_than: 3, within: 2m}}
+  - {id: n, name: N, ` + tail + `, flap: {device: virtual_drive, field: state, changes: 3, within: 20s}}
   - {id: k, name: K, ` + tail + `, expires: 20s, servers: {site: bern}, match: {channel: [system, application]}}
 `
 
@@ -116,7 +119,7 @@ func (f *feed) snapshot() *record.Snapshot {
 		for _, place := range []string{"c0/1", "c0/2"} {
 			if f.IntN(4) > 0 {
 				s.Devices = append(s.Devices, record.Device{Type: typ, Place: place, Occupant: f.pick("", "A1", "B2", "C3"),
-					Fields: []record.Attr{{Key: "state", Value: record.String(f.pick("Onln", "Optl", "Dgrd", ""))}}})
+					Fields: []record.Attr{{Key: "state", Value: record.String(f.pick("Onln", "Optl", "Dgrd", ""))}, {Key: "media_errors", Value: record.Int(int64(f.IntN(4)))}}})
 			}
 		}
 	}
@@ -379,8 +382,8 @@ func TestManyDevices(t *testing.T) {
 		set.Step(Context{Now: epoch0, Server: ServerFacts{ID: serverID(1)}}, Input{Record: r, Header: &record.Header{Category: record.EventLog}})
 	}
 	states := set.Save(false)
-	if len(states) != maxDevices+1 {
-		t.Errorf("%d states, want %d", len(states), maxDevices+1)
+	if want := 2 * (maxDevices + 1); len(states) != want { // of the match and of the count
+		t.Errorf("%d states, want %d", len(states), want)
 	}
 	for _, s := range states {
 		if len(s.Data) > 4*maxKept || len(s.Key) > 2*maxKept {

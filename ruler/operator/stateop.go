@@ -51,7 +51,10 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 			out = append(out, s.good(ctx, in, k, p, fmt.Sprintf("%s is %s", s.spec.Field, keep(text)), text)...)
 		}
 	}
-	return append(out, s.gone(ctx, in)...)
+	for _, k := range s.gone(ctx, in) {
+		out = append(out, s.good(ctx, in, k, s.get(k), "the device is gone", "")...)
+	}
+	return out
 }
 
 func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string) []Verdict {
@@ -104,26 +107,21 @@ func (s *state) good(ctx Context, in Input, k key, p *problem, reason, after str
 	return []Verdict{v}
 }
 
-// gone clears devices that are not there any more. A device that was not
-// observed is not gone.
-func (s *state) gone(ctx Context, in Input) []Verdict {
-	known := s.servers[ctx.Server.ID]
+// gone returns the keys of devices that are not there any more, sorted. A
+// device that was not observed is not gone.
+func (ps *problems) gone(ctx Context, in Input) []key {
+	known := ps.servers[ctx.Server.ID]
 	if len(known) == 0 || in.Current == nil {
 		return nil
 	}
 	var keys []key
 	for device := range known {
 		typ, place, _ := strings.Cut(device, " ")
-		there := slices.ContainsFunc(in.Current.Devices, func(d record.Device) bool { return d.Type == typ && d.Place == place })
-		if !there && covers(in.Record.Snapshot, typ, place) {
+		if deviceAt(in.Current, typ, place) == nil && covers(in.Record.Snapshot, typ, place) {
 			keys = append(keys, key{ctx.Server.ID, device})
 		}
 	}
-	var out []Verdict
-	for _, k := range sorted(keys) {
-		out = append(out, s.good(ctx, in, k, s.get(k), "the device is gone", "")...)
-	}
-	return out
+	return sorted(keys)
 }
 
 // Tick implements Operator.

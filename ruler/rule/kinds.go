@@ -14,7 +14,7 @@ type kind struct {
 }
 
 // kinds is the registry. The kinds of later versions belong here, each with
-// its file: sequence, count, flap, metric, check, service.
+// its file: sequence, metric, check, service.
 func kinds() []kind {
 	return []kind{
 		{name: "match", decode: decodeMatch, mayExpire: true,
@@ -24,6 +24,8 @@ func kinds() []kind {
 		{name: "change", decode: decodeChange, mayExpire: true,
 			mustExpire:  func(Spec) bool { return true },
 			expiresHint: `a change has no end of its own: say how long it is worth showing ("expires: 24h")`},
+		{name: "count", decode: decodeCount},
+		{name: "flap", decode: decodeFlap},
 		{name: "absent", decode: decodeAbsent},
 		{name: "clone", decode: decodeClone},
 	}

@@ -56,14 +56,7 @@ func decodeMatch(d *decoder, n *yaml.Node, _ *Rule) Spec {
 	m := &Match{}
 	fields := d.conditions(&m.Where)
 	fields = append(fields,
-		field{"device", func(n *yaml.Node) {
-			d.mapping(n, "device",
-				field{"type", func(n *yaml.Node) { m.Device.Type = d.form(n, "type", typeForm, "a device type, such as disk") }},
-				field{"attr", func(n *yaml.Node) { m.Device.Attr = d.text(n, "attr") }})
-			if n.Kind == yaml.MappingNode && (!hasKey(n, "type") || !hasKey(n, "attr")) {
-				d.fail(n.Line, "device needs type and attr", "for example {type: disk, attr: event.data.param1}")
-			}
-		}},
+		d.deviceRef(&m.Device),
 		field{"clear", func(n *yaml.Node) {
 			m.Clear = &Conditions{}
 			d.mapping(n, "clear", d.conditions(m.Clear)...)
@@ -72,6 +65,17 @@ func decodeMatch(d *decoder, n *yaml.Node, _ *Rule) Spec {
 	d.mapping(n, "match", fields...)
 	d.checkConditions(n, "match", &m.Where)
 	return m
+}
+
+func (d *decoder) deviceRef(r *DeviceRef) field {
+	return field{"device", func(n *yaml.Node) {
+		d.mapping(n, "device",
+			field{"type", func(n *yaml.Node) { r.Type = d.form(n, "type", typeForm, "a device type, such as disk") }},
+			field{"attr", func(n *yaml.Node) { r.Attr = d.text(n, "attr") }})
+		if n.Kind == yaml.MappingNode && (!hasKey(n, "type") || !hasKey(n, "attr")) {
+			d.fail(n.Line, "device needs type and attr", "for example {type: disk, attr: event.data.param1}")
+		}
+	}}
 }
 
 func (d *decoder) conditions(c *Conditions) []field {

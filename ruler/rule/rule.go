@@ -63,8 +63,8 @@ type Rule struct {
 	// of the same severity: an array that goes offline after it degraded.
 	Retell bool
 
-	// Kind names the kind, Spec is its part: *Match, *State, *Change, *Absent or
-	// *Clone.
+	// Kind names the kind, Spec is its part: *Match, *State, *Change, *Count,
+	// *Flap, *Absent or *Clone.
 	Kind string
 	Spec Spec
 
