@@ -15,6 +15,7 @@ import (
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
 	"nocturne/exporter/enrol"
+	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/evtx"
 	"nocturne/exporter/source/heartbeat"
@@ -240,6 +241,15 @@ func runImport(ctx context.Context, args []string, io stdio) error {
 func runEvtxChild(_ context.Context, args []string, io stdio) error {
 	if code := evtx.Child(args, io.out); code != 0 {
 		return fmt.Errorf("%s ended with %d", evtx.Subcommand, code)
+	}
+	return nil
+}
+
+// runMachineChild is the part of run that collects the operating system's
+// metrics. Signals are for the parent, which ends its child.
+func runMachineChild(_ context.Context, args []string, io stdio) error {
+	if code := machine.Child(args, io.in, io.out, io.err); code != 0 {
+		return fmt.Errorf("%s ended with %d", machine.Subcommand, code)
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"syscall"
+
+	"nocturne/exporter/metrics/machine"
+	"nocturne/exporter/source/evtx"
 )
 
 const usage = `The exporter watches this server and tells an eventbridge what it sees.
@@ -30,11 +33,12 @@ exporter COMMAND --help lists a command's flags.
 
 // commands by name; "run" is meant when none is named.
 var commands = map[string]func(ctx context.Context, args []string, io stdio) error{
-	"run":        runExporter,
-	"enrol":      runEnrol,
-	"import":     runImport,
-	"evtx-child": runEvtxChild,
-	"service":    runService,
+	"run":              runExporter,
+	"enrol":            runEnrol,
+	"import":           runImport,
+	evtx.Subcommand:    runEvtxChild,
+	machine.Subcommand: runMachineChild,
+	"service":          runService,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		_, err := fmt.Fprintln(io.out, version())
 		return err

@@ -29,6 +29,7 @@ import (
 
 	"nocturne/exporter/config"
 	"nocturne/exporter/metrics"
+	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/output"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/heartbeat"
@@ -65,6 +66,8 @@ type App struct {
 	o        Options
 	log      *slog.Logger
 	registry *prometheus.Registry
+	gatherer prometheus.Gatherer // registry and machine
+	machine  *machine.Machine    // nil = none
 	identity identity
 	spool    *spool.Spool
 	drivers  []*output.Driver
@@ -144,21 +147,19 @@ func (a *App) registerMetrics() error {
 		ConstLabels: prometheus.Labels{"version": a.o.Version, "goversion": runtime.Version(), "os": runtime.GOOS}})
 	info.Set(1)
 	all := []prometheus.Collector{info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
-	if a.o.Config.Metrics.Machine {
-		c, err := metrics.NewMachine(slog.New(slog.DiscardHandler)) // node_scrape_collector_success says which fail
-		switch {
-		case err == nil:
-			all = append(all, c)
-		case !errors.Is(err, errors.ErrUnsupported):
-			return err
-		}
-	}
 	for _, c := range all {
 		if err := a.registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	return nil
+	a.gatherer = a.registry
+	if !a.o.Config.Metrics.Machine {
+		return nil
+	}
+	var err error
+	a.machine, err = machine.New(machine.Options{Settings: a.o.Config.Metrics.Settings, Log: a.log.With("component", "metrics")})
+	a.gatherer = prometheus.Gatherers{a.registry, a.machine}
+	return err
 }
 
 func (a *App) openSpool(receivers []receiver) error {
@@ -201,8 +202,7 @@ func (a *App) listen() error {
 		return nil
 	})
 	mux := http.NewServeMux()
-	// Stacked mounts give the filesystem collector duplicates: keep the rest.
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nocturne/exporter/config"
+	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
@@ -21,6 +22,9 @@ import (
 const childData = "EXPORTER_TEST_DATA"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == machine.Subcommand {
+		os.Exit(machine.Child(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	if dir := os.Getenv(childData); dir != "" {
 		if err := child(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -175,7 +175,7 @@ func (a *App) addOutput(r receiver) error {
 		return fmt.Errorf("output %q: %w", r.Name, err)
 	}
 	a.onClose("metrics to "+r.Name, client.Close)
-	p, err := metrics.NewPusher(r.Name, a.o.Config.Metrics, a.registry, client, a.log.With("component", "metrics", "output", r.Name), a.registry)
+	p, err := metrics.NewPusher(r.Name, a.o.Config.Metrics, a.gatherer, client, a.log.With("component", "metrics", "output", r.Name), a.registry)
 	if err != nil {
 		return err
 	}

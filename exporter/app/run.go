@@ -72,6 +72,9 @@ func (a *App) Run(ctx context.Context) error {
 	for _, p := range a.pushers {
 		delivering.run(outputs, "metrics", func() error { return p.Run(outputs) })
 	}
+	if a.machine != nil {
+		delivering.run(outputs, "machine", func() error { return a.machine.Run(outputs) })
+	}
 	if a.server != nil {
 		delivering.run(outputs, "listener", a.serve)
 	}

@@ -14,10 +14,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"nocturne/exporter/metrics/machine"
 )
 
 // Config is the part of the exporter's configuration under "metrics".
@@ -28,9 +31,11 @@ type Config struct {
 	Push bool `yaml:"push"`
 	// Interval is the time between two pushes.
 	Interval time.Duration `yaml:"interval"`
-	// Machine adds cpu, memory, load, filesystems, disks, network and time of
-	// this machine (node_exporter's collectors). Linux only.
+	// Machine adds cpu, memory, filesystems, disks, network and time of this
+	// machine, gathered by a child process.
 	Machine bool `yaml:"machine"`
+	// Settings say which of them.
+	machine.Settings `yaml:",inline"`
 	// All pushes every series that is gathered, not only the default ones.
 	All bool `yaml:"all"`
 	// MaxSeries bounds a push; what is beyond is counted and left out.
@@ -39,7 +44,10 @@ type Config struct {
 
 // DefaultConfig pushes once a minute and listens on loopback.
 func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:9490", Push: true, Interval: time.Minute, Machine: true, MaxSeries: 2000}
+	return Config{
+		Listen: "127.0.0.1:9490", Push: true, Interval: time.Minute, Machine: true, MaxSeries: 2000,
+		Settings: machine.Settings{Services: machine.DefaultServices()},
+	}
 }
 
 // Validate says what to write instead.
@@ -50,7 +58,7 @@ func (c Config) Validate() error {
 	if c.MaxSeries < 1 || c.MaxSeries > 100000 {
 		return fmt.Errorf("metrics max_series %d: write a number from 1 to 100000", c.MaxSeries)
 	}
-	return nil
+	return c.Settings.Validate(runtime.GOOS)
 }
 
 // Poster posts to an eventbridge; *otlp.Client is one.

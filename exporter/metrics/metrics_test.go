@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,8 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/prompb"
 )
 
@@ -131,6 +135,42 @@ func TestPush(t *testing.T) {
 				t.Errorf("%v cut, %v sent", valueOf(t, p.cut), valueOf(t, p.sent))
 			}
 		})
+	}
+}
+
+// The default series of a made-up Windows server: see the head of the file.
+func TestDefaultSeriesOfWindows(t *testing.T) {
+	f, err := os.Open("testdata/windows.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	byName, err := parser.TextToMetricFamilies(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	families := slices.Collect(maps.Values(byName))
+	chosen, all := flatten(families, true), flatten(families, false)
+	if len(chosen) != 81 || len(all) != 434 {
+		t.Errorf("%d series by default, want 81 beside the exporter's own; %d in all, want 434", len(chosen), len(all))
+	}
+	var w prompb.WriteRequest
+	if err := w.Unmarshal(appendWriteRequest(nil, chosen, 1)); err != nil {
+		t.Fatal(err)
+	}
+	got := told(&w)
+	for _, want := range []string{
+		`windows_service_state{name=EventLog,state=running} 1`, `windows_cpu_logical_processor{} 8`, `windows_system_processes{} 2630`,
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, strings.Join(got, "\n"))
+		}
+	}
+	for _, g := range got {
+		if strings.Contains(g, "core=") || strings.Contains(g, "HarddiskVolume") || strings.Contains(g, "Teredo") {
+			t.Errorf("%s is sent by default", g)
+		}
 	}
 }
 

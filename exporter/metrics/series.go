@@ -29,34 +29,52 @@ type choice struct {
 }
 
 // defaults are what a server sends unless told otherwise: about a hundred
-// series on a machine with two filesystems, two disks and two network cards.
-// TestDefaultSeries counts them.
+// series on a machine with two volumes, two disks and two network cards,
+// whatever the number of cores. TestDefaultSeries counts them.
 var defaults = func() map[string]choice {
-	m := map[string]choice{
-		"node_cpu_seconds_total": {without: "cpu"},
+	m := map[string]choice{}
+	add := func(c choice, prefix, suffix, names string) {
+		for _, name := range strings.Fields(names) {
+			m[prefix+name+suffix] = c
+		}
 	}
-	for _, name := range strings.Fields(`
-		node_load1 node_load5 node_load15 node_uname_info node_time_seconds node_boot_time_seconds node_time_clocksource_current_info
-		node_memory_MemTotal_bytes node_memory_MemAvailable_bytes node_memory_MemFree_bytes node_memory_Buffers_bytes node_memory_Cached_bytes
-		node_memory_SwapTotal_bytes node_memory_SwapFree_bytes node_memory_Dirty_bytes
-		exporter_build_info exporter_spool_records_out_total exporter_spool_records_dropped_total exporter_spool_records_waiting
-		exporter_spool_size_bytes exporter_spool_losses_total exporter_output_up exporter_output_failures_total exporter_output_refused_frames_total
-		exporter_source_success exporter_source_duration_seconds exporter_source_timeouts_total
-		process_cpu_seconds_total process_resident_memory_bytes process_open_fds process_start_time_seconds go_goroutines`) {
-		m[name] = choice{}
-	}
-	for _, name := range strings.Fields("size_bytes avail_bytes files files_free readonly") {
-		m["node_filesystem_"+name] = choice{skip: pseudoFilesystem}
-	}
-	for _, name := range strings.Fields("read_bytes written_bytes reads_completed writes_completed io_time_seconds read_time_seconds write_time_seconds") {
-		m["node_disk_"+name+"_total"] = choice{skip: virtualDisk}
-	}
-	for _, name := range strings.Fields("bytes packets errs drop") {
-		m["node_network_receive_"+name+"_total"] = choice{skip: virtualNIC}
-		m["node_network_transmit_"+name+"_total"] = choice{skip: virtualNIC}
-	}
+	add(choice{}, "exporter_", "", `build_info spool_records_out_total spool_records_dropped_total spool_records_waiting spool_size_bytes spool_losses_total
+		output_up output_failures_total output_refused_frames_total source_success source_duration_seconds source_timeouts_total machine_up machine_age_seconds`)
+	add(choice{}, "", "", "process_cpu_seconds_total process_resident_memory_bytes process_open_fds process_start_time_seconds go_goroutines")
+
+	add(choice{without: "cpu"}, "node_", "", "cpu_seconds_total")
+	add(choice{}, "node_", "", "load1 load5 load15 uname_info time_seconds boot_time_seconds time_clocksource_current_info scrape_collector_success")
+	add(choice{}, "node_memory_", "_bytes", "MemTotal MemAvailable MemFree Buffers Cached SwapTotal SwapFree Dirty")
+	add(choice{skip: pseudoFilesystem}, "node_filesystem_", "", "size_bytes avail_bytes files files_free readonly")
+	add(choice{skip: virtualDisk}, "node_disk_", "_total", "read_bytes written_bytes reads_completed writes_completed io_time_seconds read_time_seconds write_time_seconds")
+	add(choice{skip: virtualNIC}, "node_network_receive_", "_total", "bytes packets errs drop")
+	add(choice{skip: virtualNIC}, "node_network_transmit_", "_total", "bytes packets errs drop")
+
+	add(choice{without: "core"}, "windows_", "", "cpu_time_total")
+	add(choice{}, "windows_", "", `cpu_logical_processor os_info os_hostname time_current_timestamp_seconds pagefile_limit_bytes pagefile_free_bytes
+		system_boot_time_timestamp system_context_switches_total system_processes system_threads system_processor_queue_length exporter_collector_success`)
+	add(choice{}, "windows_memory_", "", `available_bytes physical_total_bytes physical_free_bytes committed_bytes commit_limit cache_bytes
+		pool_paged_bytes pool_nonpaged_bytes swap_page_operations_total`)
+	add(choice{skip: noDriveLetter}, "windows_logical_disk_", "", "size_bytes free_bytes read_bytes_total write_bytes_total")
+	add(choice{}, "windows_physical_disk_", "", "read_bytes_total write_bytes_total reads_total writes_total read_seconds_total write_seconds_total requests_queued")
+	add(choice{skip: tunnelNIC}, "windows_net_", "", `bytes_received_total bytes_sent_total packets_received_total packets_sent_total packets_received_errors_total
+		packets_received_discarded_total packets_outbound_errors_total packets_outbound_discarded_total current_bandwidth_bytes`)
+	add(choice{skip: otherStates}, "windows_", "", "service_state")
 	return m
 }()
+
+// noDriveLetter: recovery and system partitions, which nobody fills.
+func noDriveLetter(get func(string) string) bool {
+	return hasPrefix(get("volume"), "HarddiskVolume", "_Total")
+}
+
+func tunnelNIC(get func(string) string) bool {
+	return hasPrefix(strings.ToLower(get("nic")), "isatap", "teredo", "6to4", "microsoft isatap", "microsoft teredo", "microsoft 6to4", "microsoft kernel debug", "wan miniport")
+}
+
+// otherStates: whether a service runs is one series; the six other states and
+// what they say stay at /metrics.
+func otherStates(get func(string) string) bool { return get("state") != "running" }
 
 func pseudoFilesystem(get func(string) string) bool {
 	switch get("fstype") {

@@ -4,43 +4,32 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"nocturne/exporter/limit"
 )
 
 // child is a running journalctl.
 type child struct {
-	out  *os.File   // closed by who reads it
-	done chan error // holds the end of the child
+	out  *os.File     // closed by who reads it
+	done <-chan error // holds the end of the child
 	text *tail
 }
 
 // startChild starts a program that dies with this process, also when that is
-// killed: Linux ties it to the thread that started it, so one goroutine keeps
-// its thread until the program has ended.
+// killed.
 func startChild(ctx context.Context, name string, args []string) (*child, error) {
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{out: pr, done: make(chan error, 1), text: &tail{}}
+	c := &child{out: pr, text: &tail{}}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = pw, c.text, 2*time.Second
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
-	dieWithParent(cmd)
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := cmd.Start()
-		_ = pw.Close() // the child has its own
-		started <- err
-		if err == nil {
-			c.done <- cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	if c.done, err = limit.Start(cmd, func() { _ = pw.Close() }); err != nil {
 		_ = pr.Close()
 		return nil, err
 	}
