@@ -112,6 +112,14 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 func runApp(ctx context.Context, o app.Options) error {
 	for {
 		a, err := app.New(o)
+		if errors.Is(err, enrol.ErrNotEnrolled) {
+			if err = awaitEnrolment(ctx, o); err == nil {
+				continue
+			}
+			if ctx.Err() != nil { // stopped while it waited
+				return nil
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -122,10 +130,35 @@ func runApp(ctx context.Context, o app.Options) error {
 	}
 }
 
+// awaitEnrolment waits until this machine is a server of a fleet.
+func awaitEnrolment(ctx context.Context, o app.Options) error {
+	return enrol.Await(ctx, o.Config.Data, func(ctx context.Context, r enrol.Request) error {
+		_, err := join(ctx, o.Config.Data, r, false)
+		return err
+	}, o.Log)
+}
+
+// join enrols under the folder's lock. A foreign machine is one that nothing
+// of this one is told about.
+func join(ctx context.Context, dir string, r enrol.Request, foreign bool) (*enrol.State, error) {
+	unlock, err := app.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlock() }()
+	r.Version = version()
+	if !foreign {
+		describe(ctx, &r)
+	}
+	return enrol.Enrol(ctx, dir, r)
+}
+
 func runEnrol(ctx context.Context, args []string, io stdio) error {
 	f := newFlags("enrol", io)
 	server := f.set.String("server", "", "the eventbridge: https://HOST:PORT")
 	token := f.set.String("token", "", `join token; "-" reads it from standard input, so that it is in no list of processes`)
+	tokenFile := f.set.String("token-file", "", "read the join token from this file")
+	later := f.set.Bool("later", false, "do not ask now: keep the token in the data folder, the service enrols with it as soon as it can; does nothing when this machine is enrolled")
 	fingerprint := f.set.String("ca-fingerprint", "", "SHA-256 of the eventbridge's CA certificate")
 	caFile := f.set.String("ca-file", "", "CA certificates (PEM) to believe instead")
 	name := f.set.String("name", "", "this server's name; default its host name")
@@ -136,39 +169,34 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	if *server == "" || *token == "" {
-		return errors.New("enrol needs --server URL and --token TOKEN: paste the line that `nocturne token create` printed")
+	if *server == "" || (*token == "") == (*tokenFile == "") {
+		return errors.New("enrol needs --server URL and --token TOKEN (or --token-file FILE): paste the line that `nocturne token create` printed")
 	}
-	if *forImport && *name == "" {
-		return errors.New("enrol --for-import needs --name NAME: the name of the machine that wrote the event log")
+	if *forImport && (*name == "" || *later) {
+		return errors.New("enrol --for-import needs --name NAME, the name of the machine that wrote the event log, and no --later")
 	}
+	r := enrol.Request{URL: *server, CAFingerprint: *fingerprint, CAFile: *caFile, Name: *name}
 	old, err := enrol.Load(cfg.Data)
 	switch {
-	case err == nil && *keep && old.URL == strings.TrimRight(*server, "/"):
-		_, err := fmt.Fprintf(io.out, "enrolled already as %s (server id %s)\n", old.Server, old.ServerID)
+	case err == nil && (*later || *keep && old.URL == strings.TrimRight(*server, "/")):
+		_, err := fmt.Fprintf(io.out, "enrolled already as %s (server id %s) at %s\n", old.Server, old.ServerID, old.URL)
 		return err
 	case err == nil && !*force:
 		return fmt.Errorf("this machine is enrolled as %s (server id %s) at %s: add --force to enrol again", old.Server, old.ServerID, old.URL)
 	case err != nil && !errors.Is(err, enrol.ErrNotEnrolled) && !*force:
 		return fmt.Errorf("%w; add --force to enrol again", err)
 	}
-	if *token == "-" {
-		if *token, err = readToken(io.in); err != nil {
-			return err
-		}
-	}
-	unlock, err := app.Lock(cfg.Data)
-	if err != nil {
+	if r.Token, err = readToken(*token, *tokenFile, io.in); err != nil {
 		return err
 	}
-	defer func() { _ = unlock() }()
-	r := enrol.Request{URL: *server, Token: *token, CAFingerprint: *fingerprint, CAFile: *caFile, Version: version()}
-	if *forImport {
-		r.Name = *name
-	} else {
-		describe(ctx, &r, *name)
+	if *later {
+		if err := enrol.Keep(cfg.Data, r); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(io.out, "the service will enrol at %s\n", r.URL)
+		return err
 	}
-	s, err := enrol.Enrol(ctx, cfg.Data, r)
+	s, err := join(ctx, cfg.Data, r, *forImport)
 	if err != nil {
 		return err
 	}
@@ -176,22 +204,37 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	return err
 }
 
-func readToken(r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, 4096))
+// readToken returns a token that was given by itself, by a file or, as "-", on
+// standard input.
+func readToken(token, file string, in io.Reader) (string, error) {
+	if file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("read token: %w", err)
+		}
+		defer f.Close()
+		in = f
+	} else if token != "-" {
+		return token, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil {
 		return "", fmt.Errorf("read token: %w", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	if token = strings.TrimSpace(string(b)); token == "" {
+		return "", errors.New("read token: there is none")
+	}
+	return token, nil
 }
 
 // describe says what the machine says of itself.
-func describe(ctx context.Context, r *enrol.Request, name string) {
+func describe(ctx context.Context, r *enrol.Request) {
 	beat := record.Record{}
 	if recs, err := heartbeat.NewBeat(heartbeat.Options{Config: heartbeat.DefaultConfig()}).Collect(ctx); len(recs) > 0 {
 		_, beat = err, recs[0] // what cannot be read is left out
 	}
 	say := func(key string) string { return beat.Attr(key).Str() }
-	r.Name, r.OS = name, say(record.AttrOSName)
+	r.OS = say(record.AttrOSName)
 	if r.Name == "" {
 		r.Name = say(record.AttrName)
 	}

@@ -84,8 +84,14 @@ func run(ctx context.Context, args []string, io stdio) error {
 	return command(ctx, args, io)
 }
 
-// version is the module's, or the commit it was built from.
+// versionText is set by who builds packages (deploy/package).
+var versionText string
+
+// version is the package's, else the commit it was built from.
 func version() string {
+	if versionText != "" {
+		return versionText
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -53,7 +55,6 @@ func TestCommandLine(t *testing.T) {
 		{"log level", []string{"--config", empty, "--log-level", "loud"}, "", `log_level "loud": write debug, info, warn or error`},
 		{"no such file", []string{"--config", filepath.Join(data, "none.yml")}, "", "read config: "},
 		{"argument", []string{"run", "--config", empty, "now"}, "", `unexpected argument "now"`},
-		{"not enrolled", []string{"run", "--config", empty, "--data", data}, "", "paste the line of `nocturne token create`"},
 		{"enrol without flags", []string{"enrol", "--config", empty, "--data", data}, "", "enrol needs --server URL and --token TOKEN"},
 		{"enrol in the clear", []string{"enrol", "--config", empty, "--data", data, "--server", "http://example.org:9470", "--token", "x"}, "", "plain http is for this machine only"},
 		{"an import identity without a name", []string{"enrol", "--config", empty, "--data", data, "--server", "http://127.0.0.1:1", "--token", "x", "--for-import"}, "", "needs --name NAME"},
@@ -171,6 +172,75 @@ func TestEnrol(t *testing.T) {
 	if strings.Join(tokens, " ") != "nocj1.one nocj1.three" {
 		t.Errorf("tokens used: %v", tokens)
 	}
+}
+
+// A token is kept for the service, which waits until the bridge takes it.
+func TestEnrolLater(t *testing.T) {
+	const token = "nocj1.for-later"
+	var up atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Token, Name string }
+		if !up.Load() || json.NewDecoder(r.Body).Decode(&q) != nil || q.Token != token || q.Name != "db7" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, `{"server_id":"12340000000000000000000000000000","credential":"noc1.12340000000000000000000000000000.s","server":"db7"}`)
+	}))
+	defer srv.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	config := write(t, "metrics: {listen: '', machine: false}\njournal: {enabled: false}\nraid: {enabled: false}\nhardware: {enabled: false}\n")
+	tokenFile := write(t, token+"\n")
+	args := []string{"enrol", "--config", config, "--data", data, "--server", srv.URL, "--name", "db7", "--later", "--token-file", tokenFile}
+	if out, errOut, err := call(t, "", args...); err != nil || !strings.Contains(out, "the service will enrol at") || strings.Contains(out+errOut, token) {
+		t.Fatalf("%q %q %v", out, errOut, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	said := &watched{seen: map[string]func(){"enrolment failed": func() { up.Store(true) }, "exporter runs": stop}}
+	if err := run(ctx, []string{"run", "--config", config, "--data", data}, stdio{strings.NewReader(""), io.Discard, said}); err != nil {
+		t.Error(err)
+	}
+	if text := said.String(); !strings.Contains(text, "waiting for it; paste the line of `nocturne token create`") || strings.Contains(text, token) {
+		t.Errorf("said %s", text)
+	}
+	if files, err := filepath.Glob(filepath.Join(data, "join*")); err != nil || len(files) > 0 {
+		t.Errorf("left %v %v", files, err)
+	}
+	if out, _, err := call(t, "", args...); err != nil || !strings.Contains(out, "enrolled already as db7") {
+		t.Errorf("again: %q %v", out, err)
+	}
+}
+
+// A stop ends a wait for the enrolment, and is no failure.
+func TestWaitForEnrolmentIsStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	said := &watched{seen: map[string]func(){"not enrolled": stop}}
+	if err := run(ctx, []string{"run", "--config", write(t, ""), "--data", t.TempDir()}, stdio{strings.NewReader(""), io.Discard, said}); err != nil {
+		t.Error(err)
+	}
+}
+
+// watched calls a function when a text is written.
+type watched struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	seen map[string]func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for text, f := range w.seen {
+		if bytes.Contains(b, []byte(text)) {
+			f()
+		}
+	}
+	return w.buf.Write(b)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
 }
 
 func errText(err error) string {
