@@ -25,7 +25,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"nocturne/exporter/config"
 	"nocturne/exporter/metrics"
@@ -75,6 +74,7 @@ type App struct {
 	sources  []source.Source
 	listener net.Listener
 	server   *http.Server
+	commits  commits
 	stops    []stop
 	become   chan identity // who the bridge says we are; size 1
 }
@@ -186,37 +186,6 @@ func (a *App) openSpool(receivers []receiver) error {
 	return nil
 }
 
-func (a *App) listen() error {
-	addr := a.o.Config.Metrics.Listen
-	if addr == "" {
-		return nil
-	}
-	var err error
-	if a.listener, err = net.Listen("tcp", addr); err != nil {
-		return fmt.Errorf("listen for /metrics: %w", err)
-	}
-	a.onClose("listener", func() error {
-		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
-	return nil
-}
-
-// Addr returns where /metrics is served; nil when it is not.
-func (a *App) Addr() net.Addr {
-	if a.listener == nil {
-		return nil
-	}
-	return a.listener.Addr()
-}
-
 // ServerID returns who this exporter speaks for.
 func (a *App) ServerID() record.ID { return a.identity.id }
 
@@ -227,6 +196,7 @@ func (a *App) Registry() *prometheus.Registry { return a.registry }
 func (a *App) emitter(s source.Source) source.Emit {
 	name, category := s.Name(), s.Category()
 	return func(ctx context.Context, recs []record.Record, position []byte) error {
+		defer a.commits.begin(time.Now())()
 		return a.spool.Append(ctx, name, category, recs, position)
 	}
 }

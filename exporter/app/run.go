@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -148,11 +147,4 @@ func (a *App) becomes(next identity) error {
 		return fmt.Errorf("become server %s: %w", next.id, err)
 	}
 	return ErrRestart
-}
-
-func (a *App) serve() error {
-	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

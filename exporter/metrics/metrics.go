@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -27,6 +28,9 @@ import (
 type Config struct {
 	// Listen is where /metrics is served; empty = nowhere.
 	Listen string `yaml:"listen"`
+	// WebConfigFile is the path of an exporter-toolkit web configuration: TLS,
+	// client certificates, basic auth. Empty = plain HTTP for everybody.
+	WebConfigFile string `yaml:"web_config_file"`
 	// Push sends the default series through every output to an eventbridge.
 	Push bool `yaml:"push"`
 	// Interval is the time between two pushes.
@@ -57,6 +61,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxSeries < 1 || c.MaxSeries > 100000 {
 		return fmt.Errorf("metrics max_series %d: write a number from 1 to 100000", c.MaxSeries)
+	}
+	if c.WebConfigFile != "" && !filepath.IsAbs(c.WebConfigFile) {
+		return fmt.Errorf("metrics web_config_file %q: write an absolute path", c.WebConfigFile)
 	}
 	return c.Settings.Validate(runtime.GOOS)
 }
