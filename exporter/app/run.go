@@ -62,7 +62,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	watching, delivering := newGroup(), newGroup()
 	watching.run(sources, "sources", func() error {
-		return source.Supervise(sources, source.Options{Sources: a.sources, Emitter: a.emitter, Log: a.log.With("component", "source"), Registerer: a.registry})
+		return source.Supervise(sources, source.Options{Sources: a.sources, Emitter: a.emitter, Log: a.log.With("component", "source"), Registerer: a.registry, Renew: a.renew})
 	})
 	delivering.run(outputs, "spool", func() error { return a.spool.Run(outputs) })
 	for _, d := range a.drivers {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,4 +35,21 @@ func (a *App) configured() ([]source.Source, error) {
 		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))
 	}
 	return out, nil
+}
+
+// renew builds one of the configured sources anew.
+func (a *App) renew(name string) (source.Source, error) {
+	if a.o.Sources != nil {
+		return nil, errors.New("its maker is not known")
+	}
+	all, err := a.configured()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if s.Name() == name {
+			return s, nil
+		}
+	}
+	return nil, errors.New("it is not configured")
 }

@@ -11,13 +11,15 @@ type metrics struct {
 	success, last, supported             *prometheus.GaugeVec
 	duration                             *prometheus.GaugeVec
 	timeouts, panics, restarts, failures *prometheus.CounterVec
-	records, early                       *prometheus.CounterVec
+	records, early, hung                 *prometheus.CounterVec
+	abandoned                            *prometheus.GaugeVec
 }
 
 type sourceMetrics struct {
 	success, last, supported, duration            prometheus.Gauge
 	timeouts, panics, restarts, failures, records prometheus.Counter
-	early                                         prometheus.Counter
+	early, hung                                   prometheus.Counter
+	abandoned                                     prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
@@ -36,6 +38,8 @@ func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
 		failures:  counter("failures_total", "Rounds that ended with an error, time-outs included."),
 		panics:    counter("panics_total", "Panics that were contained."),
 		restarts:  counter("restarts_total", "Times the source ended with an error and was started again."),
+		hung:      counter("hung_total", "Times the source hung, was given up and replaced."),
+		abandoned: gauge("abandoned", "Sources given up that still hang."),
 		records:   counter("records_total", "Records handed to the spool."),
 		early:     counter("early_rounds_total", "Rounds that came early because a record of another source asked for it."),
 	}
@@ -45,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, sources []Source) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.success, m.last, m.supported, m.duration, m.timeouts, m.failures, m.panics, m.restarts, m.records, m.early} {
+	for _, c := range []prometheus.Collector{m.success, m.last, m.supported, m.duration, m.timeouts, m.failures, m.panics, m.restarts, m.records, m.early, m.hung, m.abandoned} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -60,6 +64,7 @@ func (m *metrics) of(name string) *sourceMetrics {
 		timeouts: m.timeouts.WithLabelValues(name), panics: m.panics.WithLabelValues(name),
 		restarts: m.restarts.WithLabelValues(name), failures: m.failures.WithLabelValues(name),
 		records: m.records.WithLabelValues(name), early: m.early.WithLabelValues(name),
+		hung: m.hung.WithLabelValues(name), abandoned: m.abandoned.WithLabelValues(name),
 	}
 }
 

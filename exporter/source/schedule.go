@@ -43,7 +43,8 @@ type Collector interface {
 	Category() record.Category
 	// Collect returns the records of one round. It may return records and an
 	// error together: both count. errors.ErrUnsupported ends the source. It
-	// returns soon after ctx ends; while it does not, no other round starts.
+	// returns soon after ctx ends; while it does not, no other round starts, and
+	// HangAfter deadlines later the collector is given up.
 	Collect(ctx context.Context) ([]record.Record, error)
 }
 
@@ -147,16 +148,18 @@ func (s *scheduled) round(ctx context.Context, emit Emit) error {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, s.schedule.Deadline)
 	defer cancel()
-	done := make(chan collected, 1) // one round sends one answer
-	go func() { done <- s.collect(limited) }()
+	done, gone := make(chan collected, 1), make(chan struct{}) // one round sends one answer
+	go func() {
+		defer close(gone)
+		done <- s.collect(limited)
+	}()
 
 	var c collected
 	r := round{}
 	select {
 	case c = <-done:
 	case <-limited.Done():
-		// A system call may hang for as long as it likes (a dead NFS server, a
-		// controller in reset). Say so now, and wait: rounds do not overlap.
+		// A system call may hang. Say so now, and wait: rounds do not overlap.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -165,10 +168,14 @@ func (s *scheduled) round(ctx context.Context, emit Emit) error {
 		if err := s.recordFailure(ctx, emit, fmt.Errorf("no answer within %s: %w", s.schedule.Deadline, limited.Err())); err != nil {
 			return err
 		}
+		t := time.NewTimer(HangAfter * s.schedule.Deadline)
+		defer t.Stop()
 		select {
 		case c = <-done:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-t.C:
+			return &hungError{what: fmt.Sprintf("no end %s after its deadline", HangAfter*s.schedule.Deadline), gone: gone}
 		}
 	}
 	if errors.Is(c.err, errors.ErrUnsupported) && c.stack == "" {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Registerer takes the metrics; nil = none.
 	Registerer prometheus.Registerer
+	// Renew builds a source anew in the place of one that hangs; nil = it waits
+	// until that one comes back.
+	Renew func(name string) (Source, error)
 	// BackoffMin and BackoffMax bound the wait before a failed source is
 	// started again; 0 = 1 s and 5 min. A source that ran longer than
 	// BackoffMax starts from BackoffMin again.
@@ -34,8 +38,9 @@ type Options struct {
 
 // Supervise runs the sources until ctx ends and all of them have returned. It
 // starts a failed source again, contains and counts its panics, and stops
-// asking one that is not supported here. Its error is about the options or the
-// metrics only: a source's failure never ends the others.
+// asking one that is not supported here, and replaces one that hangs (see
+// watchdog.go). Its error is about the options or the metrics, or wraps ErrHung:
+// a source's failure never ends the others.
 //
 // A panic in a goroutine that the source itself started cannot be contained.
 func Supervise(ctx context.Context, o Options) error {
@@ -56,60 +61,89 @@ func Supervise(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("supervise sources: %w", err)
 	}
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	keepers := keepersOf(o, m)
 	var all, first sync.WaitGroup
-	start := func(s Source, heard func()) {
-		k := &keeper{
-			source: s, emit: o.Emitter(s), log: o.Log.With("source", s.Name()),
-			metrics: m.of(s.Name()), min: o.BackoffMin, max: o.BackoffMax, heard: sync.OnceFunc(heard), wake: others(s, o.Sources),
-		}
-		all.Go(func() { k.run(ctx) })
+	start := func(k *keeper) {
+		all.Go(func() {
+			if err := k.run(run); err != nil {
+				stop(err)
+			}
+		})
 	}
-	for _, s := range o.Sources {
-		if s.Category() == record.Heartbeat {
+	for _, k := range keepers {
+		if k.category == record.Heartbeat {
 			first.Add(1)
-			start(s, first.Done)
+			k.heard = sync.OnceFunc(first.Done)
+			start(k)
 		}
 	}
 	first.Wait()
-	for _, s := range o.Sources {
-		if s.Category() != record.Heartbeat {
-			start(s, func() {})
+	for _, k := range keepers {
+		if k.category != record.Heartbeat {
+			start(k)
 		}
 	}
-	all.Wait()
-	<-ctx.Done()
-	return nil
+	<-run.Done()
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
+	cause := context.Cause(run)
+	if !errors.Is(cause, ErrHung) {
+		<-ended
+		return nil
+	}
+	t := time.NewTimer(abandonTime)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+	}
+	return cause
 }
 
-// others returns what rings the bells of all sources but s.
-func others(s Source, all []Source) func(recs []record.Record) {
-	var wakers []*scheduled
-	for _, o := range all {
-		if w, ok := o.(*scheduled); ok && o.Name() != s.Name() {
-			wakers = append(wakers, w)
+func keepersOf(o Options, m *metrics) []*keeper {
+	keepers := make([]*keeper, len(o.Sources))
+	for i, s := range o.Sources {
+		k := &keeper{
+			name: s.Name(), category: s.Category(), emit: o.Emitter(s), log: o.Log.With("source", s.Name()), renew: o.Renew, began: time.Now(),
+			metrics: m.of(s.Name()), min: o.BackoffMin, max: o.BackoffMax, heard: func() {}, back: make(chan struct{}, 1),
 		}
-	}
-	return func(recs []record.Record) {
-		for _, w := range wakers {
-			w.wake(recs)
+		k.source.Store(&s)
+		k.wake = func(recs []record.Record) { // the others' bells
+			for _, other := range keepers {
+				if w, ok := (*other.source.Load()).(*scheduled); ok && other != k {
+					w.wake(recs)
+				}
+			}
 		}
+		keepers[i] = k
 	}
+	return keepers
 }
 
 // keeper runs one source for as long as it makes sense.
 type keeper struct {
-	source   Source
+	name     string
+	category record.Category
+	source   atomic.Pointer[Source] // another one after a hang
+	renew    func(name string) (Source, error)
 	emit     Emit
 	log      *slog.Logger
 	metrics  *sourceMetrics
 	min, max time.Duration
 	heard    func()
-	wake     func(recs []record.Record) // of other sources
+	wake     func(recs []record.Record) // other sources
 	failing  bool                       // the last round failed
 	told     string                     // the failure that was written down last
+
+	began   time.Time     // when Supervise did
+	hanging atomic.Int32  // sources given up that are not back
+	back    chan struct{} // rung when one is; size 1
 }
 
-func (k *keeper) run(ctx context.Context) {
+// run returns an error when only a new process helps.
+func (k *keeper) run(ctx context.Context) error {
 	defer k.heard() // whatever happens, nobody waits for this source for ever
 	wait := k.min
 	for ctx.Err() == nil {
@@ -117,14 +151,14 @@ func (k *keeper) run(ctx context.Context) {
 		err := k.once(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return
+			return nil
 		case err == nil:
 			k.log.Info("source has nothing more to see")
-			return
+			return nil
 		case errors.Is(err, errors.ErrUnsupported):
 			k.metrics.supported.Set(0)
 			k.log.Info("source not supported here", "err", err)
-			return
+			return nil
 		}
 		if time.Since(began) > k.max {
 			wait, k.told = k.min, ""
@@ -134,26 +168,59 @@ func (k *keeper) run(ctx context.Context) {
 		k.log.Warn("source failed, starting it again", "err", err, "wait", wait)
 		k.tell(ctx, err)
 		k.heard()
+		if h := (*hungError)(nil); errors.As(err, &h) {
+			if err := k.abandon(ctx, h); err != nil {
+				return err
+			}
+		}
 		if !sleep(ctx, jittered(wait, 0.2)) {
-			return
+			return nil
 		}
 		wait = min(2*wait, k.max)
 	}
+	return nil
 }
 
-// once runs the source until it returns or panics.
-func (k *keeper) once(ctx context.Context) (err error) {
+// once runs the source until it returns, panics or breaks its promise.
+func (k *keeper) once(ctx context.Context) error {
+	s := *k.source.Load()
+	p := newPulse()
+	defer p.stop()
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, pulseKey{}, p))
+	defer cancel()
+	emit := func(ctx context.Context, recs []record.Record, position []byte) error {
+		defer p.emitting(false)
+		if !p.emitting(true) {
+			return errAbandoned
+		}
+		return k.emitted(ctx, s, recs, position)
+	}
+	done, gone := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(gone)
+		done <- k.contained(ctx, s, emit)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-p.hung:
+		return &hungError{what: "it did not say that it is alive", gone: gone}
+	}
+}
+
+// contained runs the source until it returns or panics.
+func (k *keeper) contained(ctx context.Context, s Source, emit Emit) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			k.metrics.panics.Inc()
 			k.log.Error("source panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic in source %s: %v", k.source.Name(), p)
+			err = fmt.Errorf("panic in source %s: %v", k.name, p)
 		}
 	}()
-	if r, ok := k.source.(rounder); ok {
+	if r, ok := s.(rounder); ok {
 		r.observe(k.round)
 	}
-	return k.source.Run(ctx, k.emitted)
+	return s.Run(ctx, emit)
 }
 
 // tell writes a failure down unless it is the same again. Where the failure is
@@ -163,7 +230,7 @@ func (k *keeper) tell(ctx context.Context, failure error) {
 	if text == k.told {
 		return
 	}
-	if err := k.emit(ctx, []record.Record{Failed(k.source.Name(), failure, time.Now())}, nil); err != nil {
+	if err := k.emit(ctx, []record.Record{Failed(k.name, failure, time.Now())}, nil); err != nil {
 		k.log.Debug("failure not written down", "err", err)
 		return
 	}
@@ -187,14 +254,14 @@ func (k *keeper) round(r round) {
 	k.failing = r.err != nil
 }
 
-// emitted is the emit function that the source sees.
-func (k *keeper) emitted(ctx context.Context, recs []record.Record, position []byte) error {
+// emitted emits, counts and wakes.
+func (k *keeper) emitted(ctx context.Context, s Source, recs []record.Record, position []byte) error {
 	if err := k.emit(ctx, recs, position); err != nil {
 		return err
 	}
 	k.metrics.records.Add(float64(len(recs)))
 	k.wake(recs)
-	if _, scheduled := k.source.(rounder); !scheduled {
+	if _, scheduled := s.(rounder); !scheduled {
 		k.metrics.success.Set(1)
 		k.metrics.last.SetToCurrentTime()
 	}
