@@ -44,6 +44,13 @@ func newFlags(name string, io stdio) common {
 
 // parse reads flags and file; at most n arguments may be left.
 func (c *common) parse(args []string, n int) (config.Config, error) {
+	if err := c.flags(args, n); err != nil {
+		return config.Config{}, err
+	}
+	return c.load()
+}
+
+func (c *common) flags(args []string, n int) error {
 	// Help that was asked for is output; what a mistake calls forth is not.
 	var said bytes.Buffer
 	c.set.SetOutput(&said)
@@ -53,12 +60,12 @@ func (c *common) parse(args []string, n int) (config.Config, error) {
 		to = c.io.out
 	}
 	if _, werr := said.WriteTo(to); err != nil || werr != nil {
-		return config.Config{}, errors.Join(err, werr)
+		return errors.Join(err, werr)
 	}
 	if c.set.NArg() > n {
-		return config.Config{}, fmt.Errorf("unexpected argument %q", c.set.Arg(n))
+		return fmt.Errorf("unexpected argument %q", c.set.Arg(n))
 	}
-	return c.load()
+	return nil
 }
 
 func (c *common) load() (config.Config, error) {

@@ -24,8 +24,12 @@ const usage = `The exporter watches this server and tells an eventbridge what it
   exporter enrol --server URL --token TOKEN
                                     join the fleet: paste the line of "nocturne token create"
   exporter import FILE.evtx         send the events of a Windows event log file
-  exporter service install|uninstall|start|stop|status
-                                    the Windows service
+
+  exporter install|uninstall        make it a service that starts with the machine, or end that
+  exporter start|stop               the service
+  exporter status                   is it well? 0 = yes, 1 = something fails, 3 = it does not run
+  exporter check-config             say what is wrong with the configuration
+  exporter test [SOURCE]            look once and print what would be sent, or list the sources
   exporter version
 
 exporter COMMAND --help lists a command's flags.
@@ -38,7 +42,13 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"import":           runImport,
 	evtx.Subcommand:    runEvtxChild,
 	machine.Subcommand: runMachineChild,
-	"service":          runService,
+	"install":          manage("install"),
+	"uninstall":        manage("uninstall"),
+	"start":            manage("start"),
+	"stop":             manage("stop"),
+	"status":           runStatus,
+	"check-config":     runCheck,
+	"test":             runTest,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		_, err := fmt.Fprintln(io.out, version())
 		return err
@@ -57,11 +67,21 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	var code exitCode
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &code):
+		os.Exit(int(code)) // what there was to say is said
+	default:
 		fmt.Fprintln(os.Stderr, "exporter:", err)
 		os.Exit(1)
 	}
 }
+
+// exitCode ends the program without another word.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // run carries out a command line. flag.ErrHelp means that help was asked for
 // and printed.

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,12 +58,17 @@ func TestCommandLine(t *testing.T) {
 		{"enrol in the clear", []string{"enrol", "--config", empty, "--data", data, "--server", "http://example.org:9470", "--token", "x"}, "", "plain http is for this machine only"},
 		{"an import identity without a name", []string{"enrol", "--config", empty, "--data", data, "--server", "http://127.0.0.1:1", "--token", "x", "--for-import"}, "", "needs --name NAME"},
 		{"import without a file", []string{"import", "--config", empty, "--data", data}, "", "import needs the path of one .evtx file"},
+		{"check-config", []string{"check-config", "--config", empty}, "configuration is valid", ""},
+		{"check-config finds mistakes", []string{"check-config", "--config", write(t, "raid:\n  perid: 1m\n")}, "", "line 2: unknown key perid: did you mean period?"},
+		{"install a wrong file", []string{"install", "--config", write(t, "raid: 1\n")}, "", "line 1: write keys and values instead of `1`"},
+		{"test lists", []string{"test", "--config", empty}, "heartbeat", ""},
+		{"test shows", []string{"test", "heartbeat", "--config", empty}, "nocturne.heartbeat", ""},
+		{"test shows one", []string{"test", "--config", empty, "--data", data, "heartbeat"}, "nocturne.heartbeat", ""},
+		{"test in JSON", []string{"test", "--config", empty, "--json", "heartbeat"}, `"category":"heartbeat","name":"nocturne.heartbeat"`, ""},
+		{"test of nothing", []string{"test", "--config", empty, "nothing"}, "", `no source is called "nothing"`},
+		{"status of nothing", []string{"status", "--config", empty, "--data", data}, "no exporter runs in " + data, "exit code 3"},
+		{"status with a wrong file", []string{"status", "--config", write(t, "raid: 1\n"), "--data", data, "--json"}, `"running": false`, "exit code 3"},
 		{"evtx-child alone", []string{"evtx-child"}, "", ""},
-	}
-	if runtime.GOOS != "windows" {
-		cases = append(cases, cases[0])
-		cases[len(cases)-1].name, cases[len(cases)-1].args = "service", []string{"service", "install"}
-		cases[len(cases)-1].out, cases[len(cases)-1].err = "", "the service commands are for Windows"
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,15 +3,11 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"nocturne/exporter/config"
 )
 
-var errNoService = fmt.Errorf("the service commands are for Windows, here systemd starts the exporter (deploy/systemd): %w", errors.ErrUnsupported)
-
-func serviceMain(config.Config) error { return errNoService }
-
-func runService(context.Context, []string, stdio) error { return errNoService }
+func serviceMain(config.Config) error {
+	return errors.New("--service is for Windows' service manager: leave it out, systemd starts `exporter run`")
+}

@@ -77,6 +77,8 @@ type App struct {
 	commits  commits
 	stops    []stop
 	become   chan identity // who the bridge says we are; size 1
+	started  time.Time
+	problems *problems
 }
 
 // stop is one thing that Close undoes.
@@ -87,11 +89,17 @@ type stop struct {
 
 // New builds an exporter.
 func New(o Options) (*App, error) {
-	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry(), become: make(chan identity, 1)}
+	a := newApp(o)
 	if err := a.build(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+func newApp(o Options) *App {
+	a := &App{o: o, registry: prometheus.NewRegistry(), become: make(chan identity, 1), started: time.Now(), problems: &problems{}}
+	a.log = slog.New(remembering{Handler: o.Log.Handler(), to: a.problems})
+	return a
 }
 
 func (a *App) onClose(what string, do func() error) { a.stops = append(a.stops, stop{what, do}) }

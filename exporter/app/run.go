@@ -77,6 +77,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.server != nil {
 		delivering.run(outputs, "listener", a.serve)
 	}
+	delivering.run(outputs, "status", func() error { return a.tell(outputs) })
 	a.log.Info("exporter runs", "server_id", a.identity.id.String(), "host", a.identity.name, "version", a.o.Version, "epoch", a.spool.Epoch().String())
 
 	next, err := a.first(ctx, watching, delivering)
@@ -100,6 +101,7 @@ func (a *App) Run(ctx context.Context) error {
 	if !delivering.wait(DrainTime + 2*time.Second) {
 		a.log.Warn("an output does not stop, going on without it")
 	}
+	a.farewell(time.Now())
 	a.log.Info("exporter stopped", "reason", reason)
 	if err == nil && ctx.Err() == nil {
 		err = a.becomes(next)

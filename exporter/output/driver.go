@@ -231,6 +231,7 @@ func (d *Driver) recovered() {
 	}
 	d.wait = 0
 	d.metrics.up.Set(1)
+	d.metrics.last.SetToCurrentTime()
 	if d.limits.Frames < d.cfg.Batch.Frames {
 		d.limits.Frames = min(2*d.limits.Frames, d.cfg.Batch.Frames)
 	}
@@ -260,7 +261,7 @@ func sleep(ctx context.Context, wait time.Duration) error {
 }
 
 type driverMetrics struct {
-	up                                   prometheus.Gauge
+	up, last                             prometheus.Gauge
 	requests, seconds, sessions, rewinds prometheus.Counter
 	frames, records, refused, rejected   prometheus.Counter
 	failures                             [len(kinds)]prometheus.Counter
@@ -276,7 +277,8 @@ func newDriverMetrics(name string) *driverMetrics {
 		return c
 	}
 	m.up = prometheus.NewGauge(prometheus.GaugeOpts{Name: "exporter_output_up", Help: "Whether the last request was answered well.", ConstLabels: labels})
-	m.all = append(m.all, m.up)
+	m.last = prometheus.NewGauge(prometheus.GaugeOpts{Name: "exporter_output_last_answer_timestamp_seconds", Help: "When a request was last answered well; 0 = never.", ConstLabels: labels})
+	m.all = append(m.all, m.up, m.last)
 	m.requests = counter("requests_total", "Requests with frames.")
 	m.seconds = counter("request_seconds_total", "Time spent waiting for their answers.")
 	m.sessions = counter("sessions_total", "Sessions begun.")

@@ -174,7 +174,7 @@ describe('console', { skip: missing ?? false }, () => {
     await page.getByRole('button', { name: 'Copy the line for Linux' }).click();
     await page.getByText('Copied.').waitFor();
     const copied = await page.evaluate(() => navigator.clipboard.readText());
-    assert.match(copied, /^sudo \.\/exporter enrol --server https:\/\/10\.20\.0\.5:9471 --ca-fingerprint [0-9a-f]{64} --token \S+ && sudo \.\/exporter run$/);
+    assert.match(copied, /^sudo \.\/exporter enrol --server https:\/\/10\.20\.0\.5:9471 --ca-fingerprint [0-9a-f]{64} --token \S+ && sudo \.\/exporter install && sudo \.\/exporter start$/);
     assert.equal(await page.getByLabel('Site').inputValue(), 'north', 'what was typed stays');
     await page.shot('add');
   });

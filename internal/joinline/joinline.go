@@ -137,8 +137,7 @@ const NoListener = "The eventbridge listens on this machine only, so the lines w
 
 // copyFirst is the note for lines that work elsewhere.
 const copyFirst = "Copy the exporter binary to the server first, to a folder where it can stay, and paste the line there, in a shell with administrator's rights. " +
-	"On Windows the line installs a service, which starts with the machine. On Linux the exporter runs in the foreground: " +
-	"docs/operations.md has a systemd unit that keeps it running. " +
+	"The line installs a service, which starts with the machine. Where systemd does not run, end it with `sudo ./exporter run` instead. " +
 	"The token is a secret: it joins a server until it is used up or expires."
 
 // Lines returns the lines to paste, or why the invite cannot work.
@@ -175,8 +174,8 @@ func (i Invite) Lines() (Lines, error) {
 		out.Linux += " " + a[0] + " " + quoteShell(a[1])
 		out.Windows += " " + a[0] + " " + quotePowerShell(a[1])
 	}
-	out.Linux += " && sudo ./exporter run"
-	out.Windows += `; if ($?) { .\exporter.exe service install; .\exporter.exe service start }`
+	out.Linux += " && sudo ./exporter install && sudo ./exporter start"
+	out.Windows += `; if ($?) { .\exporter.exe install; .\exporter.exe start }`
 	if local {
 		out.Note = NoListener
 	}

@@ -73,15 +73,22 @@ func lines(f *spool.Frame) ([]byte, error) {
 }
 
 func line(b []byte, h *record.Header, r *record.Record, seq uint64) []byte {
+	return AppendLine(b, h.Category, r, record.Attr{Key: "record_id", Value: record.String(record.RecordID(h, seq))},
+		record.Attr{Key: "server_id", Value: record.String(h.Subject.String())})
+}
+
+// AppendLine appends a record as a line of JSON, with more text values beside its own.
+func AppendLine(b []byte, c record.Category, r *record.Record, more ...record.Attr) []byte {
 	b = append(b, `{"time":`...)
 	b = appendTime(b, r.Time)
 	if !r.Observed.IsZero() {
 		b = append(b, `,"observed":`...)
 		b = appendTime(b, r.Observed)
 	}
-	b = text(b, "record_id", record.RecordID(h, seq))
-	b = text(b, "server_id", h.Subject.String())
-	b = text(b, "category", h.Category.String())
+	for _, a := range more {
+		b = text(b, a.Key, a.Value.Str())
+	}
+	b = text(b, "category", c.String())
 	b = text(b, "name", r.Name)
 	b = text(b, "severity", r.Severity.String())
 	b = text(b, "body", r.Body)

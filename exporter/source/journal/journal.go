@@ -89,7 +89,13 @@ func New(o Options) source.Source {
 	return &journal{o: o}
 }
 
-type journal struct{ o Options }
+type journal struct {
+	o    Options
+	past int // entries to begin with where there is no cursor
+}
+
+// Recent implements source.Recent.
+func (j *journal) Recent(n int) source.Source { return &journal{o: j.o, past: n} }
 
 func (j *journal) Name() string              { return Name }
 func (j *journal) Category() record.Category { return record.EventLog }
@@ -167,7 +173,7 @@ func (j *journal) arguments(s start) []string {
 	case s.since != "":
 		args = append(args, "--no-tail", "--since=@"+s.since)
 	default:
-		args = append(args, "--lines=0")
+		args = append(args, fmt.Sprintf("--lines=%d", j.past))
 	}
 	return append(append(args, "--"), j.o.Matches...)
 }

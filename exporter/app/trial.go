@@ -1,0 +1,136 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"nocturne/exporter/config"
+	"nocturne/exporter/source"
+	"nocturne/exporter/spool"
+	"nocturne/internal/record"
+)
+
+// Trial are the configured sources without an exporter around them, to be
+// looked at beside one that runs: they have a spool and a data folder of their
+// own, which Close removes, so they start without positions.
+type Trial struct {
+	All []TrialSource // by name, those that are turned off too
+	dir string
+	sp  *spool.Spool
+}
+
+// TrialSource is one source.
+type TrialSource struct {
+	source.Source
+	Enabled bool // by the configuration
+}
+
+// NewTrial builds the sources of a configuration.
+func NewTrial(o Options) (*Trial, error) {
+	t := &Trial{}
+	on, err := names(o)
+	if err != nil {
+		return nil, err
+	}
+	if t.dir, err = os.MkdirTemp("", "nocturne-test-"); err != nil {
+		return nil, err
+	}
+	o.Config = everything(o.Config)
+	if o.Config.Data = filepath.Join(t.dir, "data"); err == nil {
+		err = t.build(o, on)
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func (t *Trial) build(o Options, on map[string]bool) error {
+	a, err := bare(o)
+	if a != nil {
+		t.sp = a.spool
+	}
+	if err != nil {
+		return err
+	}
+	sources, err := a.configured()
+	if err != nil {
+		return err
+	}
+	for _, s := range sources {
+		t.All = append(t.All, TrialSource{s, on[s.Name()]})
+	}
+	slices.SortFunc(t.All, func(a, b TrialSource) int { return cmp.Compare(a.Name(), b.Name()) })
+	return nil
+}
+
+// names returns which sources a configuration turns on.
+func names(o Options) (map[string]bool, error) {
+	t := &Trial{}
+	var err error
+	if t.dir, err = os.MkdirTemp("", "nocturne-test-"); err != nil {
+		return nil, err
+	}
+	o.Config.Data = filepath.Join(t.dir, "data")
+	if err := t.build(o, nil); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	on := map[string]bool{}
+	for _, s := range t.All {
+		on[s.Name()] = true
+	}
+	return on, t.Close()
+}
+
+// bare returns an App that has a spool and nothing else.
+func bare(o Options) (*App, error) {
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, err
+	}
+	a := newApp(o)
+	a.identity.id = record.ID{1}
+	o.Config.Spool = spool.DefaultConfig()
+	return a, a.openSpool([]receiver{{Output: config.Output{Name: "screen", Type: config.TypeConsole}}})
+}
+
+// Find returns a source by its name.
+func (t *Trial) Find(name string) (TrialSource, error) {
+	var all []string
+	for _, s := range t.All {
+		if s.Name() == name {
+			return s, nil
+		}
+		all = append(all, s.Name())
+	}
+	return TrialSource{}, fmt.Errorf("no source is called %q: there are %s", name, sourceNames(all))
+}
+
+// Close removes what NewTrial made.
+func (t *Trial) Close() error {
+	var err error
+	if t.sp != nil {
+		err = t.sp.Close()
+	}
+	return errors.Join(err, os.RemoveAll(t.dir))
+}
+
+// everything returns the configuration with every source turned on: each has a
+// section with a key "enabled".
+func everything(c config.Config) config.Config {
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Kind() != reflect.Struct {
+			continue
+		}
+		if e := f.FieldByName("Enabled"); e.IsValid() && e.Kind() == reflect.Bool {
+			e.SetBool(true)
+		}
+	}
+	return c
+}
