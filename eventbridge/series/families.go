@@ -55,6 +55,7 @@ const (
 	prefixPhysical   = "nocturne_raid_physical_drive"
 	prefixVirtual    = "nocturne_raid_virtual_drive"
 	prefixBattery    = "nocturne_raid_battery"
+	prefixMDArray    = "nocturne_md_array"
 	prefixHardware   = "nocturne_hardware_device"
 )
 

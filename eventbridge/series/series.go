@@ -103,6 +103,16 @@ var devices = named([]device{
 		info:   []attr{{"model", record.FieldModel}, {"serial", ""}},
 		values: []value{{suffix: "temperature_celsius", field: "temperature_celsius", help: "Temperature of the battery or CacheVault."}},
 	},
+	{
+		typ: record.DeviceMDArray, prefix: prefixMDArray, what: "array of Linux' software RAID", state: true,
+		info: []attr{{"level", "level"}, {"serial", ""}},
+		values: []value{
+			{suffix: "members_wanted", field: "members_wanted", help: "Members that the array has when it is whole."},
+			{suffix: "members_working", field: "members_working", help: "Members that the array uses."},
+			{suffix: "progress_ratio", field: "progress_percent", scale: 0.01, help: "How far the array's recovery, resync, reshape or check is, 0 to 1."},
+			{suffix: "size_bytes", field: record.FieldSize, help: "Size of the array."},
+		},
+	},
 	hardware(record.DeviceSystem), hardware(record.DeviceBIOS), hardware(record.DeviceBoard), hardware(record.DeviceCPU),
 	hardware(record.DeviceMemory), hardware(record.DeviceDisk), hardware(record.DeviceNIC),
 })

@@ -10,6 +10,7 @@ import (
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
+	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/winlog"
 )
@@ -27,6 +28,9 @@ func (a *App) configured() ([]source.Source, error) {
 			return nil, fmt.Errorf("source raid: %w", err)
 		}
 		out = append(out, raid.New(raid.Options{Config: c.RAID, Dir: dir}))
+	}
+	if c.MDRAID.Enabled {
+		out = append(out, mdraid.New(mdraid.Options{Config: c.MDRAID}))
 	}
 	if c.Hardware.Enabled {
 		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))

@@ -23,6 +23,7 @@ import (
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
+	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
@@ -37,6 +38,7 @@ type Config struct {
 	Heartbeat heartbeat.Config `yaml:"heartbeat"`
 	Journal   journal.Config   `yaml:"journal"`
 	RAID      raid.Config      `yaml:"raid"`
+	MDRAID    mdraid.Config    `yaml:"mdraid"`
 	Hardware  hardware.Config  `yaml:"hardware"`
 	Winlog    winlog.Config    `yaml:"winlog"`
 
@@ -49,7 +51,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: filepath.Join(home(), "exporter"), LogLevel: "info",
-		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), Hardware: hardware.DefaultConfig(), Winlog: winlog.DefaultConfig(),
+		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), MDRAID: mdraid.DefaultConfig(), Hardware: hardware.DefaultConfig(), Winlog: winlog.DefaultConfig(),
 		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
 	}
 }
@@ -122,7 +124,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate()} {
+	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.MDRAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate()} {
 		if err != nil {
 			errs = append(errs, err)
 		}

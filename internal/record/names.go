@@ -75,6 +75,8 @@ const (
 	DeviceNIC           = "nic"
 	DeviceVolume        = "volume"
 	DeviceOS            = "os"
+	DeviceMDArray       = "md_array" // software RAID of Linux
+	DeviceMDMember      = "md_member"
 )
 
 // Device fields with a meaning of their own.

@@ -54,6 +54,7 @@ type server struct {
 	facts  operator.ServerFacts
 	known  map[record.Category]*record.Snapshot // merged
 	sent   map[record.Category]*record.Snapshot // as the exporter saw it last
+	types  map[record.Category][]string         // that the story named
 	epoch  record.Epoch
 	named  map[string]record.Epoch
 	seq    uint64
@@ -153,7 +154,7 @@ func (p *player) server(name string) *server {
 	s := p.servers[name]
 	if s == nil {
 		s = &server{facts: operator.ServerFacts{ID: serverID(name), Name: name, OS: "windows"}, known: map[record.Category]*record.Snapshot{},
-			sent: map[record.Category]*record.Snapshot{}, named: map[string]record.Epoch{}}
+			sent: map[record.Category]*record.Snapshot{}, types: map[record.Category][]string{}, named: map[string]record.Epoch{}}
 		p.servers[name] = s
 		p.boot(s)
 	}
@@ -180,10 +181,12 @@ func (p *player) line(l *line) error {
 		return p.beat(s, l)
 	case "event", "journal":
 		return p.event(s, l)
-	case "raid", "hardware":
-		return p.snapshot(s, l)
 	default:
-		return fmt.Errorf("verb %q", l.verb)
+		category, err := record.ParseCategory(l.verb)
+		if err != nil || category == record.EventLog || category == record.Agent {
+			return fmt.Errorf("verb %q", l.verb)
+		}
+		return p.snapshot(s, category, l)
 	}
 	return nil
 }
@@ -277,23 +280,20 @@ func (p *player) event(s *server, l *line) error {
 	return nil
 }
 
-// sections are what a full snapshot of a category observes.
+// sections are what a full snapshot of a category observes, besides the types
+// that the story named so far.
 var sections = map[record.Category][]string{
 	record.RAID:     {record.DeviceController, record.DeviceEnclosure, record.DevicePhysicalDrive, record.DeviceVirtualDrive, record.DeviceBattery},
 	record.Hardware: {record.DeviceSystem, record.DeviceBIOS, record.DeviceBoard, record.DeviceCPU, record.DeviceMemory, record.DeviceDisk, record.DeviceNIC},
 }
 
-func (p *player) snapshot(s *server, l *line) error {
-	category, err := record.ParseCategory(l.verb)
-	if err != nil {
-		return err
-	}
+func (p *player) snapshot(s *server, category record.Category, l *line) error {
 	full := s.sent[category]
 	if full == nil {
 		full = &record.Snapshot{}
 		s.sent[category] = full
 	}
-	observed := sections[category]
+	var observed []string
 	for _, words := range devices(l.args) {
 		if types, ok := strings.CutPrefix(words[0], "observed="); ok {
 			observed = strings.Split(types, ",")
@@ -301,9 +301,15 @@ func (p *player) snapshot(s *server, l *line) error {
 				continue
 			}
 		}
+		if typ := strings.TrimPrefix(words[0], "-"); !slices.Contains(s.types[category], typ) {
+			s.types[category] = append(s.types[category], typ)
+		}
 		if err := change(full, words); err != nil {
 			return err
 		}
+	}
+	if observed == nil {
+		observed = union(sections[category], s.types[category])
 	}
 	snap := &record.Snapshot{}
 	for _, typ := range observed {
@@ -318,6 +324,16 @@ func (p *player) snapshot(s *server, l *line) error {
 	sortDevices(snap.Devices)
 	p.step(s, category, s.epoch, &record.Record{Name: record.NameSnapshot, Time: p.now, Observed: p.now, Snapshot: snap})
 	return nil
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, v := range b {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // devices cuts words at ";".

@@ -1,0 +1,3 @@
+package mdraid
+
+const supported = true
