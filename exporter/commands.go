@@ -15,6 +15,7 @@ import (
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
 	"nocturne/exporter/enrol"
+	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/evtx"
@@ -117,6 +118,9 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 }
 
 func runApp(ctx context.Context, o app.Options) error {
+	if err := limit.Apply(o.Config.Limits); err != nil {
+		o.Log.Warn("not every limit holds", "err", err)
+	}
 	for {
 		a, err := app.New(o)
 		if errors.Is(err, enrol.ErrNotEnrolled) {
@@ -130,7 +134,9 @@ func runApp(ctx context.Context, o app.Options) error {
 		if err != nil {
 			return err
 		}
-		err = a.Run(ctx)
+		if err = a.Run(ctx); errors.Is(err, app.ErrStuck) {
+			return err // Close would not return
+		}
 		if cerr := a.Close(); cerr != nil || !errors.Is(err, app.ErrRestart) {
 			return errors.Join(err, cerr)
 		}

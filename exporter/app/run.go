@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"nocturne/exporter/enrol"
+	"nocturne/exporter/limit"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/heartbeat"
 )
@@ -71,6 +73,12 @@ func (a *App) Run(ctx context.Context) error {
 	for _, p := range a.pushers {
 		delivering.run(outputs, "metrics", func() error { return p.Run(outputs) })
 	}
+	delivering.run(outputs, "watchdog", func() error {
+		return newWatchdog(os.Getenv, a.commits.stuck, a.log.With("component", "watchdog")).run(outputs)
+	})
+	delivering.run(outputs, "memory", func() error {
+		return limit.Watch(outputs, a.o.Config.Limits.MemoryBytes, a.log.With("component", "watchdog"))
+	})
 	if a.machine != nil {
 		delivering.run(outputs, "machine", func() error { return a.machine.Run(outputs) })
 	}
@@ -88,6 +96,9 @@ func (a *App) Run(ctx context.Context) error {
 	stopSources()
 	if !watching.wait(stopTime) {
 		a.log.Warn("a source does not stop, going on without it")
+	}
+	if errors.Is(err, ErrStuck) {
+		return err // the goodbye would wait like everything else
 	}
 	if gerr := a.goodbye(ctx, reason); gerr != nil {
 		a.log.Warn("goodbye could not be recorded", "err", gerr)

@@ -19,6 +19,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics"
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
@@ -45,6 +46,7 @@ type Config struct {
 	Spool   spool.Config   `yaml:"spool"`
 	Outputs []Output       `yaml:"outputs"`
 	Metrics metrics.Config `yaml:"metrics"`
+	Limits  limit.Config   `yaml:"limits"`
 }
 
 // Default returns the defaults.
@@ -53,6 +55,7 @@ func Default() Config {
 		Data: filepath.Join(home(), "exporter"), LogLevel: "info",
 		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), MDRAID: mdraid.DefaultConfig(), Hardware: hardware.DefaultConfig(), Winlog: winlog.DefaultConfig(),
 		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
+		Limits: limit.DefaultConfig(),
 	}
 }
 
@@ -124,7 +127,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.MDRAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate()} {
+	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.MDRAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate(), c.Limits.Validate()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
