@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
@@ -145,6 +146,11 @@ func runApp(ctx context.Context, o app.Options) error {
 
 // awaitEnrolment waits until this machine is a server of a fleet.
 func awaitEnrolment(ctx context.Context, o app.Options) error {
+	awake, sleep := context.WithCancel(ctx)
+	var asleep sync.WaitGroup
+	asleep.Go(func() { app.Awake(awake, o.Log) })
+	defer asleep.Wait()
+	defer sleep()
 	return enrol.Await(ctx, o.Config.Data, func(ctx context.Context, r enrol.Request) error {
 		_, err := join(ctx, o.Config.Data, r, false)
 		return err

@@ -57,10 +57,16 @@ func notify(socket, state string) error {
 	return errors.Join(err, c.Close())
 }
 
-// run returns an error that wraps ErrStuck, or nil when ctx ends.
+// Awake tells systemd until ctx ends that this process lives, while there is no
+// App yet.
+func Awake(ctx context.Context, log *slog.Logger) {
+	_ = newWatchdog(os.Getenv, func(time.Time) error { return nil }, log).run(ctx) // nothing can be stuck
+}
+
+// run returns an error that wraps ErrStuck, or nil when ctx ends. It does not
+// say STOPPING=1: the process may go on as another server.
 func (w *watchdog) run(ctx context.Context) error {
 	w.send("READY=1")
-	defer w.send("STOPPING=1")
 	tick := time.NewTicker(w.period)
 	defer tick.Stop()
 	told := false

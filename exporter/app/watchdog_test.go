@@ -24,7 +24,7 @@ func TestWatchdog(t *testing.T) {
 			w.send = func(s string) { sent = append(sent, s) }
 			ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second)
 			defer cancel()
-			if err := w.run(ctx); err != nil || strings.Join(sent, " ") != "READY=1 WATCHDOG=1 WATCHDOG=1 WATCHDOG=1 STOPPING=1" {
+			if err := w.run(ctx); err != nil || strings.Join(sent, " ") != "READY=1 WATCHDOG=1 WATCHDOG=1 WATCHDOG=1" {
 				t.Errorf("%v, %v", sent, err)
 			}
 		})
