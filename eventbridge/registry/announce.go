@@ -102,6 +102,7 @@ func (s *Server) record(e *Event) record.Record {
 	add(record.AttrOSName, s.OS) // a product; its type comes with heartbeats
 	add(record.AttrExporterVersion, s.ExporterVersion)
 	add(attrNote, e.Note)
+	add(record.AttrIdentifiedBy, s.IdentifiedBy)
 	for key, id := range map[string]record.ID{attrSuccessionOf: s.SuccessionOf, attrSuccessionBy: s.SuccessionBy, attrSuccessor: s.Successor} {
 		if !id.IsZero() {
 			add(key, id.String())

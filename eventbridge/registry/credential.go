@@ -78,6 +78,12 @@ func (p Principal) SpeaksFor(id record.ID) bool {
 	return id == p.Server.ID || (!p.Alias.IsZero() && id == p.Alias)
 }
 
+// MaySend tells whether the credential may send a frame with this header: about
+// a server that it speaks for, from that server's exporter.
+func (p Principal) MaySend(h *record.Header) bool {
+	return p.SpeaksFor(h.Subject) && h.Producer == record.ExporterProducer(h.Subject)
+}
+
 // Authenticate finds out who a bearer credential speaks for. The error is a
 // *Denied.
 func (r *Registry) Authenticate(ctx context.Context, authorization string) (Principal, error) {
@@ -107,6 +113,12 @@ func (r *Registry) authenticate(ctx context.Context, authorization string) (Prin
 	}
 	s := e.server.Load()
 	match, revoked := s.has(hash)
+	return r.principal(s, match, revoked)
+}
+
+// principal is who a credential of a server speaks for: match tells whether it
+// is one of its credentials.
+func (r *Registry) principal(s *Server, match, revoked bool) (Principal, error) {
 	switch {
 	case !match:
 		return Principal{}, &Denied{ReasonWrongSecret, http.StatusUnauthorized, "wrong credential", "enrol this server again with a new join token"}
@@ -125,6 +137,42 @@ func (r *Registry) authenticate(ctx context.Context, authorization string) (Prin
 		return Principal{}, &Denied{ReasonRevoked, http.StatusForbidden, "the server that this one was merged into is not active", "enrol this server again with a new join token"}
 	}
 	return Principal{Server: s}, nil
+}
+
+// Signer finds out who a key id speaks for, and the key: the SHA-256 of the
+// credential's secret. A signature made with it proves as much as showing the
+// credential. The error is a *Denied.
+func (r *Registry) Signer(ctx context.Context, keyID string) (Principal, []byte, error) {
+	p, key, err := r.signer(ctx, keyID)
+	var d *Denied
+	if errors.As(err, &d) {
+		r.Metrics.denied[d.Reason].Inc()
+	}
+	return p, key, err
+}
+
+func (r *Registry) signer(ctx context.Context, keyID string) (Principal, []byte, error) {
+	id, err := record.KeyOwner(keyID)
+	if err != nil {
+		return Principal{}, nil, &Denied{ReasonMalformed, http.StatusUnauthorized, err.Error(), "sign with the credential that enrolment gave"}
+	}
+	e := r.find(id)
+	if e == nil {
+		e = r.lookUp(ctx, id)
+	}
+	if e == nil {
+		return Principal{}, nil, &Denied{ReasonUnknown, http.StatusUnauthorized, "no such server", "enrol this server again with a new join token"}
+	}
+	s := e.server.Load()
+	for i := range s.Credentials {
+		key, err := hex.DecodeString(s.Credentials[i].Hash)
+		if err == nil && record.KeyID(id, key) == keyID {
+			p, err := r.principal(s, true, s.Credentials[i].Revoked)
+			return p, key, err
+		}
+	}
+	p, err := r.principal(s, false, false)
+	return p, nil, err
 }
 
 // has tells whether one of the server's credentials has this hash. It looks at

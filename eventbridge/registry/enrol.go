@@ -208,6 +208,9 @@ func (r *Registry) welcome(ctx context.Context, s *Server, credential, result st
 	if err := r.announce(ctx, s.ID); err != nil {
 		return EnrolAnswer{}, err
 	}
+	if err := r.retireCompat(ctx, s); err != nil {
+		r.log.Warn("the server that the old agent's messages made is not ended yet; its next message does it", "host", s.Name, "err", err)
+	}
 	r.Metrics.enrolled[result].Inc()
 	r.log.Info("server enrolled", "host", s.Name, "server_id", s.ID, "result", result, "site", s.Labels.Site, "token", s.Token)
 	return EnrolAnswer{ServerID: s.ID, Credential: credential, Server: s.Name, Labels: Place{s.Labels.Site, s.Labels.Rack, s.Labels.Role, s.Labels.Owner}}, nil

@@ -90,6 +90,7 @@ type Registry struct {
 	mu       sync.RWMutex
 	servers  map[record.ID]*entry
 	machines map[string]map[record.ID]struct{} // by evidence; may hold servers whose evidence has changed
+	names    map[string]map[record.ID]struct{} // by nameKey; may hold servers that were renamed
 	tokens   map[string]tokenEntry
 	created  time.Time     // of the bucket: another one means that its volume was lost
 	clock    atomic.Uint64 // changes seen, to know when the copy is old
@@ -118,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	}
 	r := &Registry{
 		cfg: o.Config, bridge: o.BridgeID, kv: o.KV, append: o.Append, log: o.Log, now: o.Now,
-		servers: map[record.ID]*entry{}, machines: map[string]map[record.ID]struct{}{}, tokens: map[string]tokenEntry{},
+		servers: map[record.ID]*entry{}, machines: map[string]map[record.ID]struct{}{}, names: map[string]map[record.ID]struct{}{}, tokens: map[string]tokenEntry{},
 		miss: limiter{rate: 50, burst: 50},
 	}
 	r.Metrics = newMetrics(r)
@@ -277,12 +278,17 @@ func (r *Registry) putServer(s *Server, revision uint64) {
 		e.server.Store(s)
 		r.clock.Add(1)
 		if key := machineKey(s.Evidence); key != "" {
-			if r.machines[key] == nil {
-				r.machines[key] = map[record.ID]struct{}{}
-			}
-			r.machines[key][s.ID] = struct{}{}
+			index(r.machines, key, s.ID)
 		}
+		index(r.names, nameKey(s.Name), s.ID)
 	}
+}
+
+func index(in map[string]map[record.ID]struct{}, key string, id record.ID) {
+	if in[key] == nil {
+		in[key] = map[record.ID]struct{}{}
+	}
+	in[key][id] = struct{}{}
 }
 
 func (r *Registry) putToken(t *Token, revision uint64) {

@@ -60,6 +60,9 @@ type Server struct {
 	Token           string       `json:"token,omitempty"` // id of the join token
 	Created         time.Time    `json:"created"`
 	Changed         time.Time    `json:"changed"`
+	// IdentifiedBy says who vouches for a server that never enrolled:
+	// record.IdentifiedByBroker. It has no credential. Usually empty.
+	IdentifiedBy string `json:"identified_by,omitempty"`
 
 	// SuccessionOf names an older server with the same machine id and SMBIOS
 	// UUID, SuccessionBy a newer one: a person decides whether they are one.

@@ -87,3 +87,10 @@ const (
 	FieldVendor   = "vendor"
 	FieldSize     = "size_bytes"
 )
+
+// AttrIdentifiedBy says who vouches for a record's server when it is not a
+// credential of that server: IdentifiedByBroker.
+const (
+	AttrIdentifiedBy   = "identified_by"
+	IdentifiedByBroker = "broker"
+)
