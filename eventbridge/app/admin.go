@@ -87,7 +87,11 @@ func (a *App) Status(ctx context.Context) Status {
 		Probe: Probe{OK: a.prober.OK(), Error: a.prober.LastError()}, Registry: a.registry.Totals(),
 		Stages: map[string]ingest.StageTotals{}, Sinks: []sink.Status{},
 	}
-	for _, stage := range []*ingest.Stage{a.edge.Ingest, a.edge.OTLP, a.edge.Append} {
+	stages := []*ingest.Stage{a.edge.Ingest, a.edge.OTLP, a.edge.Append}
+	if a.broker != nil {
+		stages = append(stages, a.broker.Frames, a.broker.Compat)
+	}
+	for _, stage := range stages {
 		s.Stages[stage.Name()] = stage.Totals()
 	}
 	var err error

@@ -29,6 +29,7 @@ import (
 
 	"nocturne/eventbridge/config"
 	"nocturne/eventbridge/ingest"
+	"nocturne/eventbridge/ingest/amqp"
 	"nocturne/eventbridge/registry"
 	"nocturne/internal/stream"
 )
@@ -54,6 +55,7 @@ type App struct {
 	ca         *authority
 	metrics    *prometheus.Registry
 	edge       *ingest.Metrics
+	broker     *amqp.Metrics // nil without a broker
 
 	server   *stream.Server // nil with an external one
 	conn     *stream.Conn
@@ -130,6 +132,7 @@ func New(o Options) (_ *App, err error) {
 		Config: limits, BridgeID: a.bridge, Registry: a.registry, Gatherer: a.gatherer, Stream: a.conn,
 		Forward: forward, Metrics: a.edge, Log: a.component("ingest"),
 	})
+	a.readBroker()
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
@@ -227,6 +230,17 @@ func (a *App) openRegistry(ctx context.Context) error {
 	return nil
 }
 
+// readBroker adds the input from RabbitMQ, if there is one.
+func (a *App) readBroker() {
+	if a.cfg.AMQP.URL == "" {
+		return
+	}
+	a.broker = amqp.NewMetrics()
+	a.metrics.MustRegister(a.broker)
+	in := amqp.New(amqp.Options{Config: a.cfg.AMQP, BridgeID: a.bridge, Registry: a.registry, Gatherer: a.gatherer, Metrics: a.broker, Log: a.component("amqp")})
+	a.parts = append(a.parts, part{"amqp", in.Run})
+}
+
 // listen binds the listeners; nobody is served before Run.
 func (a *App) listen() error {
 	local := http.NewServeMux()
@@ -241,7 +255,11 @@ func (a *App) listen() error {
 	if a.cfg.Ingest.Listen == "" {
 		return nil
 	}
-	return a.bind("listen", a.cfg.Ingest.Listen, a.ca.serverConfig(), a.handler)
+	serverTLS, err := a.ca.serverConfig(a.cfg.Ingest.ClientCA)
+	if err != nil {
+		return err
+	}
+	return a.bind("listen", a.cfg.Ingest.Listen, serverTLS, a.handler)
 }
 
 func (a *App) bind(name, address string, tlsConfig *tls.Config, h http.Handler) error {

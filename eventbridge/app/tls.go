@@ -116,22 +116,39 @@ func (ca *authority) fingerprint() string {
 
 // serverConfig serves a certificate that is made at the first handshake and
 // made anew long before it expires and when this machine's addresses changed. The CA is sent along, so that a server that
-// knows only the fingerprint can check it.
-func (ca *authority) serverConfig() *tls.Config {
-	return &tls.Config{
+// knows only the fingerprint can check it. With a file of client CAs, nobody
+// else's clients are let in.
+func (ca *authority) serverConfig(clientCA string) (*tls.Config, error) {
+	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return ca.certificate(time.Now())
 		},
 	}
+	if clientCA == "" {
+		return cfg, nil
+	}
+	b, err := os.ReadFile(clientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read ingest.client_ca: %w", err)
+	}
+	cfg.ClientCAs = x509.NewCertPool()
+	if !cfg.ClientCAs.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("read ingest.client_ca %s: holds no PEM certificate", clientCA)
+	}
+	cfg.ClientCAs.AddCert(ca.cert) // for the bridge's own probe
+	cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	return cfg, nil
 }
 
 // clientConfig trusts this CA alone.
 func (ca *authority) clientConfig() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return ca.certificate(time.Now())
+	}}
 }
 
 func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
@@ -152,7 +169,7 @@ func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "nocturne eventbridge"},
 		NotBefore: now.Add(-backdate), NotAfter: now.Add(leafValid),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, // the probe shows it
 	}
 	t.DNSNames, t.IPAddresses = split(names)
 	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, key.Public(), ca.key)

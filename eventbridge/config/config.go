@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/eventbridge/ingest"
+	"nocturne/eventbridge/ingest/amqp"
 	"nocturne/eventbridge/registry"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	LogLevel string `yaml:"log_level"` // debug info warn error
 
 	Ingest   Ingest          `yaml:"ingest"`
+	AMQP     amqp.Config     `yaml:"amqp"`
 	Admin    Admin           `yaml:"admin"`
 	Stream   Stream          `yaml:"stream"`
 	Registry registry.Config `yaml:"registry"`
@@ -48,8 +50,11 @@ type Ingest struct {
 	// Listen takes HTTPS from the network; empty = none.
 	Listen string `yaml:"listen"`
 	// Names are further names and addresses for the certificate.
-	Names  []string      `yaml:"names"`
-	Limits ingest.Config `yaml:"limits"`
+	Names []string `yaml:"names"`
+	// ClientCA is a PEM file: on Listen, only who shows a certificate of these
+	// CAs is heard, beside his credential. Empty = nobody is asked for one.
+	ClientCA string        `yaml:"client_ca"`
+	Limits   ingest.Config `yaml:"limits"`
 }
 
 // Admin is where administrators and their tools ask.
@@ -85,6 +90,7 @@ func Default() Config {
 	return Config{
 		Data: data, LogLevel: "info",
 		Ingest:          Ingest{Address: "127.0.0.1:9470", Limits: ingest.DefaultConfig()},
+		AMQP:            amqp.DefaultConfig(),
 		Admin:           Admin{Address: "127.0.0.1:9472"},
 		Stream:          Stream{Address: "127.0.0.1:9473", MaxAge: 7 * 24 * time.Hour, MaxBytes: 64 << 30},
 		Registry:        registry.DefaultConfig(),
@@ -145,6 +151,7 @@ func (c *Config) Validate() error {
 		_, _, err := net.SplitHostPort(c.Ingest.Listen)
 		check(err == nil, "ingest.listen %q: want ADDRESS:PORT, such as 0.0.0.0:9471", c.Ingest.Listen)
 	}
+	check(c.Ingest.ClientCA == "" || c.Ingest.Listen != "", "ingest.client_ca: only servers on the network show certificates, write ingest.listen")
 	if c.Stream.URL != "" {
 		u, err := url.Parse(c.Stream.URL)
 		check(err == nil && u.Host != "" && (u.Scheme == "nats" || u.Scheme == "tls"), "stream.url %q: want nats://HOST:PORT or tls://HOST:PORT", c.Stream.URL)
@@ -158,7 +165,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.VictoriaMetrics.Keep == 0, "victoriametrics.keep: samples keep their own time, remove it")
 	check(c.VictoriaLogs.Keep == 0 || c.VictoriaLogs.Keep > 24*time.Hour, "victorialogs.keep %s: want more than 24h", c.VictoriaLogs.Keep)
-	errs = append(errs, c.Registry.Validate(), c.Ingest.Limits.Validate())
+	errs = append(errs, c.Registry.Validate(), c.Ingest.Limits.Validate(), c.AMQP.Validate())
 	return errors.Join(errs...)
 }
 

@@ -128,7 +128,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 // BenchmarkLogs decodes plain OTLP and frames it.
 func BenchmarkLogs(b *testing.B) {
 	body := proto(b, export(100, nil))
-	s := newStandIn("b1", "otlp", time.Unix(1, 0))
+	s := NewStandIn("b1", "otlp", time.Unix(1, 0))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	before := processCPU()
@@ -138,7 +138,7 @@ func BenchmarkLogs(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.frames(record.ID{1}, recs, 1); err != nil {
+		if _, err := s.Frames(record.ID{1}, record.EventLog, recs, 1); err != nil {
 			b.Fatal(err)
 		}
 		n += int64(len(recs))

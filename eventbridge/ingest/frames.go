@@ -100,12 +100,12 @@ func (h *Handler) split(body []byte, p registry.Principal) *verdicts {
 			refused(record.RejectOf(err).String(), uint64(head.Count), err.Error())
 			continue
 		}
-		if !p.SpeaksFor(head.Subject) || head.Producer != record.ExporterProducer(head.Subject) {
+		if !p.MaySend(&head) {
 			v.foreign++
 			refused(frameIdentity, uint64(head.Count), "the credential speaks for server "+p.Server.ID.String()+" and its exporter only")
 			continue
 		}
-		skew := skewOf(now, head.Sent)
+		skew := Skew(now, head.Sent)
 		h.Metrics.skew.Observe(math.Abs(time.Duration(skew).Seconds()))
 		part := stream.Partition(head.Subject)
 		v.good[part] = append(v.good[part], Frame{Bytes: frame, Received: now, Skew: skew, Records: uint64(head.Count)})
@@ -141,8 +141,8 @@ func (h *Handler) store(ctx context.Context, v *verdicts) (busy int) {
 	return busy
 }
 
-// skewOf is how far the sender's clock is behind ours, without overflow.
-func skewOf(received, sent int64) int64 {
+// Skew is how far the sender's clock is behind ours, without overflow.
+func Skew(received, sent int64) int64 {
 	switch d := received - sent; {
 	case sent == 0:
 		return 0

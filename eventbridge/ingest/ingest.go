@@ -110,7 +110,7 @@ type Handler struct {
 	requests  *semaphore.Weighted
 	strangers *semaphore.Weighted // enrolments: they cannot take the place of known servers
 	memory    *semaphore.Weighted
-	otlp      *standIn
+	otlp      *StandIn
 }
 
 // What strangers may have: requests at once, and time to send their body.
@@ -129,7 +129,7 @@ func New(o Options) *Handler {
 		requests:  semaphore.NewWeighted(o.Config.MaxRequests),
 		strangers: semaphore.NewWeighted(maxStrangers),
 		memory:    semaphore.NewWeighted(o.Config.MaxMemoryBytes),
-		otlp:      newStandIn(o.BridgeID, "otlp", o.Now()),
+		otlp:      NewStandIn(o.BridgeID, "otlp", o.Now()),
 	}
 	h.mux.HandleFunc("/healthz", h.healthz)
 	h.handle(endpointFrames, h.requests, h.frames)

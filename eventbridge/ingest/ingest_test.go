@@ -248,7 +248,7 @@ func TestSkew(t *testing.T) {
 	}
 	f := func(received, sent, want int64, why string) {
 		t.Helper()
-		if got := skewOf(received, sent); got != want {
+		if got := Skew(received, sent); got != want {
 			t.Errorf("%s: %d, want %d", why, got, want)
 		}
 	}

@@ -19,23 +19,32 @@ const (
 	typeJSON     = "application/json"
 )
 
-// standIn speaks for a source that does not number its records: it has an
-// epoch of its own per start of the bridge and numbers them by server.
-type standIn struct {
+// StandIn speaks for a source that does not number its records: it has an
+// epoch of its own per start of the bridge and numbers them by server and
+// category. What it frames is marked unassured: holes cannot be seen. It is
+// safe for concurrent use.
+type StandIn struct {
 	producer string
 	epoch    record.EpochRef
-	last     sync.Map // record.ID → *atomic.Uint64
+	last     sync.Map // sequence → *atomic.Uint64
 }
 
-func newStandIn(bridge, source string, now time.Time) *standIn {
-	return &standIn{producer: "bridge/" + bridge + "/" + source, epoch: record.EpochRef{Start: now.UnixNano(), Random: newRandom()}}
+// sequence is what a stand-in numbers.
+type sequence struct {
+	subject  record.ID
+	category record.Category
+}
+
+// NewStandIn returns the producer "bridge/<bridge>/<source>".
+func NewStandIn(bridge, source string, now time.Time) *StandIn {
+	return &StandIn{producer: "bridge/" + bridge + "/" + source, epoch: record.EpochRef{Start: now.UnixNano(), Random: newRandom()}}
 }
 
 // take reserves n numbers of a server's sequence and returns the first.
-func (s *standIn) take(subject record.ID, n int) uint64 {
-	v, ok := s.last.Load(subject)
+func (s *StandIn) take(q sequence, n int) uint64 {
+	v, ok := s.last.Load(q)
 	if !ok {
-		v, _ = s.last.LoadOrStore(subject, new(atomic.Uint64))
+		v, _ = s.last.LoadOrStore(q, new(atomic.Uint64))
 	}
 	return v.(*atomic.Uint64).Add(uint64(n)) - uint64(n) + 1
 }
@@ -96,7 +105,7 @@ func (h *Handler) storeLogs(ctx context.Context, subject record.ID, recs []recor
 		return nil
 	}
 	now := h.Now().UnixNano()
-	frames, err := h.otlp.frames(subject, recs, now)
+	frames, err := h.otlp.Frames(subject, record.EventLog, recs, now)
 	if err == nil {
 		_, err = h.Gatherer.Submit(ctx, stream.Partition(subject), frames)
 	}
@@ -113,8 +122,8 @@ func (h *Handler) storeLogs(ctx context.Context, subject record.ID, recs []recor
 // records that cannot be packed fit a frame.
 const chunkBytes = record.MaxPacked - 4096
 
-// frames makes frames of records, each below every limit.
-func (s *standIn) frames(subject record.ID, recs []record.Record, now int64) ([]Frame, error) {
+// Frames makes frames of records, each below every limit.
+func (s *StandIn) Frames(subject record.ID, category record.Category, recs []record.Record, now int64) ([]Frame, error) {
 	var out []Frame
 	for len(recs) > 0 {
 		n, size := 0, 64
@@ -126,8 +135,8 @@ func (s *standIn) frames(subject record.ID, recs []record.Record, now int64) ([]
 			n++
 		}
 		frame, err := record.EncodeData(record.Header{
-			Producer: s.producer, Subject: subject, Category: record.EventLog, Epoch: record.Epoch{EpochRef: s.epoch},
-			First: s.take(subject, n), Sent: now, Unassured: true,
+			Producer: s.producer, Subject: subject, Category: category, Epoch: record.Epoch{EpochRef: s.epoch},
+			First: s.take(sequence{subject, category}, n), Sent: now, Unassured: true,
 		}, recs[:n])
 		if err != nil {
 			return nil, err

@@ -339,8 +339,8 @@ func FuzzLogs(f *testing.F) {
 				return
 			}
 		}
-		s := newStandIn("b1", "otlp", time.Unix(1, 0))
-		frames, err := s.frames(record.ID{1}, recs, 1)
+		s := NewStandIn("b1", "otlp", time.Unix(1, 0))
+		frames, err := s.Frames(record.ID{1}, record.EventLog, recs, 1)
 		if err != nil {
 			t.Fatalf("records that were taken cannot be framed: %v", err)
 		}

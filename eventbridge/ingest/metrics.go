@@ -93,7 +93,7 @@ type Metrics struct {
 	probes      map[string]prometheus.Counter
 	probeTime   prometheus.Gauge
 	queued      prometheus.Gauge
-	all         []prometheus.Collector
+	Collectors
 }
 
 // NewMetrics returns the edge's metrics, all at zero.
@@ -103,17 +103,17 @@ func NewMetrics() *Metrics {
 		OTLP:   NewStage("otlp", "plain OTLP logs over HTTP.", dropBusy, reasonTooLarge),
 		Append: NewStage("append", "into the stream.", dropBusy),
 	}
-	m.all = []prometheus.Collector{m.Ingest, m.OTLP, m.Append}
+	m.Collectors = Collectors{m.Ingest, m.OTLP, m.Append}
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eventbridge_ingest_requests_total", Help: "Requests answered."}, []string{"endpoint", "code"})
 	m.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "eventbridge_ingest_request_duration_seconds", Help: "Time from request to answer.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}, []string{"endpoint"})
-	m.all = append(m.all, m.requests, m.durations)
-	m.refused = m.closed("eventbridge_ingest_requests_refused_total", "Requests refused as a whole.", "reason", refusedReasons()...)
-	m.frames = m.closed("eventbridge_ingest_frames_total", "Frames answered.", "status", StatusStored, StatusRefused, StatusBusy)
-	m.rejected = m.closed("eventbridge_ingest_frames_refused_total", "Frames refused.", "reason", frameReasons()...)
-	m.mended = m.closed("eventbridge_otlp_mended_total", "What had to be mended in plain OTLP records to keep the rest.", "what", mendAttrs, mendText, mendName)
-	m.appends = m.closed("eventbridge_append_entries_total", "Entries handed to the stream.", "result", "stored", "failed")
-	m.ticks = m.closed("eventbridge_append_ticks_total", "Ticks handed to the stream.", "result", "stored", "failed")
-	m.probes = m.closed("eventbridge_probe_total", "Probes of the bridge's own listeners.", "result", "ok", "failed")
+	m.Collectors = append(m.Collectors, m.requests, m.durations)
+	m.refused = m.Closed("eventbridge_ingest_requests_refused_total", "Requests refused as a whole.", "reason", refusedReasons()...)
+	m.frames = m.Closed("eventbridge_ingest_frames_total", "Frames answered.", "status", StatusStored, StatusRefused, StatusBusy)
+	m.rejected = m.Closed("eventbridge_ingest_frames_refused_total", "Frames refused.", "reason", frameReasons()...)
+	m.mended = m.Closed("eventbridge_otlp_mended_total", "What had to be mended in plain OTLP records to keep the rest.", "what", mendAttrs, mendText, mendName)
+	m.appends = m.Closed("eventbridge_append_entries_total", "Entries handed to the stream.", "result", "stored", "failed")
+	m.ticks = m.Closed("eventbridge_append_ticks_total", "Ticks handed to the stream.", "result", "stored", "failed")
+	m.probes = m.Closed("eventbridge_probe_total", "Probes of the bridge's own listeners.", "result", "ok", "failed")
 	m.panics = m.counter("eventbridge_ingest_panics_total", "Requests that ended in a panic: bugs.")
 	m.rewinds = m.counter("eventbridge_ingest_rewinds_total", "Servers told to rewind because the stream lost what it had acknowledged.")
 	m.hellos = m.counter("eventbridge_ingest_hellos_total", "Servers that connected and said where they stand.")
@@ -124,25 +124,29 @@ func NewMetrics() *Metrics {
 	m.entryFrames = m.histogram("eventbridge_append_entry_frames", "Frames gathered into one entry.", []float64{1, 2, 5, 10, 20, 50, 100, 500, 1000, 4096})
 	m.probeTime = prometheus.NewGauge(prometheus.GaugeOpts{Name: "eventbridge_probe_duration_seconds", Help: "Time of the last probe of the bridge's own listeners."})
 	m.queued = prometheus.NewGauge(prometheus.GaugeOpts{Name: "eventbridge_append_queue_bytes", Help: "Bytes of frames that wait for the stream."})
-	m.all = append(m.all, m.probeTime, m.queued)
+	m.Collectors = append(m.Collectors, m.probeTime, m.queued)
 	return m
 }
 
 func (m *Metrics) counter(name, help string) prometheus.Counter {
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	m.all = append(m.all, c)
+	m.Collectors = append(m.Collectors, c)
 	return c
 }
 
 func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
-	m.all = append(m.all, h)
+	m.Collectors = append(m.Collectors, h)
 	return h
 }
 
-func (m *Metrics) closed(name, help, label string, values ...string) map[string]prometheus.Counter {
+// Collectors are metrics that are registered together.
+type Collectors []prometheus.Collector
+
+// Closed adds a counter with a closed set of label values, all at zero.
+func (c *Collectors) Closed(name, help, label string, values ...string) map[string]prometheus.Counter {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
-	m.all = append(m.all, v)
+	*c = append(*c, v)
 	out := map[string]prometheus.Counter{}
 	for _, value := range values {
 		out[value] = v.WithLabelValues(value)
@@ -151,16 +155,16 @@ func (m *Metrics) closed(name, help, label string, values ...string) map[string]
 }
 
 // Describe implements prometheus.Collector.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.all {
-		c.Describe(ch)
+func (c Collectors) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c {
+		m.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.all {
-		c.Collect(ch)
+func (c Collectors) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c {
+		m.Collect(ch)
 	}
 }
 

@@ -66,20 +66,38 @@ func (t Topology) queueArgs() amqp.Table {
 // Declare makes sure of exchange, queues and bindings; what is there already,
 // and the same, stays. An error closes the channel.
 func (t Topology) Declare(ch *amqp.Channel) error {
+	if err := t.DeclareExchange(ch); err != nil {
+		return err
+	}
+	for _, c := range record.Categories() {
+		if err := t.DeclareQueue(ch, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeclareExchange makes sure of what all queues need: the exchange and the queue
+// of dead letters.
+func (t Topology) DeclareExchange(ch *amqp.Channel) error {
 	if err := ch.ExchangeDeclare(t.Exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
 		return differs("exchange", t.Exchange, err)
 	}
 	if _, err := ch.QueueDeclare(t.Dead(), true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
 		return differs("queue", t.Dead(), err)
 	}
-	for _, c := range record.Categories() {
-		q := t.Queue(c)
-		if _, err := ch.QueueDeclare(q, true, false, false, false, t.queueArgs()); err != nil {
-			return differs("queue", q, err)
-		}
-		if err := ch.QueueBind(q, c.String(), t.Exchange, false, nil); err != nil {
-			return fmt.Errorf("bind queue %s to exchange %s: %w", q, t.Exchange, err)
-		}
+	return nil
+}
+
+// DeclareQueue makes sure of a category's queue. A broker does not answer while
+// the queue has no leader.
+func (t Topology) DeclareQueue(ch *amqp.Channel, c record.Category) error {
+	q := t.Queue(c)
+	if _, err := ch.QueueDeclare(q, true, false, false, false, t.queueArgs()); err != nil {
+		return differs("queue", q, err)
+	}
+	if err := ch.QueueBind(q, c.String(), t.Exchange, false, nil); err != nil {
+		return fmt.Errorf("bind queue %s to exchange %s: %w", q, t.Exchange, err)
 	}
 	return nil
 }

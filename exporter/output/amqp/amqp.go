@@ -69,11 +69,13 @@ type Output struct {
 	o        Options
 	topology rabbit.Topology
 
-	conn    *rabbit.Conn // nil = none
-	ch      *rabbitmq.Channel
-	returns chan rabbitmq.Return // messages that no queue takes
-	closed  chan *rabbitmq.Error // why the channel ended; size 1
-	sent    uint64               // names messages of this connection
+	conn       *rabbit.Conn // nil = none
+	ch         *rabbitmq.Channel
+	returns    chan rabbitmq.Return // messages that no queue takes
+	closed     chan *rabbitmq.Error // why the channel ended; size 1
+	sent       uint64               // names messages of this connection
+	declare    bool                 // at the next connection
+	redeclared bool                 // because a message found no queue; false after one did
 }
 
 // maxBatch is more than a driver sends at once: the client hands returned
@@ -86,7 +88,7 @@ func New(o Options) *Output {
 		o.Now = time.Now
 	}
 	o.Endpoint.Heartbeat = o.Config.Heartbeat
-	return &Output{o: o, topology: rabbit.Topology{Exchange: o.Config.Exchange}}
+	return &Output{o: o, topology: rabbit.Topology{Exchange: o.Config.Exchange}, declare: o.Config.Declare}
 }
 
 // Hello implements output.Output: it makes sure of connection and topology.
@@ -114,8 +116,12 @@ func (o *Output) connect(ctx context.Context) error {
 	if o.ch, err = conn.Channel(); err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
-	if o.o.Config.Declare {
-		if err := o.topology.Declare(o.ch); err != nil {
+	if o.declare {
+		// Once: a fleet that comes back together must not ask a broker for ten
+		// queues each, and one queue without a leader must not hold up others.
+		err := o.topology.Declare(o.ch)
+		o.declare = rabbit.NeedsPerson(err)
+		if err != nil {
 			return err
 		}
 	}
@@ -204,6 +210,7 @@ func (o *Output) answers(ctx context.Context, waiting []*message) (output.Answer
 	for i, m := range waiting {
 		why, unroutable := returned[m.id]
 		if acked[i] && !unroutable {
+			o.redeclared = false
 			a.Verdicts = append(a.Verdicts, spool.Stored)
 			continue
 		}
@@ -212,6 +219,10 @@ func (o *Output) answers(ctx context.Context, waiting []*message) (output.Answer
 		}
 		switch {
 		case unroutable:
+			if o.o.Config.Declare && !o.redeclared {
+				o.declare, o.redeclared = true, true
+				return a, o.failed(fmt.Errorf("exchange %s lost its queue for category %s: declaring it again", o.topology.Exchange, m.category))
+			}
 			return a, &output.Failure{Kind: output.Denied, Err: fmt.Errorf("exchange %s has no queue for category %s (%s): bind %s to it, or set declare: true",
 				o.topology.Exchange, m.category, why, o.topology.Queue(m.category))}
 		case ctx.Err() == nil && !o.conn.IsClosed() && !o.ch.IsClosed():
@@ -249,6 +260,7 @@ func (o *Output) ended(ctx context.Context) error {
 	select {
 	case err := <-o.closed:
 		if err != nil {
+			o.declare = o.o.Config.Declare && err.Code == rabbitmq.NotFound
 			return fmt.Errorf("the broker ended the channel: %w", err)
 		}
 	default:

@@ -118,16 +118,21 @@ func messageIsSigned(t *testing.T, fresh factory) {
 func unroutable(t *testing.T, b *rabbittest.Broker, fresh factory) {
 	o, r := fresh(t, nil)
 	hello(t, o)
-	r.on(func(ch *rabbitmq.Channel) error {
+	unbind := func(ch *rabbitmq.Channel) error {
 		return ch.QueueUnbind(r.topology.Queue(record.EventLog), "eventlog", r.topology.Exchange, nil)
-	})
+	}
+	r.on(unbind)
 	a, err := o.Send(t.Context(), []spool.Frame{outputtest.Data(1, "a"), outputtest.Data(2, "b")})
 	if len(a.Verdicts) > 0 {
 		t.Errorf("verdicts %v", a.Verdicts)
 	}
+	wants(t, err, output.Unreachable, "lost its queue for category eventlog")
+	send(t, o, outputtest.Data(1, "a"), outputtest.Data(2, "b")) // it declared it again
+
+	o.o.Config.Declare = false
+	r.on(unbind)
+	_, err = o.Send(t.Context(), []spool.Frame{outputtest.Data(3, "c")})
 	wants(t, err, output.Denied, "no queue for category eventlog", "NO_ROUTE", r.topology.Queue(record.EventLog))
-	hello(t, New(o.o)) // declares it again
-	send(t, o, outputtest.Data(1, "a"))
 
 	gone, _ := fresh(t, func(o *Options) { o.Config.Declare = false })
 	hello(t, gone)
@@ -247,15 +252,19 @@ func restart(t *testing.T, b *rabbittest.Broker, fresh factory) {
 	o, r := fresh(t, nil)
 	hello(t, o)
 	send(t, o, outputtest.Data(1, "a"), outputtest.Data(2, "b"))
+	b.Stop() // RabbitMQ 3.10 can lose the leader of a queue that was made a moment before a kill
+	b.Up()
+	hello(t, o)
+	send(t, o, outputtest.Data(3, "c"))
 	b.Kill()
-	_, err := o.Send(t.Context(), []spool.Frame{outputtest.Data(3, "c")})
+	_, err := o.Send(t.Context(), []spool.Frame{outputtest.Data(4, "d")})
 	wants(t, err, output.Unreachable)
 	_, err = o.Hello(t.Context(), nil)
 	wants(t, err, output.Unreachable, "refused")
 	b.Up()
 	hello(t, o)
-	send(t, o, outputtest.Data(3, "c"))
-	if got := r.Bodies(); !slices.Equal(got, []string{"a", "b", "c"}) {
+	send(t, o, outputtest.Data(4, "d"))
+	if got := r.Bodies(); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
 		t.Errorf("received %q", got)
 	}
 }

@@ -1,0 +1,233 @@
+package amqp
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	rabbitmq "github.com/rabbitmq/amqp091-go"
+
+	"nocturne/eventbridge/ingest"
+	"nocturne/internal/rabbit"
+	"nocturne/internal/rabbittest"
+	"nocturne/internal/record"
+)
+
+// TestIngest needs a broker; starting one takes seconds, so all share it.
+func TestIngest(t *testing.T) {
+	broker := rabbittest.Start(t)
+	for name, test := range map[string]func(*testing.T, *bridge, string){
+		"frames": framesAreStored, "poison": poisonIsBuried, "old agent": oldAgent, "old agent host enrols": oldAgentRetires,
+		"broker restarts": brokerRestarts, "bridge restarts": bridgeRestarts, "topology differs": topologyDiffers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			test(t, newBridge(t, broker), strings.ReplaceAll(name, " ", "-"))
+		})
+	}
+}
+
+func balanced(t *testing.T, stages ...*ingest.Stage) {
+	t.Helper()
+	for _, s := range stages {
+		if n := s.Totals(); !n.Balanced() || n.Waiting != 0 {
+			t.Errorf("stage %s: %+v", s.Name(), n)
+		}
+	}
+}
+
+func framesAreStored(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, nil)
+	s := b.enrol("db7")
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	var all [][]byte
+	for range 50 {
+		all = append(all, s.signed(t, record.EventLog, 10))
+	}
+	b.publish(in.topology.Queue(record.EventLog), all...)
+	b.publish(in.topology.Queue(record.Heartbeat), s.signed(t, record.Heartbeat, 1))
+	eventually(t, "501 records out", func() bool { return in.Metrics.Frames.Totals().Out == 501 })
+	stop()
+	balanced(t, in.Metrics.Frames, b.edge.Append)
+	if l := b.ledger(s.id); l.Received != 501 || l.Missing != 0 || l.Duplicate != 0 {
+		t.Errorf("ledger %+v", l)
+	}
+	if b.registry.LastSeen(s.id).IsZero() {
+		t.Error("the server does not count as heard")
+	}
+	if left := b.depth(in.topology.Queue(record.EventLog)); left != 0 {
+		t.Errorf("%d messages are left", left)
+	}
+}
+
+// What will never be taken is buried with its reason, and holds nobody up.
+func poisonIsBuried(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, nil)
+	s, other, gone := b.enrol("db7"), b.enrol("db8"), b.enrol("db9")
+	ok, revoked := s.signed(t, record.EventLog, 3), gone.signed(t, record.EventLog, 1)
+	if _, err := b.registry.Revoke(t.Context(), gone.id, ""); err != nil {
+		t.Fatal(err)
+	}
+	forged, err := record.Sign(other.frame(t, record.EventLog, 1), s.keyID, s.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guessed, err := record.Sign(other.frame(t, record.EventLog, 1), other.keyID, s.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := slices.Clone(ok)
+	flipped[len(flipped)-1] ^= 1
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	b.publish(in.topology.Queue(record.EventLog), []byte("nonsense"), flipped, s.frame(t, record.RAID, 2), forged, guessed, revoked, ok[:50], ok)
+	eventually(t, "the good one", func() bool { return in.Metrics.Frames.Totals().Out == 3 })
+	stop()
+	balanced(t, in.Metrics.Frames)
+	want := []string{"magic", "checksum", "mac", "identity", "mac", "credential", "torn"}
+	if got := b.dead(in.topology); !slices.Equal(got, want) {
+		t.Errorf("dead letters %q, want %q", got, want)
+	}
+	for _, reason := range want {
+		if value(t, in.Metrics.dead[reason]) == 0 {
+			t.Errorf("reason %s is not counted", reason)
+		}
+	}
+	for _, id := range []record.ID{other.id, gone.id} {
+		if n := len(b.frames(id)); n > 0 {
+			t.Errorf("%d frames of another server are in the stream", n)
+		}
+	}
+}
+
+// A broker that is killed under load loses nothing that it confirmed.
+func brokerRestarts(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, nil)
+	s := b.enrol("db7")
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	// RabbitMQ 3.10 can lose the leader of a queue that was made a moment before
+	// a kill -9; after a stop in order they are all on disk.
+	b.broker.Stop()
+	b.broker.Up()
+	for range 3 {
+		for range 20 {
+			b.publish(in.topology.Queue(record.EventLog), s.signed(t, record.EventLog, 5))
+		}
+		b.broker.Kill()
+		b.broker.Up()
+	}
+	settled := func() bool {
+		n := in.Metrics.Frames.Totals()
+		return n.Out >= 300 && n.Waiting == 0 && b.ledger(s.id).Received == 300
+	}
+	eventually(t, "300 records", settled)
+	stop()
+	balanced(t, in.Metrics.Frames)
+	l := b.ledger(s.id)
+	t.Logf("ledger %+v, stage %+v", l, in.Metrics.Frames.Totals())
+	if l.Missing != 0 {
+		t.Errorf("ledger %+v", l)
+	}
+	if value(t, in.Metrics.failures[inputFrames]) < 3 {
+		t.Error("the broker's ends are not counted")
+	}
+}
+
+// A bridge that ends gives back what it has not stored.
+func bridgeRestarts(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, func(c *Config) { c.Prefetch = 7 })
+	s := b.enrol("db7")
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	for range 5 {
+		var all [][]byte
+		for range 30 {
+			all = append(all, s.signed(t, record.EventLog, 2))
+		}
+		b.publish(in.topology.Queue(record.EventLog), all...)
+		stop()
+		balanced(t, in.Metrics.Frames)
+		in, stop = b.start(exchange, func(c *Config) { c.Prefetch = 7 })
+	}
+	eventually(t, "300 records", func() bool { return b.depth(in.topology.Queue(record.EventLog)) == 0 && b.ledger(s.id).Received == 300 })
+	stop()
+	if l := b.ledger(s.id); l.Missing != 0 {
+		t.Errorf("ledger %+v", l)
+	}
+}
+
+func topologyDiffers(t *testing.T, b *bridge, exchange string) {
+	top := rabbit.Topology{Exchange: exchange}
+	b.on(func(ch *rabbitmq.Channel) error {
+		_, err := ch.QueueDeclare(top.Queue(record.SMART), true, false, false, false, nil)
+		return err
+	})
+	in, stop := b.start(exchange, nil)
+	eventually(t, "a failure", func() bool { return value(t, in.Metrics.failures[inputFrames]) > 0 })
+	b.on(func(ch *rabbitmq.Channel) error {
+		_, err := ch.QueueDelete(top.Queue(record.SMART), false, false, false)
+		return err
+	})
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	stop()
+}
+
+const oldHeartbeat = `{"HostName":"DB7","OperatingSystem":"Microsoft Windows Server 2016 Standard","Version":"10.0.14393","BuildNumber":"14393","LastBootUpTime":"2026-01-01T00:00:00Z","DateTime":"2026-11-28T06:00:00Z"}`
+
+func compatConfig(c *Config) {
+	c.Compat.Queues = map[string]compatKind{"old-heartbeat": "heartbeat", "old-eventlog": "eventlog"}
+	c.Compat.Hosts = []string{"db*"}
+	c.Compat.MaxServers = 2
+}
+
+func oldAgent(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, compatConfig)
+	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputCompat]) == 2 })
+	b.publish("old-heartbeat", []byte(oldHeartbeat), []byte(`{"heartbeat":1}`), []byte(`{"HostName":"web1"}`), []byte(`{"HostName":"db8.example.org"}`), []byte(`{"HostName":"db9"}`))
+	b.publish("old-eventlog", []byte(`{"HostName":"db7.example.org","Source":"disk","Id":3221487623,"Severity":"Error","EventLogName":"System"}`))
+	eventually(t, "three records", func() bool { return in.Metrics.Compat.Totals().Out == 3 && in.Metrics.Compat.Totals().Waiting == 0 })
+	stop()
+	balanced(t, in.Metrics.Compat)
+	if n := in.Metrics.Compat.Totals().Dropped; n[dropDecode] != 1 || n[dropHost] != 1 || n[dropLimit] != 1 {
+		t.Errorf("dropped %v", n)
+	}
+	if got := b.dead(in.topology); !slices.Equal(got, []string{dropDecode}) {
+		t.Errorf("dead letters %q", got)
+	}
+	id, err := b.registry.Compat(t.Context(), "db7", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := b.frames(id)
+	if len(got) != 2 {
+		t.Fatalf("%d frames about the old server", len(got))
+	}
+	for _, f := range got {
+		if f.Producer != "bridge/b1/amqp" || !f.Unassured || f.Records[0].Attr(record.AttrIdentifiedBy).Str() != record.IdentifiedByBroker {
+			t.Errorf("frame %+v of %+v", f.Header, f.Records[0])
+		}
+	}
+	if s, err := b.registry.Server(id); err != nil || s.IdentifiedBy != record.IdentifiedByBroker || len(s.Credentials) != 0 || s.Name != "db7" {
+		t.Errorf("server %+v, %v", s, err)
+	}
+}
+
+// Once the real server is enrolled nobody else speaks for it, and what the old
+// messages made is ended.
+func oldAgentRetires(t *testing.T, b *bridge, exchange string) {
+	in, stop := b.start(exchange, compatConfig)
+	b.publishWhenThere("old-heartbeat", []byte(oldHeartbeat))
+	eventually(t, "one record", func() bool { return in.Metrics.Compat.Totals().Out == 1 })
+	id, err := b.registry.Compat(t.Context(), "db7", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := b.enrol("db7.example.org")
+	if old, err := b.registry.Server(id); err != nil || old.State != "decommissioned" {
+		t.Errorf("the old server is %+v, %v", old, err)
+	}
+	b.publish("old-heartbeat", []byte(oldHeartbeat))
+	eventually(t, "a refusal", func() bool { return in.Metrics.Compat.Totals().Dropped[dropEnrolled] == 1 })
+	stop()
+	balanced(t, in.Metrics.Compat)
+	if n := len(b.frames(id)) + len(b.frames(s.id)); n != 1 {
+		t.Errorf("%d frames, want the first one alone", n)
+	}
+}

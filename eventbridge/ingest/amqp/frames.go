@@ -1,0 +1,106 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	rabbitmq "github.com/rabbitmq/amqp091-go"
+
+	"nocturne/eventbridge/ingest"
+	"nocturne/internal/record"
+)
+
+// takeFrames stores the frames of a batch and buries what is none.
+func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.Delivery) error {
+	now := in.Now().UnixNano()
+	var good []subjectFrame
+	var waiting uint64
+	for i := range batch {
+		h, reason, err := in.judge(ctx, batch[i].Body)
+		in.Metrics.Frames.In(uint64(h.Count))
+		if reason == "" {
+			waiting += uint64(h.Count)
+			good = append(good, subjectFrame{ingest.Frame{Bytes: batch[i].Body, Received: now, Skew: ingest.Skew(now, h.Sent), Records: uint64(h.Count)}, h.Subject})
+			in.Registry.Seen(h.Subject, in.Now())
+			continue
+		}
+		if berr := in.bury(ctx, s, &batch[i], reason, err.Error()); berr != nil {
+			in.Metrics.Frames.Drop(dropReturned, waiting+uint64(h.Count))
+			return berr
+		}
+		in.Metrics.Frames.Drop(reason, uint64(h.Count))
+	}
+	if err := in.store(ctx, good); err != nil {
+		in.Metrics.Frames.Drop(dropReturned, waiting)
+		return err
+	}
+	in.Metrics.Frames.Out(waiting)
+	return nil
+}
+
+// judge checks a frame and who speaks in it. A reason other than "" says why it
+// will never be taken.
+func (in *Ingest) judge(ctx context.Context, body []byte) (h record.Header, reason string, err error) {
+	if h, err = record.CheckFrame(body); err != nil {
+		return h, record.RejectOf(err).String(), err
+	}
+	if h.KeyID == "" {
+		return h, record.RejectMAC.String(), errors.New("the frame is not signed; over AMQP it must be")
+	}
+	who, key, err := in.Registry.Signer(ctx, h.KeyID)
+	if err != nil {
+		return h, deadCredential, fmt.Errorf("key %s: %w", h.KeyID, err)
+	}
+	if err := record.VerifyMAC(body, key); err != nil {
+		return h, record.RejectMAC.String(), err
+	}
+	if !who.MaySend(&h) {
+		return h, deadIdentity, fmt.Errorf("the key speaks for server %s and its exporter only", who.Server.ID)
+	}
+	return h, "", nil
+}
+
+// Headers of dead letters.
+const (
+	headerReason = "nocturne-reason"
+	headerError  = "nocturne-error"
+	headerQueue  = "nocturne-queue" // where it came from
+)
+
+// buryTime is how long the broker may take to confirm a dead letter.
+const buryTime = 30 * time.Second
+
+// bury puts a message into the queue of dead letters and waits for the
+// broker's confirm, so that it is in one queue or the other.
+func (in *Ingest) bury(ctx context.Context, s *session, d *rabbitmq.Delivery, reason, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, buryTime)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done := s.conn.EndWith(ctx)
+	defer done()
+	confirm, err := s.dead.PublishWithDeferredConfirmWithContext(ctx, "", in.topology.Dead(), true, false, rabbitmq.Publishing{
+		Headers:     rabbitmq.Table{headerReason: reason, headerError: why, headerQueue: d.RoutingKey},
+		ContentType: d.ContentType, DeliveryMode: rabbitmq.Persistent, MessageId: d.MessageId, Timestamp: d.Timestamp, Body: d.Body,
+	})
+	if err != nil {
+		return fmt.Errorf("bury a message: %w", err)
+	}
+	ok, err := confirm.WaitContext(ctx)
+	select {
+	case r := <-s.lost: // handed over before its confirm
+		err = fmt.Errorf("there is no such queue: %s", r.ReplyText)
+	default:
+	}
+	if err == nil && !ok {
+		err = errors.New("the broker does not take it")
+	}
+	if err != nil {
+		return fmt.Errorf("bury a message in queue %s: %w", in.topology.Dead(), err)
+	}
+	in.Metrics.dead[reason].Inc()
+	in.Log.Debug("message is none that can be taken, put with the dead letters", "queue", d.RoutingKey, "reason", reason, "err", why)
+	return nil
+}
