@@ -12,7 +12,7 @@ VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 FUZZTIME ?= 30s
 CHAOSTIME ?= 10m
 
-.PHONY: help build test lint fmt fuzz bench chaos e2e run windows clean
+.PHONY: help build test lint fmt fuzz bench chaos e2e run windows package clean
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
 
@@ -34,6 +34,9 @@ bin/golangci-lint: deploy/tools/lint/go.mod
 
 windows: ## build the exporter for Windows into bin/windows/
 	@GOOS=windows GOARCH=amd64 $(GO) -o bin/windows/ ./exporter $(PROGRESS)
+
+package: ## build the exporter's packages into bin/packages/; VERSION=1.2.3 names the version
+	@deploy/package
 
 run: build ## run the whole of Nocturne with a simulated fleet; Ctrl-C ends it
 	@exec bin/nocturne demo

@@ -3,32 +3,31 @@
 package deploy
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"nocturne/deploy/nocturne/admin"
-	"nocturne/deploy/nocturne/stack"
 	"nocturne/deploy/wineshim"
-	"nocturne/internal/corpus"
 )
 
-const (
-	wineServer    = "wine-server"
-	wineStopLimit = 20 * time.Second
-)
-
-// wine is a Wine prefix of a test's own, in which Go programs start.
+// wine is a Wine prefix of a test's own, in which Go programs start: a small Windows.
 type wine struct {
-	t   *testing.T
-	env []string
+	t      *testing.T
+	prefix string
+	env    []string
+	keeper *exec.Cmd
+	in     io.Closer // the keeper lives until its input ends
 }
 
+// newWine makes the prefix; boot starts it.
 func newWine(t *testing.T) *wine {
 	t.Helper()
 	if _, err := exec.LookPath("wine"); err != nil {
@@ -38,15 +37,14 @@ func newWine(t *testing.T) *wine {
 		t.Skip("makes a Wine prefix: not in short mode")
 	}
 	prefix := filepath.Join(t.TempDir(), "prefix")
-	w := &wine{t: t, env: append(os.Environ(), "WINEPREFIX="+prefix, "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", "DISPLAY=")}
-	t.Cleanup(func() { _ = w.command("wineserver", "-k").Run() }) // ends only what runs in this prefix
+	w := &wine{t: t, prefix: prefix, env: append(os.Environ(), "WINEPREFIX="+prefix, "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", "DISPLAY=")}
+	t.Cleanup(w.powerOff)
 	for _, args := range [][]string{{"wineboot", "-i"}, {"wineserver", "-w"}} {
 		if out, err := w.command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
-	system := filepath.Join(prefix, "drive_c", "windows", "system32")
-	if err := os.WriteFile(filepath.Join(system, "bcryptprimitives.dll"), wineshim.BCryptPrimitives(), 0o600); err != nil {
+	if err := os.WriteFile(w.drive("windows", "system32", "bcryptprimitives.dll"), wineshim.BCryptPrimitives(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -58,77 +56,113 @@ func (w *wine) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// boot starts the services. Wine's service manager lives as long as a program of a user does, so one waits for input.
+func (w *wine) boot() {
+	w.t.Helper()
+	w.keeper = w.command("wine", "cmd", "/k", "echo on")
+	w.keeper.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := w.keeper.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := w.keeper.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.keeper.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.in = in
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		w.t.Fatalf("wine does not start: %v", err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the keeper
+}
+
+// powerOff ends everything that runs in the prefix, and nothing else, without asking it.
+func (w *wine) powerOff() {
+	_ = w.command("wineserver", "-k").Run()
+	_ = w.command("wineserver", "-w").Run()
+	if w.keeper != nil {
+		_ = w.in.Close()
+		_ = w.keeper.Process.Kill()
+		_ = w.keeper.Wait()
+		w.keeper = nil
+	}
+}
+
 // path is a path of this machine as Windows programs write it.
 func (w *wine) path(p string) string { return `Z:` + strings.ReplaceAll(p, "/", `\`) }
 
-// TestExporterUnderWine starts the real exporter.exe. It shows that the Windows build starts, keeps its spool, runs a
-// RAID tool and delivers to a bridge. It shows nothing of the event log, of services or of real hardware: Wine has none.
-func TestExporterUnderWine(t *testing.T) {
-	raid := filepath.Join(corpus.Dir(t), "raid", "scality.raidmgmt")
-	n := newNocturne(t, "run")
-	w := newWine(t)
-	dir := t.TempDir()
-	exe, tool, state := filepath.Join(dir, "exporter.exe"), filepath.Join(dir, "storcli64.exe"), filepath.Join(dir, "raid-state")
-	goBuild(t, exe, "../exporter", "windows")
-	goBuild(t, tool, "./fakestorcli", "windows")
-	writeFile(t, state, "before")
-	n.start()
+// drive is a path of the prefix's drive C as this machine writes it.
+func (w *wine) drive(name ...string) string {
+	return filepath.Join(append([]string{w.prefix, "drive_c"}, name...)...)
+}
 
-	config := filepath.Join(dir, "exporter.yml")
-	writeFile(t, config, fmt.Sprintf(`
-data: 'C:\nocturne'
-metrics: {listen: "", interval: 1s}
-heartbeat: {interval: 5s}
-raid: {command: ['%s', '%s', '%s'], period: 5s, deadline: 5s, jitter: 0s}
-`, w.path(tool), w.path(raid), w.path(state)))
-	token, err := n.bridge().CreateToken(t.Context(), admin.TokenRequest{Uses: 1, TTLS: 60, Site: "wine"})
+// run runs a Windows command line and returns what it printed.
+func (w *wine) run(args ...string) (string, error) {
+	out, err := w.command("wine", args...).CombinedOutput()
+	return string(out), err
+}
+
+func (w *wine) must(args ...string) string {
+	w.t.Helper()
+	out, err := w.run(args...)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	out, err := w.command("wine", exe, "enrol", "--config", w.path(config), "--server", stack.URL(n.ports.Ingest), "--token", token.Token, "--name", wineServer).CombinedOutput()
+	return out
+}
+
+// msiexec installs or removes without a question and returns the full log.
+func (w *wine) msiexec(verb, msi string, properties ...string) (string, error) {
+	w.t.Helper()
+	log := filepath.Join(w.t.TempDir(), "msi.log")
+	args := append([]string{"msiexec", verb, w.path(msi), "/qn", "/l*v", w.path(log)}, properties...)
+	out, err := w.run(args...)
+	text, rerr := os.ReadFile(log)
+	if rerr != nil {
+		w.t.Fatalf("msiexec %s left no log: %v\n%s", verb, rerr, out)
+	}
 	if err != nil {
-		t.Fatalf("exporter.exe enrol: %v\n%s", err, out)
+		err = fmt.Errorf("msiexec %s %s: %w\n%s", verb, filepath.Base(msi), err, out)
 	}
+	return string(text) + out, err
+}
 
-	agent := w.command("wine", exe, "run", "--config", w.path(config))
-	agent.Stdout, agent.Stderr = t.Output(), t.Output()
-	agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := agent.Start(); err != nil {
-		t.Fatal(err)
+// process finds a process of the prefix by a part of its command line.
+func (w *wine) process(part string) (pid int, ok bool) {
+	w.t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- agent.Wait() }()
-	t.Cleanup(func() { _ = agent.Process.Kill() })
+	for _, dir := range dirs {
+		line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || !strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), part) {
+			continue
+		}
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || !bytes.Contains(env, []byte("WINEPREFIX="+w.prefix+"\x00")) {
+			continue
+		}
+		if pid, err = strconv.Atoi(filepath.Base(dir)); err == nil {
+			return pid, true
+		}
+	}
+	return 0, false
+}
 
-	c := &chain{nocturne: n}
-	wait(t, seeLimit, "a Windows server in the API", func() error {
-		var answer struct {
-			Items []struct {
-				Name, State, Site string
-				OSType            string `json:"os_type"`
-			}
+// registry is what is written down of it; Wine writes it when it ends and every half minute.
+func (w *wine) registry() string {
+	w.t.Helper()
+	var all strings.Builder
+	for _, name := range []string{"system.reg", "user.reg", "userdef.reg"} {
+		text, err := os.ReadFile(filepath.Join(w.prefix, name))
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		if err := n.api("servers?search="+wineServer, &answer); err != nil {
-			return err
-		}
-		if len(answer.Items) != 1 || answer.Items[0].State != "up" || answer.Items[0].OSType != "windows" || answer.Items[0].Site != "wine" {
-			return fmt.Errorf("servers %+v, want %s that is up, runs Windows and stands at site wine", answer.Items, wineServer)
-		}
-		return nil
-	})
-	c.expectSeries(t, fmt.Sprintf(`nocturne_raid_physical_drive_info{server=%q}`, wineServer), 12)
-	c.expectSeries(t, fmt.Sprintf(`exporter_source_success{server=%q,source="raid"} == 1`, wineServer), 1)
-	writeFile(t, state, "after")
-	c.expectChange(t, change{Kind: "field", DeviceType: "physical_drive", Place: slot12, Field: "state", Before: "Onln", After: "UGood"})
-
-	if err := agent.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+		all.Write(text)
 	}
-	select {
-	case err := <-ended:
-		t.Logf("exporter.exe ended after Ctrl-C: %v", err)
-	case <-time.After(wineStopLimit):
-		t.Errorf("exporter.exe still there %s after Ctrl-C", wineStopLimit)
-	}
-	c.expectEvents(t, fmt.Sprintf(`name:="nocturne.goodbye" server:=%q`, wineServer), 1)
+	return all.String()
 }
