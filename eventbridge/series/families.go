@@ -56,6 +56,7 @@ const (
 	prefixVirtual    = "nocturne_raid_virtual_drive"
 	prefixBattery    = "nocturne_raid_battery"
 	prefixMDArray    = "nocturne_md_array"
+	prefixSensor     = "nocturne_sensor"
 	prefixHardware   = "nocturne_hardware_device"
 )
 

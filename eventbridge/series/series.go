@@ -113,6 +113,17 @@ var devices = named([]device{
 			{suffix: "size_bytes", field: record.FieldSize, help: "Size of the array."},
 		},
 	},
+	{
+		typ: record.DeviceSensor, prefix: prefixSensor, what: "sensor", state: true,
+		info: []attr{{"kind", "kind"}},
+		values: []value{
+			{suffix: "temperature_celsius", field: "temperature_celsius", help: "What the sensor measures, a temperature."},
+			{suffix: "speed_rpm", field: "speed_rpm", help: "What the sensor measures, a fan's speed."},
+			{suffix: "potential_volts", field: "potential_volts", help: "What the sensor measures, a voltage."},
+			{suffix: "flow_amperes", field: "flow_amperes", help: "What the sensor measures, a current."},
+			{suffix: "power_watts", field: "power_watts", help: "What the sensor measures, a power."},
+		},
+	},
 	hardware(record.DeviceSystem), hardware(record.DeviceBIOS), hardware(record.DeviceBoard), hardware(record.DeviceCPU),
 	hardware(record.DeviceMemory), hardware(record.DeviceDisk), hardware(record.DeviceNIC),
 })

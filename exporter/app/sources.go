@@ -12,6 +12,7 @@ import (
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
+	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/winlog"
 )
 
@@ -31,6 +32,9 @@ func (a *App) configured() ([]source.Source, error) {
 	}
 	if c.MDRAID.Enabled {
 		out = append(out, mdraid.New(mdraid.Options{Config: c.MDRAID}))
+	}
+	if c.Sensors.Enabled {
+		out = append(out, sensors.New(sensors.Options{Config: c.Sensors}))
 	}
 	if c.Hardware.Enabled {
 		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))

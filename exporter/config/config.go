@@ -26,6 +26,7 @@ import (
 	"nocturne/exporter/source/journal"
 	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
+	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
 )
@@ -40,6 +41,7 @@ type Config struct {
 	Journal   journal.Config   `yaml:"journal"`
 	RAID      raid.Config      `yaml:"raid"`
 	MDRAID    mdraid.Config    `yaml:"mdraid"`
+	Sensors   sensors.Config   `yaml:"sensors"`
 	Hardware  hardware.Config  `yaml:"hardware"`
 	Winlog    winlog.Config    `yaml:"winlog"`
 
@@ -53,8 +55,14 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: filepath.Join(home(), "exporter"), LogLevel: "info",
-		Heartbeat: heartbeat.DefaultConfig(), Journal: journal.DefaultConfig(), RAID: raid.DefaultConfig(), MDRAID: mdraid.DefaultConfig(), Hardware: hardware.DefaultConfig(), Winlog: winlog.DefaultConfig(),
-		Spool: spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
+		Heartbeat: heartbeat.DefaultConfig(),
+		Journal:   journal.DefaultConfig(),
+		RAID:      raid.DefaultConfig(),
+		MDRAID:    mdraid.DefaultConfig(),
+		Sensors:   sensors.DefaultConfig(),
+		Hardware:  hardware.DefaultConfig(),
+		Winlog:    winlog.DefaultConfig(),
+		Spool:     spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
 		Limits: limit.DefaultConfig(),
 	}
 }
@@ -127,7 +135,17 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	for _, err := range []error{c.Heartbeat.Validate(), c.Journal.Validate(), c.RAID.Validate(), c.MDRAID.Validate(), c.Hardware.Validate(), c.Winlog.Validate(), c.Metrics.Validate(), c.Limits.Validate()} {
+	for _, err := range []error{
+		c.Heartbeat.Validate(),
+		c.Journal.Validate(),
+		c.RAID.Validate(),
+		c.MDRAID.Validate(),
+		c.Sensors.Validate(),
+		c.Hardware.Validate(),
+		c.Winlog.Validate(),
+		c.Metrics.Validate(),
+		c.Limits.Validate(),
+	} {
 		if err != nil {
 			errs = append(errs, err)
 		}

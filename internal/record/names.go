@@ -77,6 +77,7 @@ const (
 	DeviceOS            = "os"
 	DeviceMDArray       = "md_array" // software RAID of Linux
 	DeviceMDMember      = "md_member"
+	DeviceSensor        = "sensor"
 )
 
 // Device fields with a meaning of their own.
