@@ -59,7 +59,7 @@ const (
 	AttrSimulated = "server.simulated" // bool
 )
 
-// Device types.
+// Device types; every one stands in deviceTypes (check.go), too.
 const (
 	DeviceController    = "controller"
 	DeviceEnclosure     = "enclosure"
