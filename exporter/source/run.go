@@ -16,8 +16,10 @@ import (
 // then ended with a code is both: output and an *exec.ExitError.
 type Runner func(ctx context.Context, name string, args ...string) ([]byte, error)
 
-// Command is the Runner of production. No shell is involved; when ctx ends, the
-// program and everything it started are killed.
+// Command is the Runner of production. No shell is involved; when ctx ends, or
+// too much is written, the program and everything it started are killed, on
+// Linux also what left its process group. What a program that ended in time
+// leaves behind is killed as far as it is in its group or job.
 type Command struct {
 	// MaxOutput bounds the standard output; a program that writes more is
 	// killed. 0 = 16 MiB.
@@ -26,6 +28,11 @@ type Command struct {
 	Dir string
 	// Env is the program's environment; nil = this program's.
 	Env []string
+	// User runs the program under another account, with that account's groups;
+	// "" = this program's. Not on Windows.
+	User string
+	// Discreet keeps the arguments out of errors; they may hold secrets.
+	Discreet bool
 }
 
 // ErrTooMuchOutput says that a program wrote more than its limit.
@@ -46,15 +53,26 @@ func (c Command) Run(ctx context.Context, name string, args ...string) ([]byte, 
 	errText := &limited{max: 4 << 10, full: func() {}}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = out, errText, c.Dir, c.Env
-	tree := prepare(cmd)
-	cmd.Cancel = func() error { tree.kill(cmd.Process); return cmd.Process.Kill() }
+	tree, err := prepare(cmd, c.User)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", c.title(name, args), err)
+	}
+	cmd.Cancel = func() error {
+		tree.kill(cmd.Process)
+		err := cmd.Process.Kill()
+		tree.killStrays()
+		return err
+	}
 	cmd.WaitDelay = killWait
 	defer tree.close()
-	err := cmd.Start()
+	err = cmd.Start()
 	if err == nil {
 		tree.started(cmd.Process)
 		err = cmd.Wait()
 		tree.kill(cmd.Process) // what it left behind
+		if context.Cause(ctx) != nil || errors.Is(err, exec.ErrWaitDelay) {
+			tree.killStrays()
+		}
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // it ended well, and something that it started held its output open
@@ -66,9 +84,16 @@ func (c Command) Run(ctx context.Context, name string, args ...string) ([]byte, 
 		if text := strings.TrimSpace(strings.ToValidUTF8(errText.buf.String(), "")); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
-		return out.buf.Bytes(), fmt.Errorf("run %s: %w", strings.Join(append([]string{filepath.Base(name)}, args...), " "), err)
+		return out.buf.Bytes(), fmt.Errorf("run %s: %w", c.title(name, args), err)
 	}
 	return out.buf.Bytes(), nil
+}
+
+func (c Command) title(name string, args []string) string {
+	if c.Discreet {
+		args = nil
+	}
+	return strings.Join(append([]string{filepath.Base(name)}, args...), " ")
 }
 
 // limited keeps the first bytes it is given and calls full when more come. It

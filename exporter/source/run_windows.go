@@ -1,6 +1,8 @@
 package source
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -13,19 +15,22 @@ import (
 // it is closed, also when this program dies.
 type tree struct{ job windows.Handle }
 
-func prepare(cmd *exec.Cmd) *tree {
+func prepare(cmd *exec.Cmd, account string) (*tree, error) {
+	if account != "" {
+		return nil, fmt.Errorf("run as %s: %w", account, errors.ErrUnsupported)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: windows.CREATE_NO_WINDOW}
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
-		return &tree{}
+		return &tree{}, nil
 	}
 	limits := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{}
 	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
 	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
 		_ = windows.CloseHandle(job)
-		return &tree{}
+		return &tree{}, nil
 	}
-	return &tree{job: job}
+	return &tree{job: job}, nil
 }
 
 // started puts the program into the job. What it starts before that, in its
@@ -47,6 +52,9 @@ func (t *tree) kill(*os.Process) {
 		_ = windows.TerminateJobObject(t.job, 1)
 	}
 }
+
+// killStrays has nothing to do: no process can leave the job.
+func (t *tree) killStrays() {}
 
 func (t *tree) close() {
 	if t.job != 0 {

@@ -57,6 +57,13 @@ type Waker interface {
 	Wakes(r *record.Record) bool
 }
 
+// Positioned is a Collector that remembers something across restarts. What
+// Position returns after a round is committed together with its records.
+type Positioned interface {
+	Collector
+	Position() []byte
+}
+
 // An early round waits for Settle, so that a burst of events is one round, and
 // is at least EarlyGap after the round before.
 const (
@@ -182,7 +189,11 @@ func (s *scheduled) round(ctx context.Context, emit Emit) error {
 		return c.err
 	}
 	if len(c.recs) > 0 {
-		if err := emit(ctx, c.recs, nil); err != nil {
+		var position []byte
+		if p, ok := s.Collector.(Positioned); ok {
+			position = p.Position()
+		}
+		if err := emit(ctx, c.recs, position); err != nil {
 			return err
 		}
 	}

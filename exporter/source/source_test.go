@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -324,25 +326,61 @@ func TestCommand(t *testing.T) {
 	f("what it left behind does not keep us", Command{}, "sleep 600 & echo x", "x\n", "")
 }
 
+// TestCommandKillsTheTree: what a program started dies with it, in its group or
+// in a session of its own, whether it listens to signals or not.
 func TestCommandKillsTheTree(t *testing.T) {
-	dir := t.TempDir()
-	tool := script(t, "sleep 600 &\necho $! >"+dir+"/pid\nsleep 600\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	go func() { // ends the program once it has its child
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for range tick.C {
-			if b, err := os.ReadFile(filepath.Join(dir, "pid")); ctx.Err() != nil || err == nil && strings.HasSuffix(string(b), "\n") {
-				cancel()
-				return
+	f := func(why, body string) {
+		t.Helper()
+		dir := t.TempDir()
+		pidFile := filepath.Join(dir, "pid")
+		tool := script(t, "P="+pidFile+"\nexport P\n"+body)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		go func() { // ends the program once it has its child
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for range tick.C {
+				if b, err := os.ReadFile(pidFile); ctx.Err() != nil || err == nil && strings.HasSuffix(string(b), "\n") {
+					cancel()
+					return
+				}
 			}
+		}()
+		began := time.Now()
+		if _, err := (Command{}).Run(ctx, tool); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v, want the end of the context", why, err)
 		}
-	}()
-	if _, err := (Command{}).Run(ctx, tool); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want the end of the context", err)
+		if took := time.Since(began); took > 8*time.Second {
+			t.Errorf("%s: it took %s", why, took)
+		}
+		expectGone(t, why, pidFile)
 	}
-	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	f("a child", "sleep 600 &\necho $! >$P\nsleep 600\n")
+	f("one that hears no signal but KILL", "(trap '' TERM INT HUP; sh -c 'echo $PPID >$P; sleep 600') &\nsleep 600\n")
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("no setsid here")
+	}
+	f("a session of its own, whose parent is gone", "(setsid sh -c 'echo $$ >$P; exec sleep 600' &)\nsleep 600\n")
+	f("a session of its own that holds no pipe", "(setsid sh -c 'echo $$ >$P; exec sleep 600' >/dev/null 2>&1 </dev/null &)\nsleep 600\n")
+}
+
+// TestCommandLeavesNobodyAtThePipe: a program that ended, and left somebody in
+// a session of its own who holds its output, is answered, and he is ended.
+func TestCommandLeavesNobodyAtThePipe(t *testing.T) {
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("no setsid here")
+	}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	out, err := (Command{}).Run(t.Context(), script(t, "setsid sh -c 'echo $$ >"+pidFile+"; exec sleep 600' &\nwhile ! [ -s "+pidFile+" ]; do :; done\necho x\n"))
+	if string(out) != "x\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
+	}
+	expectGone(t, "the one who held the pipe", pidFile)
+}
+
+func expectGone(t *testing.T, why, pidFile string) {
+	t.Helper()
+	pid, err := os.ReadFile(pidFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,8 +395,26 @@ func TestCommandKillsTheTree(t *testing.T) {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("the program's child is still there")
+			t.Fatalf("%s: still there", why)
 		}
+	}
+}
+
+// TestCommandRunsAsAnother: the account's ids and groups, and nobody else's.
+func TestCommandRunsAsAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT RUN: only root can run a program as somebody else")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip("no account nobody here")
+	}
+	out, err := Command{User: "nobody", Dir: "/"}.Run(t.Context(), "/usr/bin/id")
+	if err != nil || !strings.HasPrefix(string(out), "uid="+nobody.Uid+"(nobody) gid="+nobody.Gid) || strings.Contains(string(out), "(root)") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, err := (Command{User: "no such account"}).Run(t.Context(), "/usr/bin/id"); err == nil || !strings.Contains(err.Error(), "unknown user") {
+		t.Errorf("error %v", err)
 	}
 }
 
