@@ -105,6 +105,9 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	if *check {
+		if _, err := cfg.AllChecks(); err != nil {
+			return err
+		}
 		_, err := fmt.Fprintln(io.err, "configuration is valid")
 		return err
 	}

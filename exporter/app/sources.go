@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"nocturne/exporter/source"
+	"nocturne/exporter/source/check"
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
@@ -41,6 +42,27 @@ func (a *App) configured() ([]source.Source, error) {
 	}
 	if c.Winlog.Enabled {
 		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))
+	}
+	checks, err := a.checks()
+	return append(out, checks...), err
+}
+
+// checks returns a source for each check, and the one that tells which there
+// are. A check file that is refused does not keep the exporter from its work.
+func (a *App) checks() ([]source.Source, error) {
+	c := &a.o.Config
+	specs, refused := c.AllChecks()
+	if refused != nil {
+		a.log.Error("check files refused", "component", "source", "err", refused)
+	}
+	series := check.NewSeries(c.Check.MaxSeries)
+	if err := a.registry.Register(series); err != nil {
+		return nil, fmt.Errorf("register metrics of checks: %w", err)
+	}
+	slots := check.NewSlots(c.Check.AtOnce)
+	out := []source.Source{check.NewRoster(specs, refused, a.spool)}
+	for _, s := range specs {
+		out = append(out, check.New(check.Options{Spec: s, Slots: slots, Series: series, Positions: a.spool}))
 	}
 	return out, nil
 }

@@ -9,18 +9,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics"
+	"nocturne/exporter/source/check"
 	"nocturne/exporter/source/hardware"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/source/journal"
@@ -44,6 +41,7 @@ type Config struct {
 	Sensors   sensors.Config   `yaml:"sensors"`
 	Hardware  hardware.Config  `yaml:"hardware"`
 	Winlog    winlog.Config    `yaml:"winlog"`
+	Check     check.Config     `yaml:"check"`
 
 	Spool   spool.Config   `yaml:"spool"`
 	Outputs []Output       `yaml:"outputs"`
@@ -62,6 +60,7 @@ func Default() Config {
 		Sensors:   sensors.DefaultConfig(),
 		Hardware:  hardware.DefaultConfig(),
 		Winlog:    winlog.DefaultConfig(),
+		Check:     check.DefaultConfig(checkFolder()),
 		Spool:     spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
 		Limits: limit.DefaultConfig(),
 	}
@@ -90,18 +89,13 @@ func Load(path string) (Config, error) {
 // Decode lays a YAML document over c and validates the whole. Every error that
 // has a line in the document names it.
 func (c *Config) Decode(b []byte) error {
-	var doc yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	root, err := document(bytes.NewReader(b))
+	if err != nil {
+		return err
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one YAML document: keep one")
-	}
-	if len(doc.Content) == 0 { // empty, or comments
+	if root == nil {
 		return c.Validate()
 	}
-	root := doc.Content[0]
 	if err := mistakes(root, reflect.TypeFor[Config]()); err != nil {
 		return err
 	}
@@ -143,6 +137,7 @@ func (c *Config) Validate() error {
 		c.Sensors.Validate(),
 		c.Hardware.Validate(),
 		c.Winlog.Validate(),
+		c.Check.Validate(),
 		c.Metrics.Validate(),
 		c.Limits.Validate(),
 	} {

@@ -101,11 +101,26 @@ func hasPrefix(s string, prefixes ...string) bool {
 	return false
 }
 
-// flatten turns families into series, the default ones or all.
+// fromCheck tells whether a family is what a check's plugin said.
+func fromCheck(f *dto.MetricFamily) bool {
+	return len(f.GetMetric()) > 0 && value(f.GetMetric()[0], "check") != ""
+}
+
+// flatten turns families into series, the default ones or all. Those of checks
+// come last: it is them that are cut when there are too many.
 func flatten(families []*dto.MetricFamily, onlyDefaults bool) []series {
 	var out []series
+	first, last := make([]*dto.MetricFamily, 0, len(families)), []*dto.MetricFamily(nil)
 	for _, f := range families {
+		if fromCheck(f) {
+			last = append(last, f)
+		} else {
+			first = append(first, f)
+		}
+	}
+	for i, f := range append(first, last...) {
 		c, chosen := defaults[f.GetName()]
+		chosen = chosen || i >= len(first)
 		if onlyDefaults && !chosen {
 			continue
 		}
