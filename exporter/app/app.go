@@ -72,6 +72,7 @@ type App struct {
 	drivers  []*output.Driver
 	pushers  []*metrics.Pusher
 	sources  []source.Source
+	makers   map[string]maker // of the configured sources, by name
 	listener net.Listener
 	server   *http.Server
 	commits  commits
@@ -143,7 +144,7 @@ func (a *App) build() error {
 		}
 	}
 	if a.sources = a.o.Sources; a.sources == nil {
-		if a.sources, err = a.configured(); err != nil {
+		if err := a.makeSources(); err != nil {
 			return err
 		}
 	}

@@ -17,31 +17,51 @@ import (
 	"nocturne/exporter/source/winlog"
 )
 
-// configured returns the sources that the configuration turns on.
-func (a *App) configured() ([]source.Source, error) {
+// maker builds one source. It is called again when that one hangs, while the
+// others run: what sources share is made outside of it.
+type maker func() source.Source
+
+// configured returns the makers of the sources that the configuration turns on.
+func (a *App) configured() ([]maker, error) {
 	c := &a.o.Config
-	out := []source.Source{heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Spool: a.spool.Size})}
+	var out []maker
+	add := func(m maker) { out = append(out, m) }
+	add(func() source.Source {
+		return heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Spool: a.spool.Size})
+	})
 	if c.Journal.Enabled {
-		out = append(out, journal.New(journal.Options{Config: c.Journal, Positions: a.spool, Log: a.log.With("component", "source", "source", journal.Name)}))
+		add(func() source.Source {
+			return journal.New(journal.Options{Config: c.Journal, Positions: a.spool, Log: a.log.With("component", "source", "source", journal.Name)})
+		})
 	}
 	if c.RAID.Enabled {
 		dir := filepath.Join(c.Data, "raid")
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("source raid: %w", err)
 		}
-		out = append(out, raid.New(raid.Options{Config: c.RAID, Dir: dir}))
+		add(func() source.Source {
+			return raid.New(raid.Options{Config: c.RAID, Dir: dir})
+		})
 	}
 	if c.MDRAID.Enabled {
-		out = append(out, mdraid.New(mdraid.Options{Config: c.MDRAID}))
+		add(func() source.Source {
+			return mdraid.New(mdraid.Options{Config: c.MDRAID})
+		})
 	}
 	if c.Sensors.Enabled {
-		out = append(out, sensors.New(sensors.Options{Config: c.Sensors}))
+		add(func() source.Source {
+			return sensors.New(sensors.Options{Config: c.Sensors})
+		})
 	}
 	if c.Hardware.Enabled {
-		out = append(out, hardware.New(hardware.Options{Config: c.Hardware}))
+		add(func() source.Source {
+			return hardware.New(hardware.Options{Config: c.Hardware})
+		})
 	}
 	if c.Winlog.Enabled {
-		out = append(out, winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)}))
+		add(func() source.Source {
+			return winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)})
+		})
 	}
 	checks, err := a.checks()
 	return append(out, checks...), err
@@ -49,7 +69,7 @@ func (a *App) configured() ([]source.Source, error) {
 
 // checks returns a source for each check, and the one that tells which there
 // are. A check file that is refused does not keep the exporter from its work.
-func (a *App) checks() ([]source.Source, error) {
+func (a *App) checks() ([]maker, error) {
 	c := &a.o.Config
 	specs, refused := c.AllChecks()
 	if refused != nil {
@@ -60,26 +80,35 @@ func (a *App) checks() ([]source.Source, error) {
 		return nil, fmt.Errorf("register metrics of checks: %w", err)
 	}
 	slots := check.NewSlots(c.Check.AtOnce)
-	out := []source.Source{check.NewRoster(specs, refused, a.spool)}
+	out := []maker{func() source.Source { return check.NewRoster(specs, refused, a.spool) }}
 	for _, s := range specs {
-		out = append(out, check.New(check.Options{Spec: s, Slots: slots, Series: series, Positions: a.spool}))
+		out = append(out, func() source.Source {
+			return check.New(check.Options{Spec: s, Slots: slots, Series: series, Positions: a.spool})
+		})
 	}
 	return out, nil
 }
 
-// renew builds one of the configured sources anew.
+// makeSources builds the configured sources and remembers how.
+func (a *App) makeSources() error {
+	makers, err := a.configured()
+	if err != nil {
+		return err
+	}
+	a.makers = map[string]maker{}
+	for _, m := range makers {
+		s := m()
+		a.sources = append(a.sources, s)
+		a.makers[s.Name()] = m
+	}
+	return nil
+}
+
+// renew builds one of the sources anew.
 func (a *App) renew(name string) (source.Source, error) {
-	if a.o.Sources != nil {
+	m, ok := a.makers[name]
+	if !ok {
 		return nil, errors.New("its maker is not known")
 	}
-	all, err := a.configured()
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		if s.Name() == name {
-			return s, nil
-		}
-	}
-	return nil, errors.New("it is not configured")
+	return m(), nil
 }

@@ -58,11 +58,10 @@ func (t *Trial) build(o Options, on map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	sources, err := a.configured()
-	if err != nil {
+	if err := a.makeSources(); err != nil {
 		return err
 	}
-	for _, s := range sources {
+	for _, s := range a.sources {
 		t.All = append(t.All, TrialSource{s, on[s.Name()]})
 	}
 	slices.SortFunc(t.All, func(a, b TrialSource) int { return cmp.Compare(a.Name(), b.Name()) })
