@@ -11,7 +11,7 @@ const (
 // Attributes of a check's records (category check).
 const (
 	AttrCheckName     = "check.name"
-	AttrCheckState    = "check.state"  // ok warning critical unknown
+	AttrCheckState    = "check.state"  // ok warning critical unknown; the device says "unclear" for unknown
 	AttrCheckReason   = "check.reason" // why it is unknown, or "" where the plugin said so
 	AttrCheckText     = "check.text"   // the first line
 	AttrCheckDetails  = "check.details"

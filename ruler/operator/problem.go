@@ -33,14 +33,16 @@ type problem struct {
 	value    string
 	serial   string
 	window   window // count and flap only
+	note     string // what the device says of itself; state only
 	slot     int64  // where it is filed; not saved
 }
 
-// Version 1 had no window; version 2 is version 1 and the window, and is
-// written where there is one.
+// Version 1 had neither window nor note; version 2 is version 1 and the window,
+// version 3 is version 1 and the note. Each is written where there is one.
 const (
 	problemVersion = 1
 	windowVersion  = 2
+	noteVersion    = 3
 )
 
 func (p *problem) encode() []byte {
@@ -54,14 +56,17 @@ func (p *problem) encode() []byte {
 	if len(p.window) > 0 {
 		w[0] = windowVersion
 		p.window.encode(&w)
+	} else if p.note != "" {
+		w[0] = noteVersion
+		w.text(p.note)
 	}
 	return w
 }
 
 func decodeProblem(s KeyedState, shape string) (*problem, error) {
 	version := byte(problemVersion)
-	if len(s.Data) > 0 && s.Data[0] == windowVersion {
-		version = windowVersion
+	if len(s.Data) > 0 && (s.Data[0] == windowVersion || s.Data[0] == noteVersion) {
+		version = s.Data[0]
 	}
 	r, err := open(s, shape, version)
 	if err != nil {
@@ -69,8 +74,11 @@ func decodeProblem(s KeyedState, shape string) (*problem, error) {
 	}
 	p := &problem{since: r.int(), deadline: r.int(), told: r.int(), count: r.int(), untold: r.int()}
 	p.group, p.value, p.serial = r.text(), r.text(), r.text()
-	if version == windowVersion {
+	switch version {
+	case windowVersion:
 		p.window = decodeWindow(r)
+	case noteVersion:
+		p.note = r.text()
 	}
 	return p, r.close(s)
 }

@@ -69,7 +69,7 @@ func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string)
 		before = p.value
 	}
 	p = s.put(k, ctx.Now)
-	p.value, p.group = keep(text), groupOf(d)
+	p.value, p.group, p.note = keep(text), groupOf(d), keep(d.Field(record.FieldText).Text())
 	if n := occupant(in.Current, d); n != "" {
 		p.serial = keep(n)
 	}
@@ -92,6 +92,9 @@ func (s *state) firing(k key, p *problem, now time.Time) Verdict {
 	v.Reason = fmt.Sprintf("%s is %s", s.spec.Field, p.value)
 	v.After, v.Group = p.value, p.group
 	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(p.serial)}}
+	if p.note != "" {
+		v.Fields = append(v.Fields, record.Attr{Key: FieldMessage, Value: record.String(p.note)})
+	}
 	return v
 }
 
