@@ -20,6 +20,8 @@ const (
 	SpoolBytes        = "nocturne_exporter_spool_bytes"
 	SnapshotTime      = "nocturne_snapshot_timestamp_seconds"
 	SnapshotDevices   = "nocturne_snapshot_devices"
+	CheckValue        = "nocturne_check_value"
+	CheckDuration     = "nocturne_check_duration_seconds"
 )
 
 // device says which series one device type becomes. An empty name is a
@@ -33,6 +35,8 @@ type device struct {
 	values []value
 	// generic devices share one family and carry their type as a label.
 	generic bool
+	// bare devices have no info series: they are no hardware.
+	bare bool
 
 	infoName, stateName string // set by named
 }
@@ -58,6 +62,7 @@ const (
 	prefixMDArray    = "nocturne_md_array"
 	prefixSensor     = "nocturne_sensor"
 	prefixHardware   = "nocturne_hardware_device"
+	prefixCheck      = "nocturne_check"
 )
 
 // named fills in the names of the metrics, once.
@@ -65,6 +70,9 @@ func named(ds []device) []device {
 	for i := range ds {
 		d := &ds[i]
 		d.infoName, d.stateName = d.prefix+"_info", d.prefix+"_state"
+		if d.bare {
+			d.infoName = ""
+		}
 		for k := range d.values {
 			d.values[k].name = d.prefix + "_" + d.values[k].suffix
 			if d.values[k].scale == 0 {
@@ -84,7 +92,10 @@ func (d *device) family() []Family {
 	for _, a := range d.info {
 		labels = append(labels, a.label)
 	}
-	out := []Family{{d.infoName, "What sits at this place: " + d.what + ". Always 1; the only series that carries a serial number.", labels}}
+	var out []Family
+	if !d.bare {
+		out = append(out, Family{d.infoName, "What sits at this place: " + d.what + ". Always 1; the only series that carries a serial number.", labels})
+	}
 	if d.state {
 		out = append(out, Family{d.stateName, "1 for the state that the tool reported for this " + d.what + ", in the tool's own word.", []string{"place", "state"}})
 	}
@@ -107,7 +118,9 @@ func Families() []Family {
 		{SpoolRecords, "Records waiting in the exporter's spool at its last heartbeat.", nil},
 		{SpoolBytes, "Bytes waiting in the exporter's spool at its last heartbeat.", nil},
 		{SnapshotTime, "When the last snapshot of a category was taken.", []string{"category"}},
-		{SnapshotDevices, "Devices in the last snapshot of a category.", []string{"category"}},
+		{SnapshotDevices, "Devices in the last snapshot of a category; not for checks, each of which has its own.", []string{"category"}},
+		{CheckValue, "What a check measured, in the unit that it said.", []string{"place", "name", "unit"}},
+		{CheckDuration, "How long a check's last run took.", []string{"place"}},
 	}
 	for i := range devices {
 		if i > 0 && devices[i].prefix == devices[i-1].prefix {

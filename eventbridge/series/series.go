@@ -124,6 +124,7 @@ var devices = named([]device{
 			{suffix: "power_watts", field: "power_watts", help: "What the sensor measures, a power."},
 		},
 	},
+	{typ: record.DeviceCheck, prefix: prefixCheck, what: "check", state: true, bare: true},
 	hardware(record.DeviceSystem), hardware(record.DeviceBIOS), hardware(record.DeviceBoard), hardware(record.DeviceCPU),
 	hardware(record.DeviceMemory), hardware(record.DeviceDisk), hardware(record.DeviceNIC),
 })
@@ -155,6 +156,9 @@ func Append(dst []Sample, srv Server, h *record.Header, r *record.Record, skew t
 	switch {
 	case r.Snapshot != nil:
 		b.snapshot(h.Category, r.Snapshot)
+		if h.Category == record.Check {
+			b.check(r)
+		}
 	case h.Category == record.Heartbeat && r.Name == record.NameHeartbeat:
 		b.heartbeat(r, at, skew)
 	case h.Category == record.Heartbeat && r.Name == record.NameGoodbye:
@@ -288,7 +292,9 @@ func (b *builder) number(name string, v record.Value, scale float64, pairs ...st
 
 func (b *builder) snapshot(c record.Category, s *record.Snapshot) {
 	b.gauge(SnapshotTime, float64(b.millis)/1000, "category", c.String())
-	b.gauge(SnapshotDevices, float64(len(s.Devices)), "category", c.String())
+	if c != record.Check {
+		b.gauge(SnapshotDevices, float64(len(s.Devices)), "category", c.String())
+	}
 	seen := make(map[[2]string]bool, len(s.Devices))
 	for i := range s.Devices {
 		dev := &s.Devices[i]
@@ -306,6 +312,37 @@ func (b *builder) snapshot(c record.Category, s *record.Snapshot) {
 	}
 }
 
+// check writes what one run of a check measured; of two values with one name
+// the first counts.
+func (b *builder) check(r *record.Record) {
+	place := r.Attr(record.AttrCheckName).Text()
+	if place == "" {
+		return // the roster
+	}
+	b.number(CheckDuration, r.Attr(record.AttrCheckDuration), 1, "place", place)
+	seen := map[[2]string]bool{}
+	for _, v := range r.Attr(record.AttrCheckValues).List() {
+		var name, unit string
+		var number record.Value
+		for _, a := range v.Map() {
+			switch a.Key {
+			case "name":
+				name = clamp(a.Value.Text())
+			case "unit":
+				unit = clamp(a.Value.Text())
+			case "value":
+				number = a.Value
+			}
+		}
+		if key := [2]string{name, unit}; seen[key] {
+			b.cut++
+		} else {
+			seen[key] = true
+			b.number(CheckValue, number, 1, "place", place, "name", name, "unit", unit)
+		}
+	}
+}
+
 func (b *builder) device(d *device, dev *record.Device) {
 	place := []string{"place", dev.Place}
 	if d.generic {
@@ -319,7 +356,9 @@ func (b *builder) device(d *device, dev *record.Device) {
 		}
 		info = append(info, a.label, v)
 	}
-	b.gauge(d.infoName, 1, info...)
+	if !d.bare {
+		b.gauge(d.infoName, 1, info...)
+	}
 	if state := dev.Field(record.FieldState).Text(); d.state && state != "" {
 		b.gauge(d.stateName, 1, "place", dev.Place, "state", state)
 	}

@@ -282,7 +282,9 @@ var single = func() map[string]*device {
 	m := map[string]*device{}
 	for i := range devices {
 		d := &devices[i]
-		m[d.infoName] = d
+		if !d.bare {
+			m[d.infoName] = d
+		}
 		if d.state {
 			m[d.stateName] = d
 		}
