@@ -14,7 +14,7 @@
 // can write. Programs run without a shell, in a clean environment, and every
 // one is looked at (source.CheckTool) each time before it runs.
 //
-// A Check is one source, named check/NAME. Roster is the source that tells of
-// checks that are configured no more. Parsers are pure. To test:
+// A Check is one source, named check/NAME. Roster is the source that tells when
+// a check is configured no more. Parsers are pure. To test:
 // go test ./exporter/source/check.
 package check

@@ -24,6 +24,19 @@ var stateNames = [...]string{OK: "ok", Warning: "warning", Critical: "critical",
 // String returns the state as it stands in records, rules and series.
 func (s State) String() string { return stateNames[s] }
 
+// Unclear is the state of the device of a check that cannot tell. In a snapshot
+// "unknown" means that what was known before still holds, and a check that was
+// ok before it stopped answering must not go on looking well.
+const Unclear = "unclear"
+
+// ofDevice returns the state as it stands in snapshots.
+func (s State) ofDevice() string {
+	if s == Unknown {
+		return Unclear
+	}
+	return s.String()
+}
+
 func parseState(text string) (State, bool) {
 	for i, n := range stateNames {
 		if n == text {
@@ -159,7 +172,7 @@ func (r *Result) records(name string, was seen, now time.Time) ([]record.Record,
 	snap := &record.Snapshot{
 		Sections: []record.Section{{Type: record.DeviceCheck, Scope: name}},
 		Devices: []record.Device{{Type: record.DeviceCheck, Place: name, Fields: []record.Attr{
-			{Key: record.FieldState, Value: record.String(state)}, {Key: record.FieldText, Value: record.String(next.Text)}}}},
+			{Key: record.FieldState, Value: record.String(r.State.ofDevice())}, {Key: record.FieldText, Value: record.String(next.Text)}}}},
 	}
 	for _, s := range r.Sections {
 		snap.Sections = append(snap.Sections, record.Section{Type: s.Type, Scope: below(name, s.Scope)})

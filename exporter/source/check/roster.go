@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"nocturne/exporter/source"
@@ -13,10 +14,10 @@ import (
 // RosterName is the name of the roster source, and begins those of the checks.
 const RosterName = "check"
 
-// Roster is the source that says which checks there are, once at every start:
-// a check that was taken out of the configuration is gone then, with the
-// devices that it stated and the notifications about it. It is needed as long
-// as there are checks, and after the last one until that is told.
+// Roster is the source that looks, once at every start, whether a check was
+// taken out of the configuration, and says that it is gone: with the devices
+// that it stated, and so with the notifications about it. It also tells of
+// check files that are not taken.
 type Roster struct {
 	names     []string
 	refused   error // of check files
@@ -43,64 +44,56 @@ func (*Roster) Category() record.Category { return record.Check }
 // Run implements source.Source.
 func (r *Roster) Run(ctx context.Context, emit source.Emit) error {
 	now := time.Now()
-	snap, position, err := r.snapshot()
+	snap, body, position, err := r.snapshot()
 	if err != nil {
 		return err
 	}
 	var recs []record.Record
 	if snap != nil {
-		recs = append(recs, record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Body: "checks that are configured", Snapshot: snap})
+		recs = append(recs, record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Body: body, Snapshot: snap})
 	}
 	if r.refused != nil {
 		recs = append(recs, source.Failed(RosterName, r.refused, now))
 	}
-	if len(recs) == 0 {
+	if len(recs) == 0 && position == nil {
 		return nil
 	}
 	return emit(ctx, recs, position)
 }
 
-// snapshot states every check without a state, which is not known yet and so
-// stays what it was, and nothing in the places of checks that are gone. It is
-// nil where there never was a check.
-func (r *Roster) snapshot() (*record.Snapshot, []byte, error) {
+// snapshot states that nothing is in the places of checks that are gone; nil
+// where none is. The position is nil where there never was a check.
+func (r *Roster) snapshot() (snap *record.Snapshot, body string, position []byte, err error) {
 	var before []string
 	b, err := r.positions.Position(RosterName)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	if len(b) > 0 && json.Unmarshal(b, &before) != nil {
 		before = nil // of another version
 	}
 	if len(before) == 0 && len(r.names) == 0 {
-		return nil, nil, nil
+		return nil, "", nil, nil
 	}
-	snap := &record.Snapshot{Sections: []record.Section{{Type: record.DeviceCheck}}}
-	for _, name := range r.names {
-		snap.Devices = append(snap.Devices, record.Device{Type: record.DeviceCheck, Place: name})
+	gone := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(r.names, name) })
+	if len(gone) > 0 {
+		snap, body = &record.Snapshot{}, "no longer configured: check "+strings.Join(gone, ", ")
 	}
-	for _, name := range before {
-		if slices.Contains(r.names, name) {
-			continue
-		}
+	for _, name := range gone {
+		var was seen
 		b, err := r.positions.Position(SourceName(name))
 		if err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
-		var was seen
 		if len(b) > 0 && json.Unmarshal(b, &was) != nil {
-			continue
+			was = seen{} // of another version
 		}
-		for _, typ := range was.Types {
+		for _, typ := range append([]string{record.DeviceCheck}, was.Types...) {
 			if len(snap.Sections) < record.MaxSections {
 				snap.Sections = append(snap.Sections, record.Section{Type: typ, Scope: name})
 			}
 		}
 	}
-	names := r.names
-	if names == nil {
-		names = []string{}
-	}
-	position, err := json.Marshal(names)
-	return snap, position, err
+	position, err = json.Marshal(append([]string{}, r.names...)) // [] and not null
+	return snap, body, position, err
 }

@@ -245,43 +245,46 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestRoster: a check that was taken out is gone, with what it stated; one that
-// is there keeps its state; another check's devices are not touched.
+// TestRoster: a check that was taken out is gone, once, with what it stated, and
+// nothing is said of the others.
 func TestRoster(t *testing.T) {
 	positions := position{}
-	run := func(names ...string) string {
+	run := func(refused error, names ...string) string {
 		var specs []Spec
 		for _, n := range names {
 			specs = append(specs, Spec{Name: n})
 		}
-		out := "nothing"
-		err := NewRoster(specs, nil, positions).Run(t.Context(), func(_ context.Context, recs []record.Record, pos []byte) error {
+		var out []string
+		err := NewRoster(specs, refused, positions).Run(t.Context(), func(_ context.Context, recs []record.Record, pos []byte) error {
 			positions[RosterName] = pos
-			b, err := json.Marshal(recs[0].Snapshot)
-			out = string(b)
-			return err
+			for _, r := range recs {
+				b, err := json.Marshal(r.Snapshot)
+				if err != nil {
+					return err
+				}
+				out = append(out, r.Name+" "+r.Body+" "+string(b))
+			}
+			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return out
+		return strings.Join(out, "\n")
 	}
-	if got := run(); got != "nothing" {
-		t.Error(got)
+	f := func(want, got string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
-	if got, want := run("b", "a"), `{"Sections":[{"Type":"check","Scope":""}],"Devices":[{"Type":"check","Place":"a","Occupant":"","Fields":null},{"Type":"check","Place":"b","Occupant":"","Fields":null}]}`; got != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
+	f("", run(nil))
+	f("", run(nil, "b", "a"))
 	positions["check/a"] = []byte(`{"state":"ok","text":"","types":["licence","dongle"]}`)
-	if got, want := run("b"), `{"Sections":[{"Type":"check","Scope":""},{"Type":"licence","Scope":"a"},{"Type":"dongle","Scope":"a"}],"Devices":[{"Type":"check","Place":"b","Occupant":"","Fields":null}]}`; got != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
-	if got, want := run(), `{"Sections":[{"Type":"check","Scope":""}],"Devices":null}`; got != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
-	if got := run(); got != "nothing" {
-		t.Errorf("told again: %s", got)
-	}
+	f(`nocturne.snapshot no longer configured: check a {"Sections":[{"Type":"check","Scope":"a"},{"Type":"licence","Scope":"a"},{"Type":"dongle","Scope":"a"}],"Devices":null}`, run(nil, "b"))
+	f("", run(nil, "b"))
+	f(`nocturne.source.failed source check: file x null`, run(errors.New("file x"), "b"))
+	f(`nocturne.snapshot no longer configured: check b {"Sections":[{"Type":"check","Scope":"b"}],"Devices":null}`, run(nil))
+	f("", run(nil))
 }
 
 func TestValidate(t *testing.T) {
