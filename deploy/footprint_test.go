@@ -27,6 +27,8 @@ const (
 	footprintIdle  = 120 * time.Second // two pushes, a heartbeat
 	footprintLoad  = 60 * time.Second
 	footprintDrain = 60 * time.Second // after the last event, at most
+
+	maxExporterSize = 25_000_000
 )
 
 // BenchmarkExporterSize builds the exporter as `make build` and `make windows` do and weighs it.
@@ -40,6 +42,9 @@ func BenchmarkExporterSize(b *testing.B) {
 			info, err := os.Stat(path)
 			if err != nil {
 				b.Fatal(err)
+			}
+			if info.Size() > maxExporterSize {
+				b.Errorf("%d bytes, at most %d are promised", info.Size(), maxExporterSize)
 			}
 			b.ReportMetric(float64(info.Size())/1e6, "MB")
 		})

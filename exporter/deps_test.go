@@ -29,8 +29,11 @@ var forbidden = map[string]string{
 	"github.com/aws/":                     "never",
 }
 
-// onlyLinux must not be in the Windows build.
-var onlyLinux = []string{"github.com/prometheus/node_exporter/", "github.com/prometheus/procfs"}
+// foreign must not be in the build for a system.
+var foreign = map[string][]string{
+	"windows": {"github.com/prometheus/node_exporter/", "github.com/prometheus/procfs"},
+	"linux":   {"github.com/prometheus-community/windows_exporter/", "github.com/go-ole/"},
+}
 
 func TestDependencies(t *testing.T) {
 	if testing.Short() {
@@ -51,8 +54,8 @@ func TestDependencies(t *testing.T) {
 						t.Errorf("depends on %s: %s", dep, why)
 					}
 				}
-				for _, bad := range onlyLinux {
-					if goos == "windows" && strings.HasPrefix(dep, bad) {
+				for _, bad := range foreign[goos] {
+					if strings.HasPrefix(dep, bad) {
 						t.Errorf("depends on %s, which is of no use there", dep)
 					}
 				}
