@@ -9,9 +9,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
@@ -84,9 +86,12 @@ func (c *common) load() (config.Config, error) {
 	return cfg, cfg.Validate()
 }
 
-func newLog(cfg config.Config, w io.Writer) (*slog.Logger, error) {
+// newLog returns a log and what changes its level.
+func newLog(cfg config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
 	level, err := cfg.Level()
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), err
+	v := &slog.LevelVar{}
+	v.Set(level)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: v})), v, err
 }
 
 func runExporter(ctx context.Context, args []string, io stdio) error {
@@ -94,14 +99,19 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 	listen := f.set.String("listen", "", "serve /metrics here; overrides metrics.listen")
 	check := f.set.Bool("check", false, "check the configuration and exit")
 	service := f.set.Bool("service", false, "run under the Windows service manager")
-	cfg, err := f.parse(args, 0)
-	if err != nil {
+	if err := f.flags(args, 0); err != nil {
 		return err
 	}
-	if *listen != "" {
+	load := func() (config.Config, error) {
+		cfg, err := f.load()
+		if err != nil || *listen == "" {
+			return cfg, err
+		}
 		cfg.Metrics.Listen = *listen
+		return cfg, cfg.Validate()
 	}
-	if err := cfg.Validate(); err != nil {
+	cfg, err := load()
+	if err != nil {
 		return err
 	}
 	if *check {
@@ -111,22 +121,46 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 		_, err := fmt.Fprintln(io.err, "configuration is valid")
 		return err
 	}
+	reload := app.NewReloader(load)
 	if *service {
-		return serviceMain(cfg)
+		return serviceMain(cfg, reload)
 	}
-	log, err := newLog(cfg, io.err)
+	log, level, err := newLog(cfg, io.err)
 	if err != nil {
 		return err
 	}
-	return runApp(ctx, app.Options{Config: cfg, Version: version(), Log: log, Stdout: io.out})
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // Windows has none: nothing comes
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				reload.Ask()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return runApp(ctx, app.Options{Config: cfg, Version: version(), Log: log, Stdout: io.out, Reload: reload}, level)
 }
 
-func runApp(ctx context.Context, o app.Options) error {
+// runApp runs exporters one after the other until ctx ends or one fails.
+func runApp(ctx context.Context, o app.Options, level *slog.LevelVar) error {
 	if err := limit.Apply(o.Config.Limits); err != nil {
 		o.Log.Warn("not every limit holds", "err", err)
 	}
+	var next *config.Config // to go on with after a reload
 	for {
-		a, err := app.New(o)
+		var a *app.App
+		var err error
+		if next == nil {
+			a, err = app.New(o)
+		} else if a, o.Config, err = app.Rebuild(o, *next); err == nil {
+			l, _ := o.Config.Level() // it is validated
+			level.Set(l)
+		}
+		next = nil
 		if errors.Is(err, enrol.ErrNotEnrolled) {
 			if err = awaitEnrolment(ctx, o); err == nil {
 				continue
@@ -140,6 +174,10 @@ func runApp(ctx context.Context, o app.Options) error {
 		}
 		if err = a.Run(ctx); errors.Is(err, app.ErrStuck) {
 			return err // Close would not return
+		}
+		if errors.Is(err, app.ErrReload) {
+			c := a.Next()
+			next, err = &c, app.ErrRestart
 		}
 		if cerr := a.Close(); cerr != nil || !errors.Is(err, app.ErrRestart) {
 			return errors.Join(err, cerr)
@@ -278,7 +316,7 @@ func runImport(ctx context.Context, args []string, io stdio) error {
 	if f.set.NArg() != 1 {
 		return errors.New("import needs the path of one .evtx file")
 	}
-	log, err := newLog(cfg, io.err)
+	log, _, err := newLog(cfg, io.err)
 	if err != nil {
 		return err
 	}

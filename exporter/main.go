@@ -26,7 +26,7 @@ const usage = `The exporter watches this server and tells an eventbridge what it
   exporter import FILE.evtx         send the events of a Windows event log file
 
   exporter install|uninstall        make it a service that starts with the machine, or end that
-  exporter start|stop               the service
+  exporter start|stop|reload        the service; reload reads the configuration again
   exporter status                   is it well? 0 = yes, 1 = something fails, 3 = it does not run
   exporter check-config             say what is wrong with the configuration
   exporter test [SOURCE]            look once and print what would be sent, or list the sources
@@ -46,6 +46,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"uninstall":        manage("uninstall"),
 	"start":            manage("start"),
 	"stop":             manage("stop"),
+	"reload":           manage("reload"),
 	"status":           runStatus,
 	"check-config":     runCheck,
 	"test":             runTest,

@@ -26,7 +26,7 @@ func manage(verb string) func(ctx context.Context, args []string, io stdio) erro
 			return err
 		}
 		defer func() { _ = m.Close() }()
-		done := map[string]string{"install": "installed", "uninstall": "uninstalled", "start": "started", "stop": "stopped"}[verb]
+		done := map[string]string{"install": "installed", "uninstall": "uninstalled", "start": "started", "stop": "stopped", "reload": "told to read its configuration"}[verb]
 		switch verb {
 		case "install":
 			err = install(ctx, m, &f, io)
@@ -38,6 +38,8 @@ func manage(verb string) func(ctx context.Context, args []string, io stdio) erro
 			err = m.Start(ctx)
 		case "stop":
 			err = m.Stop(ctx)
+		case "reload":
+			err = m.Reload(ctx)
 		}
 		if errors.Is(err, service.ErrNotInstalled) {
 			return fmt.Errorf("%w: `exporter install` does it", err)

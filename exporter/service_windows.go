@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -16,7 +17,7 @@ import (
 // serviceMain runs the exporter for the service manager. It does not ask
 // whether it was started by one: that question has the wrong answer in
 // containers and under Wine, and the flag says it already.
-func serviceMain(cfg config.Config) error {
+func serviceMain(cfg config.Config, reload *app.Reloader) error {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return err
 	}
@@ -25,11 +26,11 @@ func serviceMain(cfg config.Config) error {
 		return err
 	}
 	defer file.Close()
-	log, err := newLog(cfg, file)
+	log, level, err := newLog(cfg, file)
 	if err != nil {
 		return err
 	}
-	h := &handler{o: app.Options{Config: cfg, Version: version(), Log: log}}
+	h := &handler{o: app.Options{Config: cfg, Version: version(), Log: log, Reload: reload}, level: level}
 	if err := svc.Run(service.WindowsName, h); err != nil {
 		return fmt.Errorf("talk to the service manager: %w", err)
 	}
@@ -37,7 +38,10 @@ func serviceMain(cfg config.Config) error {
 }
 
 // handler turns the service manager's wishes into a cancelled context.
-type handler struct{ o app.Options }
+type handler struct {
+	o     app.Options
+	level *slog.LevelVar
+}
 
 // Execute implements svc.Handler. It reports Running at once: the manager gives
 // a service 30 s, and a slow disk must not cost the start.
@@ -45,8 +49,8 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	done := make(chan error, 1)
-	go func() { done <- runApp(ctx, h.o) }()
-	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown}
+	go func() { done <- runApp(ctx, h.o, h.level) }()
+	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown | svc.AcceptParamChange}
 	for {
 		select {
 		case err := <-done:
@@ -55,6 +59,8 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 			switch r.Cmd {
 			case svc.Interrogate:
 				status <- r.CurrentStatus
+			case svc.ParamChange: // exporter reload, sc control NocturneExporter paramchange
+				h.o.Reload.Ask()
 			case svc.Stop:
 				cancel(context.Canceled)
 				status <- svc.Status{State: svc.StopPending, WaitHint: uint32(service.StopTime.Milliseconds())}

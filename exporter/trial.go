@@ -35,7 +35,7 @@ func runTest(ctx context.Context, args []string, io stdio) error {
 		}
 		name = f.set.Arg(0)
 	}
-	log, err := newLog(cfg, io.err)
+	log, _, err := newLog(cfg, io.err)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,8 @@ type Options struct {
 	Stdout  io.Writer // of console outputs; nil = none
 	// Sources replaces the configured sources; nil = those of Config.
 	Sources []source.Source
+	// Reload brings other configurations; nil = there is only this one.
+	Reload *Reloader
 }
 
 // App is an exporter.
@@ -77,7 +79,8 @@ type App struct {
 	server   *http.Server
 	commits  commits
 	stops    []stop
-	become   chan identity // who the bridge says we are; size 1
+	become   chan identity  // who the bridge says we are; size 1
+	next     *config.Config // to be built with, after ErrReload
 	started  time.Time
 	problems *problems
 }
@@ -156,6 +159,7 @@ func (a *App) registerMetrics() error {
 		ConstLabels: prometheus.Labels{"version": a.o.Version, "goversion": runtime.Version(), "os": runtime.GOOS}})
 	info.Set(1)
 	all := []prometheus.Collector{info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
+	all = append(all, a.o.Reload.metrics()...)
 	for _, c := range all {
 		if err := a.registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)

@@ -53,7 +53,12 @@ func (g *group) wait(limit time.Duration) bool {
 	}
 }
 
-// Run runs the exporter until ctx ends or a part fails.
+// reloadDrain is how long a request may be under way when the exporter is built
+// anew: one that is cut off is sent again and recognised.
+const reloadDrain = time.Second
+
+// Run runs the exporter until ctx ends, a part fails, or it has to be built
+// anew: ErrRestart, ErrReload.
 func (a *App) Run(ctx context.Context) error {
 	sources, stopSources := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSources()
@@ -93,6 +98,7 @@ func (a *App) Run(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), ErrShutdown) {
 		reason = heartbeat.ReasonShutdown
 	}
+	reloads, patience := errors.Is(err, ErrReload), DrainTime
 	stopSources()
 	if !watching.wait(stopTime) {
 		a.log.Warn("a source does not stop, going on without it")
@@ -100,10 +106,12 @@ func (a *App) Run(ctx context.Context) error {
 	if errors.Is(err, ErrStuck) {
 		return err // the goodbye would wait like everything else
 	}
-	if gerr := a.goodbye(ctx, reason); gerr != nil {
+	if reloads { // it goes on: no goodbye, and nothing has to arrive first
+		reason, patience = "reload", reloadDrain
+	} else if gerr := a.goodbye(ctx, reason); gerr != nil {
 		a.log.Warn("goodbye could not be recorded", "err", gerr)
 	}
-	timer := time.AfterFunc(DrainTime, stopDrain)
+	timer := time.AfterFunc(patience, stopDrain)
 	defer timer.Stop()
 	stopOutputs()
 	if a.server != nil {
@@ -133,6 +141,10 @@ func (a *App) first(ctx context.Context, watching, delivering *group) (identity,
 			return next, err
 		case err := <-delivering.failed:
 			return next, err
+		case <-a.o.Reload.asked():
+			if a.reload() {
+				return next, ErrReload
+			}
 		case next = <-a.become:
 			a.log.Warn("the register says that this is another server", "server_id", next.id.String(), "host", next.name)
 			t := time.NewTicker(time.Second)
