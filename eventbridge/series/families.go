@@ -60,6 +60,7 @@ const (
 	prefixVirtual    = "nocturne_raid_virtual_drive"
 	prefixBattery    = "nocturne_raid_battery"
 	prefixMDArray    = "nocturne_md_array"
+	prefixSMART      = "nocturne_smart_drive"
 	prefixSensor     = "nocturne_sensor"
 	prefixHardware   = "nocturne_hardware_device"
 	prefixCheck      = "nocturne_check"

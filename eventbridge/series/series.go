@@ -114,6 +114,21 @@ var devices = named([]device{
 		},
 	},
 	{
+		typ: record.DeviceSMARTDrive, prefix: prefixSMART, what: "disk asked through SMART", state: true,
+		info: []attr{{"firmware", record.FieldFirmware}, {"model", record.FieldModel}, {"protocol", "protocol"}, {"serial", ""}},
+		values: []value{
+			{suffix: "temperature_celsius", field: "temperature_celsius", help: "Temperature of the disk."},
+			{suffix: "power_on_seconds", field: "power_on_hours", scale: 3600, help: "How long the disk has been on."},
+			{suffix: "reallocated_sectors", field: "reallocated_sectors_count", help: "Sectors that the disk replaced by spare ones; of SAS, grown defects."},
+			{suffix: "pending_sectors", field: "pending_sectors_count", help: "Sectors that could not be read and wait to be written."},
+			{suffix: "uncorrectable_errors", field: "uncorrectable_errors", help: "Errors that the disk could not correct."},
+			{suffix: "crc_errors", field: "crc_errors", help: "Errors between disk and controller: often the cable."},
+			{suffix: "media_errors", field: "media_errors", help: "Media errors that an NVMe disk counts."},
+			{suffix: "life_left_ratio", field: "life_left_percent", scale: 0.01, help: "How much of an SSD's endurance is left, 0 to 1."},
+			{suffix: "written_bytes", field: "written_bytes_total", help: "Bytes written to the disk in its life."},
+		},
+	},
+	{
 		typ: record.DeviceSensor, prefix: prefixSensor, what: "sensor", state: true,
 		info: []attr{{"kind", "kind"}},
 		values: []value{

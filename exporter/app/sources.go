@@ -14,6 +14,7 @@ import (
 	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
+	"nocturne/exporter/source/smart"
 	"nocturne/exporter/source/winlog"
 )
 
@@ -46,6 +47,11 @@ func (a *App) configured() ([]maker, error) {
 	if c.MDRAID.Enabled {
 		add(func() source.Source {
 			return mdraid.New(mdraid.Options{Config: c.MDRAID})
+		})
+	}
+	if c.SMART.Enabled {
+		add(func() source.Source {
+			return smart.New(smart.Options{Config: c.SMART})
 		})
 	}
 	if c.Sensors.Enabled {

@@ -24,6 +24,7 @@ import (
 	"nocturne/exporter/source/mdraid"
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
+	"nocturne/exporter/source/smart"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	Journal   journal.Config   `yaml:"journal"`
 	RAID      raid.Config      `yaml:"raid"`
 	MDRAID    mdraid.Config    `yaml:"mdraid"`
+	SMART     smart.Config     `yaml:"smart"`
 	Sensors   sensors.Config   `yaml:"sensors"`
 	Hardware  hardware.Config  `yaml:"hardware"`
 	Winlog    winlog.Config    `yaml:"winlog"`
@@ -57,6 +59,7 @@ func Default() Config {
 		Journal:   journal.DefaultConfig(),
 		RAID:      raid.DefaultConfig(),
 		MDRAID:    mdraid.DefaultConfig(),
+		SMART:     smart.DefaultConfig(),
 		Sensors:   sensors.DefaultConfig(),
 		Hardware:  hardware.DefaultConfig(),
 		Winlog:    winlog.DefaultConfig(),
@@ -134,6 +137,7 @@ func (c *Config) Validate() error {
 		c.Journal.Validate(),
 		c.RAID.Validate(),
 		c.MDRAID.Validate(),
+		c.SMART.Validate(),
 		c.Sensors.Validate(),
 		c.Hardware.Validate(),
 		c.Winlog.Validate(),

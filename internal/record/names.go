@@ -78,6 +78,7 @@ const (
 	DeviceMDArray       = "md_array" // software RAID of Linux
 	DeviceMDMember      = "md_member"
 	DeviceSensor        = "sensor"
+	DeviceSMARTDrive    = "smart_drive"
 )
 
 // Device fields with a meaning of their own.

@@ -98,6 +98,10 @@ func (r *Reader) Name() string { return "raid" }
 // Category implements source.Collector.
 func (r *Reader) Category() record.Category { return record.RAID }
 
+// Wakes implements source.Waker: drivers and Windows speak of a drive before the
+// next round would see it.
+func (r *Reader) Wakes(rec *record.Record) bool { return source.StorageEvent(rec) }
+
 // Collect asks the tool. It returns a snapshot of what could be read beside an
 // error about the rest.
 func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {

@@ -1,0 +1,32 @@
+package source
+
+import (
+	"testing"
+
+	"nocturne/internal/record"
+)
+
+func TestStorageEvent(t *testing.T) {
+	f := func(want bool, name, provider string, id int64, body string) {
+		t.Helper()
+		r := &record.Record{Name: name, Body: body, Attrs: []record.Attr{{Key: record.AttrProvider, Value: record.String(provider)}, {Key: record.AttrEventID, Value: record.Int(id)}}}
+		if StorageEvent(r) != want {
+			t.Errorf("%s %s %d %q: want %v", name, provider, id, body, want)
+		}
+	}
+	f(true, record.NameWindowsEvent, "Disk", 7, "")
+	f(true, record.NameWindowsEvent, "disk", 157, "")
+	f(false, record.NameWindowsEvent, "cdrom", 7, "")         // an id means nothing without its provider
+	f(false, record.NameWindowsEvent, "Kernel-Boot", 153, "") // the same
+	f(false, record.NameWindowsEvent, "disk", 1, "")          //
+	f(true, record.NameWindowsEvent, "MR_MONITOR", 9999, "")  // whatever MegaRAID says
+	f(true, record.NameWindowsEvent, "megasas35i", 11, "")    //
+	f(true, record.NameWindowsEvent, "iaStorAVC", 129, "")    //
+	f(false, record.NameWindowsEvent, "Microsoft-Windows-Ntfs", 4, "")
+	f(true, record.NameJournal, "kernel", 0, "megaraid_sas 0000:18:00.0: 2012 (scsi0:1) - state change on PD 04")
+	f(true, record.NameJournal, "kernel", 0, "blk_update_request: I/O error, dev sdb, sector 8")
+	f(true, record.NameJournal, "kernel", 0, "md/raid1:md0: Disk failure on sdb1, disabling device.")
+	f(false, record.NameJournal, "kernel", 0, "usb 1-1: new high-speed USB device")
+	f(false, record.NameJournal, "cron", 0, "I/O error") // anybody can write that
+	f(false, record.NameSnapshot, "disk", 7, "")
+}
