@@ -65,8 +65,12 @@ func (a *App) configured() ([]maker, error) {
 		})
 	}
 	if c.Winlog.Enabled {
+		m, err := winlog.NewMetrics(a.registry, c.Winlog.Channels)
+		if err != nil {
+			return nil, fmt.Errorf("register metrics of %s: %w", winlog.Name, err)
+		}
 		add(func() source.Source {
-			return winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name)})
+			return winlog.New(winlog.Options{Config: c.Winlog, Positions: a.spool, Log: a.log.With("component", "source", "source", winlog.Name), Metrics: m})
 		})
 	}
 	checks, err := a.checks()

@@ -40,6 +40,9 @@ var defaults = func() map[string]choice {
 	}
 	add(choice{}, "exporter_", "", `build_info spool_records_out_total spool_records_dropped_total spool_records_waiting spool_size_bytes spool_losses_total
 		output_up output_failures_total output_refused_frames_total source_success source_duration_seconds source_timeouts_total machine_up machine_age_seconds`)
+	add(choice{}, "exporter_winlog_", "", "levels_total")
+	add(choice{without: "channel"}, "exporter_winlog_", "", "missing_total")
+	add(choice{skip: otherChannels}, "exporter_winlog_", "", "lag_seconds")
 	add(choice{}, "", "", "process_cpu_seconds_total process_resident_memory_bytes process_open_fds process_start_time_seconds go_goroutines")
 
 	add(choice{without: "cpu"}, "node_", "", "cpu_seconds_total")
@@ -75,6 +78,11 @@ func tunnelNIC(get func(string) string) bool {
 // otherStates: whether a service runs is one series; the six other states and
 // what they say stay at /metrics.
 func otherStates(get func(string) string) bool { return get("state") != "running" }
+
+// otherChannels: how far reading is behind shows at the busiest logs.
+func otherChannels(get func(string) string) bool {
+	return get("channel") != "System" && get("channel") != "Application" && get("channel") != "Security"
+}
 
 func pseudoFilesystem(get func(string) string) bool {
 	switch get("fstype") {

@@ -47,6 +47,7 @@ const (
 	AttrReason          = "goodbye.reason"       // stop shutdown update
 	AttrSource          = "source.name"          // of NameSourceFailed
 	AttrError           = "source.error"
+	AttrMissing         = "source.missing" // int; how many events a source knows to be lost before it, at most
 )
 
 // Attributes of the registry's records (category agent).

@@ -17,6 +17,7 @@ import (
 
 	"nocturne/exporter/limit"
 	"nocturne/exporter/source"
+	"nocturne/exporter/source/winlog"
 	"nocturne/internal/record"
 )
 
@@ -62,7 +63,7 @@ func Import(ctx context.Context, path string, emit source.Emit, o Options) (Repo
 	o.Memory, o.Time, o.ChunkTime = orElse(o.Memory, 512<<20), orElse(o.Time, 30*time.Minute), orElse(o.ChunkTime, 20*time.Second)
 	ctx, cancel := context.WithTimeout(ctx, o.Time)
 	defer cancel()
-	im := &importer{o: o, path: path, emit: emit, seen: map[seenKey]struct{}{}}
+	im := &importer{o: o, path: path, emit: emit, seen: map[winlog.Key]struct{}{}}
 	if err := im.run(ctx); err != nil {
 		return im.report, fmt.Errorf("import %s: %w", path, err)
 	}
@@ -85,17 +86,12 @@ func orElse[T int64 | time.Duration](v, d T) T {
 	return v
 }
 
-type seenKey struct {
-	channel, computer string
-	id                int64
-}
-
 type importer struct {
 	o      Options
 	path   string
 	emit   source.Emit
 	report Report
-	seen   map[seenKey]struct{}
+	seen   map[winlog.Key]struct{}
 	// What the child works on: a chunk, how many whole records it has, how many
 	// of them came, and the record it tries, -1 when it takes all at once.
 	at, whole, got, try int
@@ -281,8 +277,7 @@ func (im *importer) records(ctx context.Context, payload []byte) error {
 	}
 	fresh := recs[:0]
 	for _, r := range recs {
-		n, _ := r.Attr(record.AttrRecordID).Int()
-		k := seenKey{r.Attr(record.AttrChannel).Str(), r.Attr(record.AttrComputer).Str(), n}
+		k := winlog.KeyOf(&r)
 		if _, again := im.seen[k]; again {
 			im.report.Duplicates++
 			continue

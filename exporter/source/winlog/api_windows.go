@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -18,8 +20,11 @@ var (
 	evtCreateBookmark        = wevtapi.NewProc("EvtCreateBookmark")
 	evtUpdateBookmark        = wevtapi.NewProc("EvtUpdateBookmark")
 	evtClose                 = wevtapi.NewProc("EvtClose")
+	evtOpenLog               = wevtapi.NewProc("EvtOpenLog")
+	evtGetLogInfo            = wevtapi.NewProc("EvtGetLogInfo")
 	evtOpenPublisherMetadata = wevtapi.NewProc("EvtOpenPublisherMetadata")
 	evtFormatMessage         = wevtapi.NewProc("EvtFormatMessage")
+	wineVersion              = windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version")
 )
 
 // Flags of winevt.h.
@@ -31,19 +36,29 @@ const (
 	renderXML              = 1
 	renderBookmark         = 2
 	formatMessageEvent     = 1
-	maxPublishers          = 128
-	maxRendered            = 2 << 20 // characters
+	openChannelPath        = 1
+	logOldestRecord        = 6
+	variantUint64          = 10
 )
 
-// open returns Windows' own event log.
+// waitTime is how long Next waits for an event; an answer comes sooner than the
+// source is taken for dead.
+const waitTime = pulse / 2
+
+// open returns Windows' own event log. Under Wine it is not supported: there
+// several of these calls end the process.
 func open() (EventAPI, error) {
+	if wineVersion.Find() == nil {
+		return nil, fmt.Errorf("the event log under Wine, which has none: %w", errors.ErrUnsupported)
+	}
 	if err := wevtapi.Load(); err != nil {
 		return nil, fmt.Errorf("load wevtapi.dll: %w (%w)", err, errors.ErrUnsupported)
 	}
-	return system{}, nil
+	return &system{publishers: newPublishers(openPublisher, closeHandle)}, nil
 }
 
-type system struct{}
+// system is Windows' event log; the publishers are shared by all channels.
+type system struct{ publishers *publishers[handle] }
 
 type handle = uintptr
 
@@ -61,27 +76,62 @@ func closeHandle(h handle) {
 	}
 }
 
+func openPublisher(name string) (handle, error) {
+	ptr, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	h, _, err := evtOpenPublisherMetadata.Call(0, uintptr(unsafe.Pointer(ptr)), 0, 0, 0)
+	if h == 0 {
+		return 0, classify("EvtOpenPublisherMetadata", code(err))
+	}
+	return h, nil
+}
+
+// Oldest implements EventAPI.
+func (*system) Oldest(channel string) (uint64, error) {
+	path, err := windows.UTF16PtrFromString(channel)
+	if err != nil {
+		return 0, err
+	}
+	h, _, err := evtOpenLog.Call(0, uintptr(unsafe.Pointer(path)), openChannelPath)
+	if h == 0 {
+		return 0, classify("EvtOpenLog", code(err))
+	}
+	defer closeHandle(h)
+	// EVT_VARIANT: a value of 8 bytes, a count, a type.
+	var v struct {
+		value       uint64
+		count, kind uint32
+	}
+	var used uint32
+	if ok, _, err := evtGetLogInfo.Call(h, logOldestRecord, unsafe.Sizeof(v), uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&used))); ok == 0 {
+		return 0, classify("EvtGetLogInfo", code(err))
+	}
+	if v.kind != variantUint64 {
+		return 0, nil // of an empty log
+	}
+	return v.value, nil
+}
+
 // subscription is a pull subscription with its signal.
 type subscription struct {
+	system   *system
+	ch       Channel
+	filter   filter
 	result   handle
 	signal   windows.Handle
 	bookmark handle
-	// publishers opened for their messages; 0 = has none.
-	publishers map[string]handle
-	buf        []uint16
+	buf      []uint16
 }
 
 // Subscribe implements EventAPI.
-func (system) Subscribe(ch Channel, from Start) (Subscription, error) {
+func (y *system) Subscribe(ch Channel, from Start) (Subscription, error) {
 	path, err := windows.UTF16PtrFromString(ch.Name)
 	if err != nil {
 		return nil, err
 	}
-	query := ch.Query
-	if query == "" {
-		query = "*"
-	}
-	q, err := windows.UTF16PtrFromString(query)
+	q, err := windows.UTF16PtrFromString(ch.query())
 	if err != nil {
 		return nil, err
 	}
@@ -89,22 +139,18 @@ func (system) Subscribe(ch Channel, from Start) (Subscription, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the signal: %w", err)
 	}
-	s := &subscription{signal: signal, publishers: map[string]handle{}, buf: make([]uint16, 16<<10)}
+	s := &subscription{system: y, ch: ch, filter: newFilter(&ch), signal: signal, buf: make([]uint16, firstBuffer)}
 	flags := uintptr(subscribeFuture)
 	switch {
 	case from.Bookmark != "":
-		b, err := windows.UTF16PtrFromString(from.Bookmark)
-		if err != nil {
+		flags = subscribeAfterBookmark
+		if !from.Near {
+			flags |= subscribeStrict
+		}
+		if s.bookmark, err = newBookmark(from.Bookmark); err != nil {
 			_ = s.Close()
 			return nil, err
 		}
-		h, _, err := evtCreateBookmark.Call(uintptr(unsafe.Pointer(b)))
-		if h == 0 {
-			_ = s.Close()
-			return nil, classify("EvtCreateBookmark", code(err))
-		}
-		s.bookmark = h
-		flags = subscribeAfterBookmark | subscribeStrict
 	case from.Oldest:
 		flags = subscribeOldest
 	}
@@ -117,16 +163,28 @@ func (system) Subscribe(ch Channel, from Start) (Subscription, error) {
 	return s, nil
 }
 
+// newBookmark makes a bookmark of its XML, or an empty one.
+func newBookmark(text string) (handle, error) {
+	var ptr *uint16
+	if text != "" {
+		var err error
+		if ptr, err = windows.UTF16PtrFromString(text); err != nil {
+			return 0, fmt.Errorf("%w (%w)", err, ErrBookmarkLost)
+		}
+	}
+	h, _, err := evtCreateBookmark.Call(uintptr(unsafe.Pointer(ptr)))
+	if h == 0 {
+		return 0, classify("EvtCreateBookmark", code(err))
+	}
+	return h, nil
+}
+
 // Close implements Subscription.
 func (s *subscription) Close() error {
 	closeHandle(s.result)
 	closeHandle(s.bookmark)
-	for _, h := range s.publishers {
-		closeHandle(h)
-	}
-	s.result, s.bookmark, s.publishers = 0, 0, nil
-	err := windows.CloseHandle(s.signal)
-	return err
+	s.result, s.bookmark = 0, 0
+	return windows.CloseHandle(s.signal)
 }
 
 // Next implements Subscription.
@@ -135,11 +193,16 @@ func (s *subscription) Next(ctx context.Context, n int) (Batch, error) {
 	if err != nil {
 		return Batch{}, fmt.Errorf("create the stop signal: %w", err)
 	}
-	defer func() { _ = windows.CloseHandle(stop) }()
-	undo := context.AfterFunc(ctx, func() { _ = windows.SetEvent(stop) })
-	defer undo()
+	set := make(chan struct{})
+	undo := context.AfterFunc(ctx, func() { defer close(set); _ = windows.SetEvent(stop) })
+	defer func() {
+		if !undo() {
+			<-set // the handle must outlive its signal
+		}
+		_ = windows.CloseHandle(stop)
+	}()
 	events := make([]handle, max(n, 1))
-	for {
+	for waited := false; ; waited = true {
 		// Reset before asking: an event that comes in between sets it again.
 		if err := windows.ResetEvent(s.signal); err != nil {
 			return Batch{}, fmt.Errorf("reset the signal: %w", err)
@@ -150,13 +213,14 @@ func (s *subscription) Next(ctx context.Context, n int) (Batch, error) {
 			return s.batch(events[:min(int(got), len(events))])
 		}
 		if c := code(err); ok == 0 && !nothingYet(c) {
+			s.system.publishers.clear()
 			return Batch{}, classify("EvtNext", c)
 		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || waited {
 			return Batch{}, err
 		}
 		// The wait ends now and then: a signal that Windows forgot is found.
-		if _, err := windows.WaitForMultipleObjects([]windows.Handle{stop, s.signal}, false, 30_000); err != nil {
+		if _, err := windows.WaitForMultipleObjects([]windows.Handle{stop, s.signal}, false, uint32(waitTime.Milliseconds())); err != nil {
 			return Batch{}, fmt.Errorf("wait for events: %w", err)
 		}
 	}
@@ -170,17 +234,20 @@ func (s *subscription) batch(events []handle) (b Batch, err error) {
 	}()
 	for _, h := range events {
 		text, err := s.render(h, renderXML)
-		if err != nil {
+		if serviceGone(err) {
+			s.system.publishers.clear() // their handles are as dead
 			return Batch{}, err
 		}
-		b.Events = append(b.Events, Event{XML: text, Message: s.message(h, text)})
+		e := Event{XML: text, Err: err}
+		if err == nil {
+			e.Message = s.message(h, text)
+		}
+		b.Events = append(b.Events, e)
 	}
 	if s.bookmark == 0 {
-		h, _, err := evtCreateBookmark.Call(0)
-		if h == 0 {
-			return Batch{}, classify("EvtCreateBookmark", code(err))
+		if s.bookmark, err = newBookmark(""); err != nil {
+			return Batch{}, err
 		}
-		s.bookmark = h
 	}
 	if ok, _, err := evtUpdateBookmark.Call(s.bookmark, events[len(events)-1]); ok == 0 {
 		return Batch{}, classify("EvtUpdateBookmark", code(err))
@@ -189,56 +256,40 @@ func (s *subscription) batch(events []handle) (b Batch, err error) {
 	return b, err
 }
 
-// render asks for XML, with a larger buffer once if it must be.
+// render asks for XML.
 func (s *subscription) render(h handle, flags uintptr) (string, error) {
-	for {
+	n, err := rendered("EvtRender", &s.buf, func(buf []uint16) (int, uint32) {
 		var used, properties uint32
-		ok, _, err := evtRender.Call(0, h, flags, uintptr(2*len(s.buf)), uintptr(unsafe.Pointer(&s.buf[0])), uintptr(unsafe.Pointer(&used)), uintptr(unsafe.Pointer(&properties)))
-		if ok != 0 {
-			return windows.UTF16ToString(s.buf[:min(int(used)/2, len(s.buf))]), nil
-		}
-		need := int(used)/2 + 1
-		if code(err) != codeInsufficientBuffer || need <= len(s.buf) || need > maxRendered {
-			return "", classify("EvtRender", code(err))
-		}
-		s.buf = make([]uint16, need)
+		ok, _, err := evtRender.Call(0, h, flags, uintptr(2*len(buf)), uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&used)), uintptr(unsafe.Pointer(&properties)))
+		return int(used+1) / 2, outcome(ok != 0, code(err))
+	})
+	if err != nil {
+		return "", err
 	}
+	return windows.UTF16ToString(s.buf[:n]), nil
 }
 
 // message formats the event's text with its provider's library; "" where that
-// is not possible, which is common and no error.
-func (s *subscription) message(h handle, text string) string {
-	top, err := parseXML(text)
-	if err != nil || top.child("RenderingInfo").child("Message").text != "" {
+// is not possible, which is common and no error. That of a forwarded event is
+// in the event, or nowhere: this machine's libraries may say something else.
+// What the filter leaves out needs none: formatting is most of the work.
+func (s *subscription) message(h handle, text string) (m string) {
+	if s.ch.forwarded() || strings.Contains(text, "<RenderingInfo") {
 		return ""
 	}
-	name := top.child("System").child("Provider").attr("Name")
-	p, known := s.publishers[name]
-	if !known {
-		if len(s.publishers) >= maxPublishers {
-			for _, old := range s.publishers {
-				closeHandle(old)
-			}
-			clear(s.publishers)
-		}
-		if ptr, err := windows.UTF16PtrFromString(name); err == nil {
-			p, _, _ = evtOpenPublisherMetadata.Call(0, uintptr(unsafe.Pointer(ptr)), 0, 0, 0)
-		}
-		s.publishers[name] = p
-	}
-	if p == 0 {
+	name := providerOf(text)
+	if name == "" || !s.filter.provider(strings.ToLower(name)) {
 		return ""
 	}
-	for {
-		var used uint32
-		ok, _, err := evtFormatMessage.Call(p, h, 0, 0, 0, formatMessageEvent, uintptr(len(s.buf)), uintptr(unsafe.Pointer(&s.buf[0])), uintptr(unsafe.Pointer(&used)))
-		if c := code(err); ok != 0 || c == codeUnresolvedValue || c == codeUnresolvedParam {
-			return windows.UTF16ToString(s.buf[:min(int(used), len(s.buf))])
+	s.system.publishers.use(name, time.Now(), func(p handle) {
+		n, err := rendered("EvtFormatMessage", &s.buf, func(buf []uint16) (int, uint32) {
+			var used uint32
+			ok, _, err := evtFormatMessage.Call(p, h, 0, 0, 0, formatMessageEvent, uintptr(len(buf)), uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&used)))
+			return int(used), outcome(ok != 0, code(err))
+		})
+		if err == nil {
+			m = windows.UTF16ToString(s.buf[:n])
 		}
-		need := int(used) + 1
-		if code(err) != codeInsufficientBuffer || need <= len(s.buf) || need > maxRendered {
-			return ""
-		}
-		s.buf = make([]uint16, need)
-	}
+	})
+	return m
 }

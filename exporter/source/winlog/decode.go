@@ -5,7 +5,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -238,4 +240,16 @@ func parseXML(s string) (*node, error) {
 			}
 		}
 	}
+}
+
+var providerName = regexp.MustCompile(`<Provider\s[^>]*?\bName\s*=\s*(?:'([^']*)'|"([^"]*)")`)
+
+// providerOf returns the provider's name in an event's text, without reading the
+// whole of it; "" where there is none or it is written in an unusual way.
+func providerOf(text string) string {
+	m := providerName.FindStringSubmatch(text[:min(len(text), 2048)])
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1] + m[2])
 }

@@ -2,14 +2,16 @@
 // records.
 //
 // The calls into wevtapi.dll sit behind EventAPI, so that everything above them
-// runs in tests on any system. Each channel has a subscription and a goroutine;
-// one goroutine hands records over, with the bookmarks of all channels as the
-// position. A bookmark whose event is gone means that the log was cleared or
-// has wrapped: that is said in a record, and reading begins at the oldest event
-// left, never at the next new one.
+// runs in tests on any system. Each channel has a subscription and a goroutine
+// (reader); one goroutine gathers what they read while its last commit was in
+// flight and hands it over with the bookmarks of all channels as the position.
+// A bookmark whose event is gone means that the log was cleared or has wrapped:
+// that is said in a record, with how many events are missing where the record
+// numbers tell (ledger), and reading begins at the oldest event left, never at
+// the next new one.
 //
-// The calls themselves are not tested on a real Windows yet: the source is off
-// unless the configuration turns it on.
+// The calls themselves have not run on a real Windows yet; under Wine, where
+// some of them end the process, the source is not supported.
 //
 // A Source belongs to the supervisor's goroutine. To test:
 // go test ./exporter/source/winlog.
@@ -22,98 +24,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
-)
-
-// Config is the part of the exporter's configuration under "winlog".
-type Config struct {
-	Enabled bool `yaml:"enabled"`
-	// Channels are the logs to read, as Get-WinEvent -ListLog names them.
-	Channels []Channel `yaml:"channels"`
-}
-
-// Channel is one log and which of its events are wanted.
-type Channel struct {
-	Name string `yaml:"name"`
-	// Query is an XPath filter; "" = "*", everything.
-	Query string `yaml:"query"`
-}
-
-// DefaultConfig reads System and Application, once it is turned on.
-func DefaultConfig() Config {
-	return Config{Channels: []Channel{{Name: "System"}, {Name: "Application"}}}
-}
-
-// Validate says what to write instead of settings that cannot work.
-func (c Config) Validate() error {
-	seen := map[string]bool{}
-	for i, ch := range c.Channels {
-		low := strings.ToLower(ch.Name)
-		if ch.Name == "" {
-			return fmt.Errorf("winlog channel %d has no name: write one, such as System", i+1)
-		}
-		if seen[low] {
-			return fmt.Errorf("winlog channel %s is there twice: write it once, with one query", ch.Name)
-		}
-		seen[low] = true
-	}
-	if c.Enabled && len(c.Channels) == 0 {
-		return errors.New("winlog is enabled without channels: write at least one, such as System")
-	}
-	return nil
-}
-
-// EventAPI is what is used of Windows' event log interface. Its subscriptions
-// may be used side by side.
-type EventAPI interface {
-	// Subscribe opens a channel. Its error wraps one of those below where the
-	// caller can do something about it.
-	Subscribe(ch Channel, from Start) (Subscription, error)
-}
-
-// Subscription is an open channel. It belongs to one goroutine.
-type Subscription interface {
-	// Next waits until there are events or ctx ends, and returns at most n.
-	Next(ctx context.Context, n int) (Batch, error)
-	Close() error
-}
-
-// Start says where a subscription begins: behind a bookmark, at the oldest
-// event, or with events that are still to come.
-type Start struct {
-	Bookmark string
-	Oldest   bool
-}
-
-// Batch is some events of one channel and the bookmark of the last.
-type Batch struct {
-	Events   []Event
-	Bookmark string
-}
-
-// Event is an event as Windows renders it.
-type Event struct {
-	XML string
-	// Message is the text for people, from the provider's library or from the
-	// event itself where it was forwarded; "" where there is none.
-	Message string
-}
-
-// Errors of EventAPI.
-var (
-	// ErrBookmarkLost: the bookmark's event is no longer in the log.
-	ErrBookmarkLost = errors.New("the bookmark's event is gone")
-	// ErrNoChannel: there is no such log, now.
-	ErrNoChannel = errors.New("there is no such channel")
-	// ErrStale: the subscription is dead, as after a restart of the service.
-	ErrStale = errors.New("the subscription is dead")
-	// ErrTooMany: ask for fewer events at once (RPC_S_INVALID_BOUND).
-	ErrTooMany = errors.New("too many events at once")
 )
 
 // Options are what New needs besides its configuration.
@@ -121,6 +37,8 @@ type Options struct {
 	Config
 	Positions source.Positions
 	Log       *slog.Logger
+	// Metrics are those of the same channels; nil = counted for nobody.
+	Metrics *Metrics
 	// API is Windows' own when it is nil.
 	API EventAPI
 }
@@ -136,7 +54,10 @@ func New(o Options) source.Source {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &winlog{o: o}
+	if o.Metrics == nil {
+		o.Metrics, _ = NewMetrics(nil, o.Channels) // fails to register only
+	}
+	return &winlog{o}
 }
 
 type winlog struct{ o Options }
@@ -144,11 +65,27 @@ type winlog struct{ o Options }
 func (w *winlog) Name() string              { return Name }
 func (w *winlog) Category() record.Category { return record.EventLog }
 
+// place is where reading of one channel goes on.
+type place struct {
+	Bookmark string `json:"bookmark"`
+	mark
+}
+
+// UnmarshalJSON reads what Run stores, and the bare bookmark that the first
+// version stored.
+func (p *place) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &p.Bookmark)
+	}
+	type plain place
+	return json.Unmarshal(b, (*plain)(p))
+}
+
 const (
-	maxBatch   = 128
-	retryMin   = time.Second
-	retryMax   = time.Minute
-	retryEmpty = 5 * time.Minute // for a channel that is not there
+	// pulse is how often the source says that it is alive, and hangTime how long
+	// a call into Windows may last before it is not.
+	pulse    = 30 * time.Second
+	hangTime = 5 * time.Minute
 )
 
 // Run implements source.Source.
@@ -164,167 +101,107 @@ func (w *winlog) Run(ctx context.Context, emit source.Emit) error {
 	if err != nil {
 		return fmt.Errorf("read the event log's position: %w", err)
 	}
-	bookmarks := map[string]string{}
+	places := map[string]place{}
 	if len(stored) > 0 {
-		if err := json.Unmarshal(stored, &bookmarks); err != nil {
-			w.o.Log.Warn("stored bookmarks are damaged, starting with new events", "err", err)
-			bookmarks = map[string]string{}
+		if err := json.Unmarshal(stored, &places); err != nil {
+			damaged := fmt.Errorf("the stored bookmarks are damaged, reading begins with new events: %w", err)
+			if err := emit(ctx, []record.Record{source.Failed(Name, damaged, time.Now())}, nil); err != nil {
+				return err
+			}
+			places = map[string]place{}
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	found := make(chan found) // unbuffered: one batch for each channel is under way
+	c := &committer{emit: emit, places: places, queue: newQueue(maxAhead), lives: make([]*atomic.Int64, len(w.o.Channels))}
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	defer cancel()
-	for _, ch := range w.o.Channels {
-		r := &reader{api: api, ch: ch, log: w.o.Log.With("channel", ch.Name), out: found, bookmark: bookmarks[ch.Name], size: maxBatch}
+	for i := range w.o.Channels {
+		ch := w.o.Channels[i]
+		r := newReader(api, ch, places[ch.Name], c.queue)
+		r.log, r.metrics = w.o.Log.With("channel", ch.Name), w.o.Metrics.of(ch.Name)
+		c.lives[i] = &r.alive
 		readers.Go(func() { r.run(ctx) })
 	}
+	return c.run(ctx)
+}
+
+// committer hands over what the readers read.
+type committer struct {
+	emit   source.Emit
+	places map[string]place
+	queue  *queue
+	lives  []*atomic.Int64
+}
+
+func (c *committer) run(ctx context.Context) error {
+	tick := time.NewTicker(pulse)
+	defer tick.Stop()
+	source.Beat(ctx, hangTime)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case f := <-found:
-			next := maps.Clone(bookmarks)
-			if f.bookmark != "" {
-				next[f.channel] = f.bookmark
+		case now := <-tick.C:
+			if c.allAlive(now) {
+				source.Beat(ctx, hangTime)
 			}
-			position, err := json.Marshal(next)
-			if err != nil {
-				return fmt.Errorf("write bookmarks: %w", err)
-			}
-			if err := emit(ctx, f.recs, position); err != nil {
+		case <-c.queue.more:
+			if err := c.commit(ctx, c.queue.take()); err != nil {
 				return err
 			}
-			bookmarks = next
-			close(f.kept)
 		}
 	}
 }
 
-// found is what a reader has to hand over; kept is closed once it is safe.
-type found struct {
-	channel  string
-	recs     []record.Record
-	bookmark string
-	kept     chan struct{}
-}
-
-// reader reads one channel.
-type reader struct {
-	api      EventAPI
-	ch       Channel
-	log      *slog.Logger
-	out      chan<- found
-	bookmark string
-	oldest   bool
-	size     int
-	told     string // the failure that was said last
-}
-
-func (r *reader) run(ctx context.Context) {
-	wait := retryMin
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := r.contained(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, ErrBookmarkLost):
-			gap := source.Failed(Name, fmt.Errorf("channel %s was cleared or has wrapped: events were removed before they were read; it goes on at the oldest one left", r.ch.Name), time.Now())
-			r.bookmark, r.oldest = "", true
-			if !r.hand(ctx, []record.Record{gap}, "") {
-				return
-			}
-			continue
-		case errors.Is(err, ErrTooMany) && r.size > 1:
-			r.size /= 2
-			continue
-		case errors.Is(err, ErrNoChannel):
-			wait = retryEmpty
-		case time.Since(began) > retryMax:
-			wait = retryMin
+// allAlive tells whether every reader has come back from Windows lately.
+func (c *committer) allAlive(now time.Time) bool {
+	for _, l := range c.lives {
+		if at := l.Load(); at != 0 && now.Sub(time.Unix(0, at)) > 2*pulse {
+			return false
 		}
-		if !r.tell(ctx, err) || !pause(ctx, wait) {
-			return
-		}
-		wait = min(2*wait, retryMax)
 	}
+	return true
 }
 
-// tell logs a failure and writes it down unless it is the same again; false
-// when ctx ended.
-func (r *reader) tell(ctx context.Context, err error) bool {
-	if err.Error() == r.told {
-		return true
+// commit hands over some batches with the places behind them.
+func (c *committer) commit(ctx context.Context, parts []found) error {
+	if len(parts) == 0 {
+		return nil
 	}
-	r.told = err.Error()
-	r.log.Warn("event log channel failed, opening it again", "err", err)
-	return r.hand(ctx, []record.Record{source.Failed(Name, err, time.Now())}, "")
-}
-
-// contained follows the channel and makes a panic an error.
-func (r *reader) contained(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+	next := maps.Clone(c.places)
+	recs := parts[0].recs
+	for i, f := range parts {
+		if i > 0 {
+			recs = append(recs, f.recs...)
 		}
-	}()
-	return r.follow(ctx)
-}
-
-func (r *reader) follow(ctx context.Context) error {
-	sub, err := r.api.Subscribe(r.ch, Start{Bookmark: r.bookmark, Oldest: r.oldest})
+		if f.place != nil {
+			next[f.channel] = *f.place
+		}
+	}
+	position, err := json.Marshal(next)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", r.ch.Name, err)
+		return fmt.Errorf("write bookmarks: %w", err)
 	}
-	defer func() { _ = sub.Close() }() // the handle is gone either way
-	for {
-		b, err := sub.Next(ctx, r.size)
-		if err != nil {
-			return fmt.Errorf("read %s: %w", r.ch.Name, err)
-		}
-		recs := make([]record.Record, 0, len(b.Events))
-		now := time.Now()
-		for _, e := range b.Events {
-			rec, err := Decode(e, now)
-			if err != nil {
-				rec = source.Failed(Name, fmt.Errorf("channel %s: %w", r.ch.Name, err), now)
-			}
-			recs = append(recs, rec)
-		}
-		if len(recs) > 0 && !r.hand(ctx, recs, b.Bookmark) {
-			return ctx.Err()
-		}
-		if b.Bookmark != "" {
-			r.bookmark, r.oldest, r.told = b.Bookmark, false, ""
-		}
+	if err := c.emit(ctx, recs, position); err != nil {
+		return err
 	}
+	c.places = next
+	return nil
 }
 
-// hand returns once the records are in the spool; false when ctx ended.
-func (r *reader) hand(ctx context.Context, recs []record.Record, bookmark string) bool {
-	kept := make(chan struct{})
-	select {
-	case r.out <- found{channel: r.ch.Name, recs: recs, bookmark: bookmark, kept: kept}:
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-kept:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// Key identifies an event on one machine or, forwarded, on many: record numbers
+// are the writing machine's own.
+type Key struct {
+	Channel, Computer string
+	RecordID          int64
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// KeyOf returns the key of an event's record.
+func KeyOf(r *record.Record) Key {
+	n, _ := r.Attr(record.AttrRecordID).Int()
+	return Key{Channel: r.Attr(record.AttrChannel).Str(), Computer: r.Attr(record.AttrComputer).Str(), RecordID: n}
 }
+
+// errEmptyBookmark: without a bookmark there is no way on that loses nothing.
+var errEmptyBookmark = errors.New("events came without a bookmark")

@@ -2,10 +2,9 @@ package winlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,21 +13,31 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nocturne/internal/corpus"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
 
 func xmlOf(id int) string {
-	return fmt.Sprintf(`<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='disk'/><EventID Qualifiers='49156'>%d</EventID><Level>2</Level><TimeCreated SystemTime='2026-01-02T03:04:05.1234567Z'/><EventRecordID>%d</EventRecordID><Channel>System</Channel><Computer>db7</Computer></System><EventData><Data>\Device\Harddisk1\DR1</Data><Binary>0A0B</Binary></EventData></Event>`, id, id)
+	return xmlFrom("System", "disk", "db7", id)
 }
 
-// fakeLog is an event log whose calls fail as the test says.
+func xmlFrom(channel, provider, computer string, id int) string {
+	return fmt.Sprintf(`<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='%s'/><EventID Qualifiers='49156'>%d</EventID><Level>2</Level><TimeCreated SystemTime='2026-01-02T03:04:05.1234567Z'/><EventRecordID>%d</EventRecordID><Channel>%s</Channel><Computer>%s</Computer></System><EventData><Data>\Device\Harddisk1\DR1</Data><Binary>0A0B</Binary></EventData></Event>`, provider, id, id, channel, computer)
+}
+
+// fakeLog is an event log of one channel whose calls fail as the test says.
 type fakeLog struct {
 	mu     sync.Mutex
 	events []int            // record ids, ascending
 	fail   map[string]error // of the next call: "subscribe", "next"
+	bad    int              // the event with which every answer fails
+	broken int              // the event that cannot be rendered
 	calls  []string
 	wake   chan struct{}
+	xml    func(id int) string
 }
 
 func (f *fakeLog) failing(call string) error {
@@ -37,23 +46,45 @@ func (f *fakeLog) failing(call string) error {
 	return err
 }
 
+func (f *fakeLog) Oldest(string) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.failing("oldest"); err != nil || len(f.events) == 0 {
+		return 0, err
+	}
+	return uint64(f.events[0]), nil
+}
+
+func bookmark(id int) string { return bookmarkAt("System", uint64(id)) }
+
 func (f *fakeLog) Subscribe(ch Channel, from Start) (Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.calls = append(f.calls, fmt.Sprintf("subscribe %s %s %t", ch.Name, from.Bookmark, from.Oldest))
+	s := &fakeSub{log: f}
+	if from.Bookmark != "" {
+		at := bookmarkRecord.FindStringSubmatch(from.Bookmark)
+		if at == nil {
+			return nil, errors.New("a bookmark that is none")
+		}
+		if _, err := fmt.Sscan(at[2], &s.after); err != nil {
+			return nil, err
+		}
+	}
+	how := fmt.Sprint(s.after)
+	switch {
+	case from.Near:
+		how += " near"
+	case from.Oldest:
+		how = "oldest"
+	}
+	f.calls = append(f.calls, "subscribe "+ch.Name+" "+how)
 	if err := f.failing("subscribe"); err != nil {
 		return nil, err
 	}
-	s := &fakeSub{log: f}
 	switch {
-	case from.Bookmark != "":
-		if _, err := fmt.Sscan(from.Bookmark, &s.after); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(f.events, s.after) {
-			return nil, fmt.Errorf("EvtSubscribe: %w", ErrBookmarkLost)
-		}
-	case !from.Oldest && len(f.events) > 0:
+	case from.Bookmark != "" && !from.Near && !slices.Contains(f.events, s.after):
+		return nil, classify("EvtSubscribe", codeNotFound)
+	case from.Bookmark == "" && !from.Oldest && len(f.events) > 0:
 		s.after = f.events[len(f.events)-1]
 	}
 	return s, nil
@@ -67,28 +98,52 @@ type fakeSub struct {
 func (s *fakeSub) Close() error { return nil }
 
 func (s *fakeSub) Next(ctx context.Context, n int) (Batch, error) {
+	wait := time.NewTimer(pulse / 2)
+	defer wait.Stop()
 	for {
-		s.log.mu.Lock()
-		s.log.calls = append(s.log.calls, fmt.Sprintf("next %d", n))
-		err := s.log.failing("next")
-		var b Batch
-		for _, id := range s.log.events {
-			if id > s.after && len(b.Events) < n {
-				b.Events = append(b.Events, Event{XML: xmlOf(id)})
-				s.after = id
-			}
-		}
-		b.Bookmark = fmt.Sprint(s.after)
-		s.log.mu.Unlock()
+		b, err := s.next(n)
 		if err != nil || len(b.Events) > 0 {
 			return b, err
 		}
 		select {
 		case <-ctx.Done():
 			return Batch{}, ctx.Err()
+		case <-wait.C:
+			return Batch{}, nil
 		case <-s.log.wake:
 		}
 	}
+}
+
+func (s *fakeSub) next(n int) (Batch, error) {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	if len(s.log.calls) < 50 {
+		s.log.calls = append(s.log.calls, fmt.Sprintf("next %d", n))
+	}
+	if err := s.log.failing("next"); err != nil {
+		return Batch{}, err
+	}
+	var b Batch
+	after := s.after
+	for _, id := range s.log.events {
+		if id <= s.after || len(b.Events) >= n {
+			continue
+		}
+		if id == s.log.bad {
+			return Batch{}, classify("EvtNext", codeInvalidBound)
+		}
+		e := Event{XML: s.log.xml(id)}
+		if id == s.log.broken {
+			e = Event{Err: classify("EvtRender", codeInvalidParameter)}
+		}
+		b.Events = append(b.Events, e)
+		after = id
+	}
+	if s.after = after; len(b.Events) > 0 {
+		b.Bookmark = bookmark(after)
+	}
+	return b, nil
 }
 
 type spool struct {
@@ -106,6 +161,31 @@ func (s *spool) emit(_ context.Context, recs []record.Record, position []byte) e
 
 func (s *spool) Position(string) ([]byte, error) { return s.position, nil }
 
+// place returns where reading of a channel goes on.
+func (s *spool) place(t *testing.T, channel string) place {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	places := map[string]place{}
+	if err := json.Unmarshal(s.position, &places); err != nil {
+		t.Errorf("position %s: %v", s.position, err)
+	}
+	return places[channel]
+}
+
+// said returns the texts of the records that say what is missing.
+func (s *spool) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, r := range s.recs {
+		if r.Name == record.NameSourceFailed {
+			out = append(out, r.Attr(record.AttrError).Str())
+		}
+	}
+	return strings.Join(out, "|")
+}
+
 func (s *spool) ids() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,22 +200,95 @@ func (s *spool) ids() string {
 	return strings.Join(out, " ")
 }
 
-// during runs the source over the log for some time of the bubble.
-func during(t *testing.T, f *fakeLog, s *spool, d time.Duration, then ...func()) {
+// at is a stored position with the last event read.
+func at(channel string, id int) []byte {
+	b, err := json.Marshal(map[string]place{channel: {Bookmark: bookmark(id), mark: markOf(id)}})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func markOf(id int) mark {
+	return mark{ID: uint64(id), At: time.Date(2026, 1, 2, 3, 4, 5, 123456700, time.UTC).UnixNano()}
+}
+
+// session is one run of the source over a log.
+type session struct {
+	log     *fakeLog
+	spool   *spool
+	channel Channel
+	reg     *prometheus.Registry
+	metrics *Metrics
+}
+
+func newSession(log *fakeLog, position []byte) *session {
+	return &session{log: log, spool: &spool{position: position}, channel: Channel{Name: "System"}, reg: prometheus.NewRegistry()}
+}
+
+// during runs the source for some time of the bubble.
+func (s *session) during(t *testing.T, d time.Duration, then ...func()) {
 	t.Helper()
-	cfg := Config{Enabled: true, Channels: []Channel{{Name: "System"}}}
+	if s.metrics == nil {
+		var err error
+		if s.metrics, err = NewMetrics(s.reg, []Channel{s.channel}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	src := New(Options{Config: Config{Enabled: true, Channels: []Channel{s.channel}}, Positions: s.spool, API: s.log, Metrics: s.metrics})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- New(Options{Config: cfg, Positions: s, API: f}).Run(ctx, s.emit) }()
+	go func() { done <- src.Run(ctx, s.spool.emit) }()
 	synctest.Wait()
 	for _, step := range then {
 		step()
 		synctest.Wait()
 	}
 	time.Sleep(d)
+	synctest.Wait()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// metric returns the sum of a metric's series that have all the labels' values.
+func (s *session) metric(t *testing.T, name string, values ...string) float64 {
+	t.Helper()
+	families, err := s.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, found := 0.0, false
+	for _, f := range families {
+		if f.GetName() != "exporter_winlog_"+name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var has []string
+			for _, l := range m.GetLabel() {
+				has = append(has, l.GetValue())
+			}
+			if slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(has, v) }) {
+				continue
+			}
+			found = true
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	if !found {
+		t.Errorf("no metric %s %v", name, values)
+	}
+	return sum
+}
+
+// balanced checks that every event that was read is accounted for.
+func (s *session) balanced(t *testing.T) {
+	t.Helper()
+	in := s.metric(t, "read_total")
+	out := s.metric(t, "levels_total") + s.metric(t, "dropped_total")
+	if unreadable := s.metric(t, "missing_total", missingUnreadable); in != out && in != out+unreadable {
+		t.Errorf("%v read, %v handed on or dropped, %v unreadable", in, out, unreadable)
 	}
 }
 
@@ -152,63 +305,281 @@ func (f *fakeLog) write(ids ...int) func() {
 }
 
 func newLog(ids ...int) *fakeLog {
-	return &fakeLog{events: ids, fail: map[string]error{}, wake: make(chan struct{}, 1)}
+	return &fakeLog{events: ids, fail: map[string]error{}, wake: make(chan struct{}, 1), xml: xmlOf}
 }
 
 func TestFollowsAndResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, s := newLog(1, 2, 3), &spool{}
-		during(t, f, s, 0, f.write(4, 5))
-		if s.ids() != "4 5" || string(s.position) != `{"System":"5"}` {
-			t.Errorf("records %s, position %s: want only what is new", s.ids(), s.position)
+		s := newSession(newLog(1, 2, 3), nil)
+		s.during(t, 0, s.log.write(4, 5))
+		if p := s.spool.place(t, "System"); s.spool.ids() != "4 5" || p.Bookmark != bookmark(5) || p.mark != markOf(5) {
+			t.Errorf("records %s, place %+v: want only what is new", s.spool.ids(), p)
 		}
-		f.write(6)()
-		during(t, f, s, 0, f.write(7))
-		if s.ids() != "4 5 6 7" {
-			t.Errorf("records %s: want what came meanwhile, and nothing twice", s.ids())
+		s.log.write(6)()
+		s.during(t, 0, s.log.write(7))
+		if s.spool.ids() != "4 5 6 7" {
+			t.Errorf("records %s: want what came meanwhile, and nothing twice", s.spool.ids())
+		}
+		if s.metric(t, "events_total", "System", "disk", "error", "7") != 1 || s.metric(t, "missing_total") != 0 {
+			t.Error("the events are not counted well")
+		}
+		s.balanced(t)
+	})
+}
+
+// The first version stored bare bookmarks.
+func TestReadsTheFirstVersionsPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := json.Marshal(map[string]string{"System": bookmark(2)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(newLog(1, 2, 3), b)
+		s.during(t, 0)
+		if s.spool.ids() != "3" {
+			t.Errorf("records %s", s.spool.ids())
 		}
 	})
 }
 
-func TestClearedLogIsSaid(t *testing.T) {
+func TestDamagedPositionIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, s := newLog(101, 102), &spool{position: []byte(`{"System":"50"}`)}
-		during(t, f, s, 0)
-		if s.ids() != "gap 101 102" || string(s.position) != `{"System":"102"}` {
-			t.Errorf("records %s, position %s: want the gap said, then the oldest left", s.ids(), s.position)
+		s := newSession(newLog(1), []byte("{"))
+		s.during(t, 0, s.log.write(2))
+		if s.spool.ids() != "gap 2" || !strings.Contains(s.spool.said(), "the stored bookmarks are damaged") {
+			t.Errorf("records %s: %s", s.spool.ids(), s.spool.said())
 		}
 	})
 }
 
-func TestErrorsOfTheInterface(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := func(why, call string, fail error, wait time.Duration, calls string) {
-			t.Helper()
-			log, s := newLog(1), &spool{position: []byte(`{"System":"1"}`)}
-			log.fail[call] = fail
-			during(t, log, s, wait, log.write(2))
-			if got := strings.TrimPrefix(s.ids(), "gap "); got != "2" {
-				t.Errorf("%s: records %q, want the event", why, s.ids())
-			}
-			if got := strings.Join(log.calls, ", "); !strings.HasPrefix(got, calls) {
-				t.Errorf("%s: calls %s, want %s", why, got, calls)
-			}
+func TestRemovedEventsAreSaidAndCounted(t *testing.T) { synctest.Test(t, testRemoved) }
+
+func testRemoved(t *testing.T) {
+	f := func(why string, s *session, ids, said string, missing float64) {
+		t.Helper()
+		s.during(t, 0)
+		if s.spool.ids() != ids || s.spool.said() != said {
+			t.Errorf("%s: records %s, said %q; want %s, %q", why, s.spool.ids(), s.spool.said(), ids, said)
 		}
-		const sub = "subscribe System 1 false, "
-		f("the service was restarted", "next", classify("EvtNext", codeQueryResultStale), 2*time.Second, sub+"next 128, "+sub+"next 128, next 128")
-		f("an answer too large", "next", classify("EvtNext", codeInvalidBound), 0, sub+"next 128, "+sub+"next 64, next 64, next 64")
-		f("no handle and no code", "subscribe", classify("EvtSubscribe", 0), 2*time.Second, sub+sub+"next 128, next 128")
-		f("no such channel, asked again in 5 minutes", "subscribe", classify("EvtSubscribe", codeChannelNotFound), 6*time.Minute, sub+sub+"next 128, next 128")
+		if got := s.metric(t, "missing_total", missingRemoved); got != missing {
+			t.Errorf("%s: %v missing, want %v", why, got, missing)
+		}
+		s.balanced(t)
+	}
+	filtered := func(s *session) *session { s.channel.Levels = []string{"error"}; return s }
+	f("the log has wrapped", newSession(newLog(101, 102), at("System", 50)), "gap 101 102", "channel System: 50 events (records 51 to 100) were removed before they were read; it goes on at the oldest one left", 50)
+	f("wrapped, and filtered", filtered(newSession(newLog(101), at("System", 50))), "gap 101", "channel System: records 51 to 100 were removed before they were read, with at most 50 events that were wanted", 50)
+	unknown := newSession(newLog(101), at("System", 50))
+	unknown.log.fail["oldest"] = classify("EvtGetLogInfo", codeInvalidHandle)
+	unknown.during(t, 0)
+	if unknown.spool.ids() != "gap 101 gap" || unknown.metric(t, "missing_total", missingHole) != 50 {
+		t.Errorf("the oldest record is not known: %s, %s", unknown.spool.ids(), unknown.spool.said())
+	}
+	cleared := newLog(1, 2)
+	cleared.xml = later
+	f("the log was cleared and numbers begin again", newSession(cleared, at("System", 50)), "gap 1 2", "channel System: was cleared or has wrapped: events were removed before they were read; it goes on at the oldest one left", 0)
+	bad := newSession(newLog(49, 50, 51), at("System", 50))
+	bad.log.fail["subscribe"] = classify("EvtSubscribe", codeInvalidPosition)
+	f("the bookmark is bad but its log is there: nothing twice", bad, "gap 51", "channel System: was cleared or has wrapped: events were removed before they were read; it goes on at the oldest one left", 0)
+}
+
+// later writes events of another hour than xmlOf.
+func later(id int) string { return strings.Replace(xmlOf(id), "T03:", "T04:", 1) }
+
+func TestHolesAndResetsWhileFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1), at("System", 1))
+		s.during(t, 0, s.log.write(2, 5, 9))
+		if s.spool.ids() != "2 5 9 gap" || s.spool.said() != "channel System: 5 events are missing by their record numbers, in 2 places, the first behind record 2" || s.metric(t, "missing_total", missingHole) != 5 {
+			t.Errorf("holes: %s, %s", s.spool.ids(), s.spool.said())
+		}
+		if n, _ := s.spool.recs[3].Attr(record.AttrMissing).Int(); n != 5 {
+			t.Errorf("the record says %d", n)
+		}
+		filtered := newSession(newLog(1), at("System", 1))
+		filtered.channel.EventIDs.Include = []string{"1-100"}
+		filtered.during(t, 0, filtered.log.write(2, 5))
+		if filtered.spool.ids() != "2 5" {
+			t.Errorf("filtered: %s: what is left out is no loss", filtered.spool.ids())
+		}
+	})
+}
+
+func TestForwardedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1, 2), at("ForwardedEvents", 1))
+		s.channel.Name = "ForwardedEvents"
+		// Two machines, with numbers of their own: 7 and 7, then 3.
+		s.log.xml = func(id int) string {
+			number, computer := map[int]int{2: 7, 3: 7, 4: 3, 5: 3}[id], map[int]string{2: "db7", 3: "db8", 4: "db7", 5: "db8"}[id]
+			return strings.Replace(xmlFrom("System", "disk", computer, number), "</System>", "</System><RenderingInfo><Message>from "+computer+"</Message></RenderingInfo>", 1)
+		}
+		s.during(t, 0, s.log.write(3, 4))
+		if s.spool.ids() != "7 7 3" || s.spool.recs[1].Body != "from db8" || s.metric(t, "missing_total") != 0 {
+			t.Errorf("records %s: every one, and no holes", s.spool.ids())
+		}
+		if p := s.spool.place(t, "ForwardedEvents"); p.ID != 1 { // as stored before, and not used
+			t.Errorf("mark %+v", p)
+		}
+		// The bookmark is lost while it follows: what is left is read again, and known.
+		again := newSession(newLog(1), at("ForwardedEvents", 1))
+		again.channel.Name, again.log.xml = "ForwardedEvents", s.log.xml
+		again.during(t, 2*time.Second, again.log.write(2, 3), func() {
+			again.log.mu.Lock()
+			again.log.events = again.log.events[1:]
+			again.log.fail["subscribe"] = classify("EvtSubscribe", codeNotFound)
+			again.log.fail["next"] = classify("EvtNext", codeQueryResultStale)
+			again.log.mu.Unlock()
+			again.log.write(4)()
+		})
+		if got := strings.ReplaceAll(again.spool.ids(), "gap ", ""); got != "7 7 3" || again.metric(t, "dropped_total", reasonRepeat) != 2 {
+			t.Errorf("records %s, %s", again.spool.ids(), again.spool.said())
+		}
+		again.balanced(t)
+	})
+}
+
+// Every code that the interface is known to fail with, from both calls.
+func TestErrorsOfTheInterface(t *testing.T) { synctest.Test(t, testErrors) }
+
+func testErrors(t *testing.T) {
+	const sub = "subscribe System 1, "
+	f := func(why, call string, code uint32, wait time.Duration, ids, calls string) {
+		t.Helper()
+		s := newSession(newLog(1), at("System", 1))
+		s.log.fail[call] = classify(call, code)
+		s.during(t, wait, s.log.write(2))
+		if s.spool.ids() != ids {
+			t.Errorf("%s: records %q, want %q", why, s.spool.ids(), ids)
+		}
+		if got := strings.Join(s.log.calls, ", "); !strings.HasPrefix(got, calls) {
+			t.Errorf("%s: calls %s, want %s", why, got, calls)
+		}
+		s.balanced(t)
+	}
+	for _, code := range []uint32{codeInvalidHandle, codeInvalidParameter, codeServerUnavailable, codeCallCancelled, codeQueryResultStale, codePublisherDisabled, 0, 5, 1717} {
+		f(fmt.Sprintf("subscribe fails with %d", code), "subscribe", code, 2*time.Second, "gap 2", sub+sub+"next 128, ")
+		f(fmt.Sprintf("next fails with %d", code), "next", code, 2*time.Second, "gap 2", sub+"next 128, "+sub+"next 128, ")
+	}
+	f("an answer too large", "next", codeInvalidBound, 0, "2", sub+"next 128, "+sub+"next 64, next 64, next 128")
+	f("no such channel, asked again in 5 minutes", "subscribe", codeChannelNotFound, 6*time.Minute, "gap 2", sub+sub+"next 128")
+	f("a channel that cannot be subscribed to", "subscribe", codeDirectChannel, 6*time.Minute, "gap 2", sub+sub+"next 128")
+	f("a wrong query", "subscribe", codeInvalidQuery, 6*time.Minute, "gap 2", sub+sub+"next 128")
+	f("the channel went away while it was read", "next", codeChannelNotFound, 6*time.Minute, "gap 2", sub+"next 128, "+sub+"next 128")
+	f("the bookmark is lost", "subscribe", codeNotFound, 0, "gap 2", sub+"subscribe System oldest, next 128")
+}
+
+func TestOptionalChannelIsMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1), nil)
+		s.channel.Optional = true
+		s.log.fail["subscribe"] = classify("EvtSubscribe", codeChannelNotFound)
+		s.during(t, 6*time.Minute)
+		if s.spool.ids() != "" || s.metric(t, "channel_open") != 0 {
+			t.Errorf("records %s: its absence is no failure", s.spool.ids())
+		}
+	})
+}
+
+// An event with which every answer fails is left out, said and counted, and
+// what comes behind it is read.
+func TestEventThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1), at("System", 1))
+		s.log.bad = 3
+		s.during(t, time.Second, s.log.write(2, 3, 4, 5))
+		if s.spool.ids() != "2 gap 4 5" || s.metric(t, "missing_total", missingUnreadable) != 1 || s.metric(t, "missing_total", missingHole) != 0 {
+			t.Errorf("records %s, %s\n%s", s.spool.ids(), s.spool.said(), strings.Join(s.log.calls, ", "))
+		}
+		if !slices.Contains(s.log.calls, "next 1") || !slices.Contains(s.log.calls, "subscribe System 3 near") {
+			t.Errorf("calls %v", s.log.calls)
+		}
+		oldest := newSession(newLog(101, 102), at("System", 50))
+		oldest.log.bad = 101
+		oldest.during(t, time.Second)
+		if oldest.spool.ids() != "gap gap 102" {
+			t.Errorf("the oldest one: records %s, %s", oldest.spool.ids(), oldest.spool.said())
+		}
+		one := newSession(newLog(1), at("System", 1))
+		one.log.broken = 3
+		one.during(t, 0, one.log.write(2, 3, 4))
+		if one.spool.ids() != "2 gap 4" || one.metric(t, "missing_total", missingUnreadable) != 1 {
+			t.Errorf("one that cannot be rendered: %s", one.spool.ids())
+		}
+		one.balanced(t)
+	})
+}
+
+func TestFiltersLeaveOutAndCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1), at("System", 1))
+		s.channel.Providers.Exclude, s.channel.EventIDs.Exclude = []string{"DISK"}, []string{"other/4"}
+		s.log.xml = func(id int) string {
+			return xmlFrom("System", map[bool]string{true: "disk", false: "Other"}[id%2 == 1], "db7", id)
+		}
+		s.during(t, 0, s.log.write(2, 3, 4, 5, 6))
+		if s.spool.ids() != "2 6" || s.metric(t, "dropped_total", reasonProvider) != 2 || s.metric(t, "dropped_total", reasonEventID) != 1 {
+			t.Errorf("records %s", s.spool.ids())
+		}
+		s.balanced(t)
+	})
+}
+
+func TestLagIsMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(newLog(1), at("System", 1))
+		at := time.Now().Add(-90 * time.Second).UTC().Format(time.RFC3339)
+		s.log.xml = func(id int) string { return strings.Replace(xmlOf(id), "2026-01-02T03:04:05.1234567Z", at, 1) }
+		var ids []int
+		for id := 2; id < 2+maxBatch+1; id++ {
+			ids = append(ids, id)
+		}
+		s.during(t, 0, s.log.write(ids...))
+		if lag := s.metric(t, "lag_seconds"); lag != 90 || s.metric(t, "full_batches_total") != 1 {
+			t.Errorf("lag %v, full batches %v", lag, s.metric(t, "full_batches_total"))
+		}
 	})
 }
 
 func TestSpoolFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk full")
-		f := newLog(1, 2)
-		src := New(Options{Config: Config{Channels: []Channel{{Name: "System"}}}, API: f, Positions: &spool{position: []byte(`{"System":"1"}`)}})
+		src := New(Options{Config: Config{Channels: []Channel{{Name: "System"}}}, API: newLog(1, 2), Positions: &spool{position: at("System", 1)}})
 		if err := src.Run(t.Context(), func(context.Context, []record.Record, []byte) error { return full }); !errors.Is(err, full) {
 			t.Errorf("error %v, want the spool's", err)
+		}
+	})
+}
+
+// While a commit is in flight the readers go on, as far as there is room, and
+// what they read becomes one commit.
+func TestGathersWhileACommitIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, sp := newLog(1), &spool{position: at("System", 1)}
+		src := New(Options{Config: Config{Channels: []Channel{{Name: "System"}}}, API: log, Positions: sp})
+		var commits []int
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- src.Run(ctx, func(ctx context.Context, recs []record.Record, position []byte) error {
+				commits = append(commits, len(recs))
+				time.Sleep(50 * time.Millisecond) // a slow disk
+				return sp.emit(ctx, recs, position)
+			})
+		}()
+		synctest.Wait()
+		var all []int
+		for id := 2; id < 2+20*maxBatch; id++ {
+			all = append(all, id)
+		}
+		log.write(all...)()
+		time.Sleep(time.Second)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if len(commits) != 2 || commits[1] != 19*maxBatch {
+			t.Errorf("commits of %v records: want the first batch, then all the others", commits)
 		}
 	})
 }
@@ -217,137 +588,75 @@ func TestNotOnThisSystem(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is an event log here")
 	}
-	if err := New(Options{Config: DefaultConfig()}).Run(t.Context(), (&spool{}).emit); !errors.Is(err, errors.ErrUnsupported) {
+	src := New(Options{Config: DefaultConfig()})
+	if err := src.Run(t.Context(), (&spool{}).emit); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("error %v, want unsupported", err)
 	}
 }
 
+func TestMetricsAreThereAtZero(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	if _, err := NewMetrics(reg, DefaultConfig().Channels); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	for _, f := range families {
+		if f.GetName() == "exporter_winlog_read_total" && (len(f.GetMetric()) != len(DefaultConfig().Channels)) {
+			t.Errorf("%v", f)
+		}
+	}
+}
+
+var _ source.Source = (*winlog)(nil)
+
 func TestClassify(t *testing.T) {
-	for code, want := range map[uint32]error{1168: ErrBookmarkLost, 15012: ErrBookmarkLost, 15007: ErrNoChannel, 1734: ErrTooMany, 6: ErrStale, 15011: ErrStale, 1722: ErrStale, 15037: ErrStale} {
+	for code, want := range map[uint32]error{
+		6: ErrStale, 87: ErrStale, 1722: ErrStale, 1818: ErrStale, 15011: ErrStale, 15037: ErrStale, 1168: ErrBookmarkLost, 15012: ErrBookmarkLost,
+		15007: ErrNoChannel, 15025: ErrNoChannel, 1734: ErrTooMany, 15001: ErrQuery,
+	} {
 		if err := classify("call", code); !errors.Is(err, want) {
 			t.Errorf("code %d: %v, want %v", code, err, want)
 		}
 	}
-	if err := classify("EvtNext", 5); err == nil || errors.Is(err, ErrStale) {
+	if err := classify("EvtNext", 5); err == nil || errors.Is(err, ErrStale) || err.Error() != "EvtNext: Windows error 5" {
 		t.Errorf("access denied: %v", err)
 	}
-	if !nothingYet(259) || !nothingYet(4317) || nothingYet(15011) {
+	if !nothingYet(259) || !nothingYet(4317) || nothingYet(15011) || nothingYet(0) {
 		t.Error("259 and 4317 mean that there is nothing yet")
 	}
-}
-
-// brokenSamples are not whole in the corpus, or no event with a head.
-var brokenSamples = map[string]string{
-	"Application_CarbonBlackDefense_1.xml":  "unexpected EOF",
-	"Application_CarbonBlackDefense_33.xml": "unexpected EOF",
-	"Application_CarbonBlackDefense_49.xml": "unexpected EOF",
-	"xmldata_01.xml":                        "one of them is missing",
-}
-
-// Every event of the corpus that stands alone in a file, as tools rendered it.
-func TestDecodeCorpus(t *testing.T) {
-	files, _ := filepath.Glob(corpus.File(t, "events-rendered", "*", "*.xml"))
-	if len(files) < 80 {
-		t.Fatalf("%d files, want at least 80", len(files))
+	if outcome(true, 259) != 0 || outcome(false, 0) == 0 || outcome(false, 122) != 122 {
+		t.Error("what does not work has a code")
 	}
-	withData, times := 0, 0
-	for _, path := range files {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for part := range strings.SplitAfterSeq(string(b), "</Event>") {
-			i := strings.Index(part, "<Event")
-			if i < 0 {
-				continue
-			}
-			r, err := Decode(Event{XML: part[i:]}, time.Now())
-			if reason, broken := brokenSamples[filepath.Base(path)]; broken {
-				if err == nil || !strings.Contains(err.Error(), reason) {
-					t.Errorf("%s: error %v, want %q", filepath.Base(path), err, reason)
-				}
-				continue
-			}
-			if err != nil {
-				t.Errorf("%s: %v", filepath.Base(path), err)
-				continue
-			}
-			if !r.Time.IsZero() {
-				times++
-			}
-			for _, a := range r.Attrs {
-				if strings.HasPrefix(a.Key, record.AttrData) {
-					withData++
-					break
-				}
-			}
-			if r.Body == "" || r.Attr(record.AttrProvider).Str() == "" {
-				t.Errorf("%s: %+v", filepath.Base(path), r)
-			}
-		}
-	}
-	t.Logf("%d files, %d events with data, %d with a time", len(files), withData, times)
-	if withData < 70 || times < 70 {
-		t.Errorf("%d events with data, %d with a time: want at least 70", withData, times)
+	if !serviceGone(classify("x", 1722)) || serviceGone(classify("x", 87)) || serviceGone(errors.New("x")) {
+		t.Error("87 is the event's own fault")
 	}
 }
 
-func TestDecode(t *testing.T) {
-	f := func(why, xml, message, body, attrs string) {
+func TestRendered(t *testing.T) {
+	f := func(why string, want string, answers ...int) {
 		t.Helper()
-		r, err := Decode(Event{XML: xml, Message: message}, time.Time{})
-		if err != nil {
-			t.Errorf("%s: %v", why, err)
-			return
-		}
-		var got []string
-		for _, a := range r.Attrs {
-			if k, ok := strings.CutPrefix(a.Key, record.AttrData); ok {
-				got = append(got, k+"="+a.Value.Text())
-			}
-		}
-		if r.Body != body || strings.Join(got, "|") != attrs {
-			t.Errorf("%s: %q %q, want %q %q", why, r.Body, got, body, attrs)
+		buf, calls := make([]uint16, 4), 0
+		n, err := rendered("EvtRender", &buf, func([]uint16) (int, uint32) {
+			used, code := answers[2*calls], answers[2*calls+1]
+			calls++
+			return used, uint32(code)
+		})
+		if got := fmt.Sprintf("%d of %d, %v", n, len(buf), err); got != want {
+			t.Errorf("%s: %s, want %s", why, got, want)
 		}
 	}
-	const system = `<System><Provider Name="p"/><EventID>7</EventID><Channel>c</Channel></System>`
-	f("positional and binary", xmlOf(7), "", `disk event 7, param1: \Device\Harddisk1\DR1`, `param1=\Device\Harddisk1\DR1|binary=0a0b`)
-	f("a message of this machine", xmlOf(7), "The device has a bad block.\r\n\x00", "The device has a bad block.", `param1=\Device\Harddisk1\DR1|binary=0a0b`)
-	f("a forwarded message comes first", `<Event>`+system+`<RenderingInfo><Message>theirs</Message></RenderingInfo></Event>`, "ours", "theirs", "")
-	f("user data", `<Event>`+system+`<UserData><LogFileCleared xmlns="x"><SubjectUserName>bob</SubjectUserName><A><B>1</B></A></LogFileCleared></UserData></Event>`, "", "p event 7, SubjectUserName: bob", `SubjectUserName=bob|A={"B":"1"}`)
-	f("twice the same name, empty data", `<Event>`+system+`<EventData><Data Name="a">1</Data><Data Name="a">2</Data><Data/></EventData></Event>`, "", "p event 7, a: 1", "a=1|param3=")
-	f("binary with dashes, as one tool writes it", `<Event>`+system+`<EventData><Binary>AA-BB</Binary></EventData></Event>`, "", "p event 7", "binary=aabb")
-	r, err := Decode(Event{XML: xmlOf(7)}, time.Time{})
-	if err != nil || r.Time.Format(time.RFC3339Nano) != "2026-01-02T03:04:05.1234567Z" || r.Severity != record.Error || r.Attr(record.AttrLevel).Str() != "error" || r.Attr(record.AttrComputer).Str() != "db7" {
-		t.Errorf("%+v %v", r, err)
-	}
-	for _, bad := range []string{"", "<Event>", "<Foo/>", "<Event><System/></Event>", "text", strings.Repeat("<a>", 100), strings.Repeat("x", maxXML+1), "<Event>" + strings.Repeat("<a/>", maxNodes) + "</Event>"} {
-		if _, err := Decode(Event{XML: bad}, time.Time{}); err == nil {
-			t.Errorf("%.30q was decoded", bad)
-		}
-	}
-}
-
-func TestValidate(t *testing.T) {
-	f := func(c Config, want string) {
-		t.Helper()
-		if err := c.Validate(); err == nil && want != "" || err != nil && err.Error() != want {
-			t.Errorf("error %v, want %q", err, want)
-		}
-	}
-	f(DefaultConfig(), "")
-	f(Config{Channels: []Channel{{Name: "System"}, {Name: "system"}}}, "winlog channel system is there twice: write it once, with one query")
-	f(Config{Channels: []Channel{{}}}, "winlog channel 1 has no name: write one, such as System")
-	f(Config{Enabled: true}, "winlog is enabled without channels: write at least one, such as System")
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add(xmlOf(7))
-	f.Add(`<Event><System><Provider Name="p"/><EventID>7</EventID><Channel>c</Channel></System><UserData><A><B>1</B></A></UserData></Event>`)
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := Decode(Event{XML: s, Message: s}, time.Time{})
-		if err == nil && len(r.Attrs) > record.MaxAttrs {
-			t.Fatalf("%d attributes", len(r.Attrs))
-		}
-	})
+	f("it fits", "3 of 4, <nil>", 3, 0)
+	f("twice too small", "20 of 20, <nil>", 10, 122, 20, 122, 20, 0)
+	f("asks for what it has", "0 of 4, EvtRender: Windows error 122", 4, 122)
+	f("asks for too much", "0 of 4, EvtRender: Windows error 122", maxRendered+1, 122)
+	f("a text with holes", "2 of 4, <nil>", 2, codeUnresolvedValue)
+	f("dead", "0 of 4, EvtRender: Windows error 6 (the subscription is dead)", 0, 6)
+	f("more than there is room", "4 of 4, <nil>", 9, 0)
 }
