@@ -7,9 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -73,6 +75,9 @@ func (c *common) flags(args []string, n int) error {
 }
 
 func (c *common) load() (config.Config, error) {
+	if err := trusted(*c.path); err != nil {
+		return config.Default(), err
+	}
 	cfg, err := config.Load(*c.path)
 	if err != nil {
 		return cfg, err
@@ -84,6 +89,26 @@ func (c *common) load() (config.Config, error) {
 		cfg.LogLevel = *c.level
 	}
 	return cfg, cfg.Validate()
+}
+
+// trusted refuses a configuration that somebody else could have written: it
+// names programs that the service starts. On Windows anybody may make files
+// below ProgramData; in /etc nobody may.
+func trusted(path string) error {
+	if runtime.GOOS != "windows" {
+		return nil
+	}
+	if path == "" {
+		path = config.DefaultPath()
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := source.CheckFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read config: %w", err)
+	}
+	return nil
 }
 
 // newLog returns a log and what changes its level.

@@ -57,7 +57,7 @@ func TestCheckFiles(t *testing.T) {
 	want := []string{
 		at("empty.yml") + "empty: write at least a command",
 		at("large.yml") + "over 65536 bytes: write one check",
-		at("open.yml") + "tool " + filepath.Join(dir, "open.yml") + ": trust " + filepath.Join(dir, "open.yml") + ": anybody may write it",
+		at("open.yml") + "tool " + filepath.Join(dir, "open.yml") + ": trust " + filepath.Join(dir, "open.yml") + ": others may write it",
 		at("relative.yml") + `line 2: command "x": write the absolute path of the program`,
 		at("twice.yml") + `check checks "load": two have this name, give each its own`,
 		at("unknown.yml") + "line 2: unknown key periode: did you mean period?",

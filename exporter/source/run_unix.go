@@ -101,7 +101,7 @@ func (tree) kill(p *os.Process) {
 func (tree) close() {}
 
 // checkOwner refuses a file that others could replace.
-func checkOwner(path string, info os.FileInfo) error {
+func checkOwner(path string, info os.FileInfo, _ place) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil

@@ -436,7 +436,7 @@ func TestCheckTool(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(open), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	f(open, "anybody may write it")
+	f(open, "others may write it")
 }
 
 // waker looks early at a record with body "wake".

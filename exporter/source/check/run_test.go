@@ -100,7 +100,7 @@ func TestRefusedProgram(t *testing.T) {
 	if err := os.Chmod(s.Command[0], 0o777); err != nil { // past the umask
 		t.Fatal(err)
 	}
-	if got := told(t, c); !strings.Contains(got, "anybody may write it") || ran {
+	if got := told(t, c); !strings.Contains(got, "others may write it") || ran {
 		t.Errorf("%s, ran %t", got, ran)
 	}
 }
