@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,22 +31,20 @@ type supply struct {
 	Devices []sensor
 }
 
-// deviceSensor is a sensor's type; its place is its name, below its power
-// supply where it has one.
-const deviceSensor = "sensor"
+// below is where its sensors are, beside those that other tools read.
+const below = "superdoctor/"
 
-// readings name a reading by its unit, so that what is measured is never taken
-// for configuration.
-var readings = map[string]string{
-	"c": "temperature_celsius", "°c": "temperature_celsius", "degc": "temperature_celsius", "celsius": "temperature_celsius",
-	"rpm": "reading_rpm", "v": "reading_volts", "volts": "reading_volts", "w": "reading_watts", "watts": "reading_watts",
-	"a": "reading_amperes", "amps": "reading_amperes", "%": "reading_percent",
+// quantities name a reading by its unit, as the exporter does.
+var quantities = map[string]struct{ kind, field string }{
+	"c": {"temperature", "temperature_celsius"}, "°c": {"temperature", "temperature_celsius"}, "celsius": {"temperature", "temperature_celsius"},
+	"rpm": {"fan", "speed_rpm"}, "v": {"voltage", "potential_volts"}, "volts": {"voltage", "potential_volts"},
+	"a": {"current", "flow_amperes"}, "amps": {"current", "flow_amperes"}, "w": {"power", "power_watts"}, "watts": {"power", "power_watts"},
 }
 
 func (m *superdoctor) message(received time.Time) (Message, error) {
 	var p parts
 	for i := range m.Devices {
-		if err := m.Devices[i].add(&p, ""); err != nil {
+		if err := m.Devices[i].add(&p, below); err != nil {
 			return Message{}, err
 		}
 	}
@@ -55,16 +54,16 @@ func (m *superdoctor) message(received time.Time) (Message, error) {
 			return Message{}, fmt.Errorf("power supply %d without a name", i)
 		}
 		for j := range m.PSUs[i].Devices {
-			if err := m.PSUs[i].Devices[j].add(&p, name+"/"); err != nil {
+			if err := m.PSUs[i].Devices[j].add(&p, below+name+"/"); err != nil {
 				return Message{}, err
 			}
 		}
 	}
 	if m.Devices != nil && m.PSUs != nil {
-		p.observed(deviceSensor, "")
+		p.observed(record.DeviceSensor, "")
 	} else {
 		for i := range p.s.Devices { // one of the lists is missing: nothing is known to be gone
-			p.observed(deviceSensor, p.s.Devices[i].Place)
+			p.observed(record.DeviceSensor, p.s.Devices[i].Place)
 		}
 	}
 	r := snapshot(m.Date.or(received), received, fmt.Sprintf("sensors: %d", len(p.s.Devices)), &p.s)
@@ -79,16 +78,32 @@ func segment(name *string) string {
 func (s *sensor) add(p *parts, above string) error {
 	name := segment(s.Name)
 	if name == "" {
-		return fmt.Errorf("a sensor without a name")
+		return errors.New("a sensor without a name")
 	}
 	var f fields
-	key, ok := readings[strings.ToLower(strings.TrimSpace(value(s.Unit)))]
-	if !ok {
-		key = "current_reading"
+	state := s.state()
+	f.text(record.FieldState, &state)
+	q, known := quantities[strings.ToLower(strings.TrimSpace(value(s.Unit)))]
+	if known {
+		f.text("kind", &q.kind)
+	} else {
+		q.field = "current_reading" // of a unit that nobody foresaw: never configuration
+		f.text("unit", s.Unit)
 	}
-	f.float(key, s.Value)
-	f.text("unit", s.Unit)
-	f.float("high_limit", s.HighLimit)
-	f.float("low_limit", s.LowLimit)
-	return p.add(deviceSensor, above+name, nil, f)
+	f.float(q.field, s.Value)
+	f.float("lower_critical", s.LowLimit)
+	f.float("upper_critical", s.HighLimit)
+	return p.add(record.DeviceSensor, above+name, nil, f)
+}
+
+// state judges the value by its limits, in the exporter's words.
+func (s *sensor) state() string {
+	switch {
+	case s.Value == nil:
+		return "not_readable"
+	case s.LowLimit != nil && *s.Value < *s.LowLimit, s.HighLimit != nil && *s.Value > *s.HighLimit:
+		return "critical"
+	default:
+		return "ok"
+	}
 }
