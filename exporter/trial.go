@@ -12,6 +12,7 @@ import (
 
 	"nocturne/exporter/app"
 	"nocturne/exporter/output/console"
+	"nocturne/exporter/output/jsonlines"
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
@@ -77,7 +78,7 @@ func look(ctx context.Context, s app.TrialSource, limit time.Duration, asJSON bo
 		for i := range recs {
 			count++
 			if asJSON {
-				if _, err := io.out.Write(console.AppendLine(nil, s.Category(), &recs[i])); err != nil {
+				if _, err := io.out.Write(jsonlines.AppendLine(nil, s.Category(), &recs[i])); err != nil {
 					return err
 				}
 			} else if err := console.Readable(io.out, s.Category(), &recs[i]); err != nil {
