@@ -15,6 +15,8 @@ import (
 	"nocturne/exporter/output"
 	"nocturne/exporter/output/amqp"
 	"nocturne/exporter/output/console"
+	"nocturne/exporter/output/exec"
+	"nocturne/exporter/output/file"
 	"nocturne/exporter/output/otlp"
 	"nocturne/internal/record"
 )
@@ -184,13 +186,17 @@ func (a *App) addOutput(r receiver) error {
 }
 
 func (a *App) newOutput(r *receiver) (output.Output, error) {
-	if r.Type == config.TypeConsole {
+	switch r.Type {
+	case config.TypeConsole:
 		if a.o.Stdout == nil {
 			return nil, errors.New("there is no console to write to: a service has none")
 		}
 		return console.New(a.o.Stdout), nil
-	}
-	if r.Type == config.TypeAMQP {
+	case config.TypeFile:
+		return file.New(r.File), nil
+	case config.TypeExec:
+		return exec.New(exec.Options{Config: r.Exec, Name: r.Name, Log: a.log.With("component", "output", "output", r.Name)}), nil
+	case config.TypeAMQP:
 		keyID, key, err := enrol.SigningKey(r.credential)
 		if err != nil {
 			return nil, err

@@ -155,7 +155,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("metrics listen %q: write ADDRESS:PORT, such as 127.0.0.1:9490, or nothing", c.Metrics.Listen))
 		}
 	}
-	seen := map[string]bool{}
+	seen, files := map[string]bool{}, map[string]bool{}
 	for i := range c.Outputs {
 		o := &c.Outputs[i]
 		check(fmt.Sprintf("output %q", o.Name), o.Validate())
@@ -163,6 +163,12 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("output %q: two have this name, give each its own", o.Name))
 		}
 		seen[o.Name] = true
+		if path := o.File.Path; path != "" {
+			if files[path] {
+				errs = append(errs, fmt.Errorf("output %q: another one writes to %s, give each its own file", o.Name, path))
+			}
+			files[path] = true
+		}
 	}
 	return errors.Join(errs...)
 }

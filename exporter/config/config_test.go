@@ -109,7 +109,7 @@ func TestTheDocumentedFileIsValid(t *testing.T) {
 	if err := c.Decode([]byte(text)); err != nil {
 		t.Error(err)
 	}
-	if len(c.Outputs) != 3 {
+	if len(c.Outputs) != 6 {
 		t.Errorf("%d outputs", len(c.Outputs))
 	}
 }

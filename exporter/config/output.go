@@ -11,6 +11,8 @@ import (
 
 	"nocturne/exporter/output"
 	"nocturne/exporter/output/amqp"
+	"nocturne/exporter/output/exec"
+	"nocturne/exporter/output/file"
 	"nocturne/exporter/output/otlp"
 	"nocturne/internal/rabbit"
 	"nocturne/internal/trust"
@@ -20,6 +22,8 @@ import (
 const (
 	TypeOTLP    = "otlp"
 	TypeAMQP    = "amqp"
+	TypeFile    = "file"
+	TypeExec    = "exec"
 	TypeConsole = "console"
 )
 
@@ -43,11 +47,13 @@ type Output struct {
 	Headers       map[string]string `yaml:"headers"`
 	trust.Trust   `yaml:",inline"`
 	AMQP          amqp.Config `yaml:"amqp"`
+	File          file.Config `yaml:"file"`
+	Exec          exec.Config `yaml:"exec"`
 	output.Config `yaml:",inline"`
 }
 
 func defaultOutput() Output {
-	return Output{Type: TypeOTLP, AMQP: amqp.DefaultConfig(), Config: output.DefaultConfig()}
+	return Output{Type: TypeOTLP, AMQP: amqp.DefaultConfig(), File: file.DefaultConfig(), Exec: exec.DefaultConfig(), Config: output.DefaultConfig()}
 }
 
 // UnmarshalYAML lays what is written over the defaults of an output.
@@ -78,13 +84,17 @@ func (o *Output) validateType() error {
 	switch o.Type {
 	case TypeConsole:
 		return o.uses()
+	case TypeFile:
+		return errors.Join(o.uses("file"), o.File.Validate())
+	case TypeExec:
+		return errors.Join(o.uses("exec"), o.Exec.Validate())
 	case TypeAMQP:
 		e := o.Endpoint()
 		return errors.Join(o.uses("url", "credential_file", "certificates", "amqp"), e.Validate(), o.AMQP.Validate())
 	case TypeOTLP:
 		return errors.Join(o.uses("url", "plain", "proxy", "credential_file", "headers", "certificates"), o.validateOTLP())
 	default:
-		return fmt.Errorf("type %q: write otlp, amqp or console", o.Type)
+		return fmt.Errorf("type %q: write otlp, amqp, file, exec or console", o.Type)
 	}
 }
 
@@ -109,6 +119,7 @@ func (o *Output) uses(keys ...string) error {
 	}{
 		{"url", o.URL != ""}, {"plain", o.Plain}, {"proxy", o.Proxy != ""}, {"credential_file", o.CredentialFile != ""},
 		{"headers", len(o.Headers) > 0}, {"certificates", !o.Trust.IsZero()}, {"amqp", o.AMQP != amqp.DefaultConfig()},
+		{"file", o.File != file.DefaultConfig()}, {"exec", !o.Exec.IsZero()},
 	} {
 		if k.set && !slices.Contains(keys, k.name) {
 			wrong = append(wrong, strings.Replace(k.name, "certificates", "ca_* and client_*", 1))
