@@ -482,3 +482,28 @@ func TestOtherSourcesWake(t *testing.T) {
 		metric(t, reg, "early_rounds_total", "raid 2, winlog 0")
 	})
 }
+
+// A tool that is installed later is found without a restart.
+func TestUnsupportedIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, reg := &sink{}, prometheus.NewRegistry()
+		began, installed := time.Now(), 150*time.Minute
+		asked := 0
+		c := stub{name: "smart", category: record.SMART, collect: func(context.Context) ([]record.Record, error) {
+			asked++
+			if time.Since(began) < installed {
+				return nil, fmt.Errorf("find smartctl: %w", errors.ErrUnsupported)
+			}
+			return rec("disks"), nil
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour)
+		defer cancel()
+		if err := Supervise(ctx, options(s, reg, Scheduled(c, Schedule{Period: 24 * time.Hour, Deadline: time.Minute}))); err != nil {
+			t.Fatal(err)
+		}
+		if s.String() != "smart disks" || asked < 4 || asked > 5 { // once an hour, give or take
+			t.Errorf("asked %d times, told %q", asked, s.String())
+		}
+		metric(t, reg, "supported", "smart 1")
+	})
+}

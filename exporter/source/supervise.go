@@ -37,8 +37,8 @@ type Options struct {
 }
 
 // Supervise runs the sources until ctx ends and all of them have returned. It
-// starts a failed source again, contains and counts its panics, and stops
-// asking one that is not supported here, and replaces one that hangs (see
+// starts a failed source again, contains and counts its panics, asks one that is
+// not supported here once an hour (a tool may be installed), and replaces one that hangs (see
 // watchdog.go). Its error is about the options or the metrics, or wraps ErrHung:
 // a source's failure never ends the others.
 //
@@ -136,11 +136,16 @@ type keeper struct {
 	wake     func(recs []record.Record) // other sources
 	failing  bool                       // the last round failed
 	told     string                     // the failure that was written down last
+	refused  string                     // why it is not supported, as logged last
 
 	began   time.Time     // when Supervise did
 	hanging atomic.Int32  // sources given up that are not back
 	back    chan struct{} // rung when one is; size 1
 }
+
+// unsupportedWait is how long a source that is not supported here is left
+// alone: somebody may install its tool.
+const unsupportedWait = time.Hour
 
 // run returns an error when only a new process helps.
 func (k *keeper) run(ctx context.Context) error {
@@ -157,8 +162,15 @@ func (k *keeper) run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, errors.ErrUnsupported):
 			k.metrics.supported.Set(0)
-			k.log.Info("source not supported here", "err", err)
-			return nil
+			if text := err.Error(); text != k.refused {
+				k.refused = text
+				k.log.Info("source not supported here, asking again now and then", "err", err, "wait", unsupportedWait)
+			}
+			k.heard()
+			if !sleep(ctx, jittered(unsupportedWait, 0.2)) {
+				return nil
+			}
+			continue
 		}
 		if time.Since(began) > k.max {
 			wait, k.told = k.min, ""
@@ -260,6 +272,7 @@ func (k *keeper) emitted(ctx context.Context, s Source, recs []record.Record, po
 		return err
 	}
 	k.metrics.records.Add(float64(len(recs)))
+	k.metrics.supported.Set(1)
 	k.wake(recs)
 	if _, scheduled := s.(rounder); !scheduled {
 		k.metrics.success.Set(1)

@@ -24,6 +24,7 @@ func (p *parser) reply(r object) {
 	}
 	failed := p.status(place, status)
 	p.nothingThere(place, status)
+	p.progress(place, r["response data"])
 	if data == nil {
 		return
 	}
@@ -154,6 +155,7 @@ func (p *parser) controller(place string, data object) {
 	d.set("memory_correctable_errors", status.count("memory correctable errors"))
 	d.set("memory_uncorrectable_errors", status.count("memory uncorrectable errors"))
 	d.set("preserved_cache", status.yes("any offline vd cache preserved", "preserved cache present"))
+	d.set("alarm", either(hw, status).words("alarm", "alarm state"))
 	d.set("safe_mode", status.yes("controller has booted into safe mode"))
 	d.set("temperature_celsius", controllerTemperature(hw))
 }

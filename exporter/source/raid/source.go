@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,14 @@ type Reader struct {
 	seed maphash.Seed
 	last uint64 // hash of the last snapshot, without what always moves
 	sent bool
+	// places are where tools are looked for; found is the one that knew a
+	// controller the last time.
+	places []string
+	found  []string
 }
+
+// question is what is asked of the tool: "PATH show WHAT J".
+type question struct{ path, what string }
 
 // NewReader returns the collector behind New.
 func NewReader(o Options) *Reader {
@@ -89,7 +97,7 @@ func NewReader(o Options) *Reader {
 	if len(o.Args) == 0 {
 		o.Args = DefaultConfig().Args
 	}
-	return &Reader{o: o, seed: maphash.MakeSeed()}
+	return &Reader{o: o, seed: maphash.MakeSeed(), places: usualPaths()}
 }
 
 // Name implements source.Collector.
@@ -105,11 +113,7 @@ func (r *Reader) Wakes(rec *record.Record) bool { return source.StorageEvent(rec
 // Collect asks the tool. It returns a snapshot of what could be read beside an
 // error about the rest.
 func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
-	command, err := r.command()
-	if err != nil {
-		return nil, err
-	}
-	first, err := r.ask(ctx, command, "/call")
+	command, first, err := r.answering(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -119,35 +123,73 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 		return nil, err
 	}
 	var failed []error
-	for _, path := range further(snap) {
-		doc, err := r.ask(ctx, command, path)
-		if err != nil {
-			failed = append(failed, err)
-			continue
+	ask := func(questions []question) {
+		for _, q := range questions {
+			doc, err := r.ask(ctx, command, q)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			docs = append(docs, doc)
 		}
-		docs = append(docs, doc)
 	}
+	ask(further(snap))
 	snap, problems, err := Parse(docs...)
 	if err != nil {
 		return nil, err
+	}
+	if questions := underWay(snap); len(questions) > 0 {
+		ask(questions)
+		if snap, problems, err = Parse(docs...); err != nil {
+			return nil, err
+		}
 	}
 	allControllers(snap, docs[0])
 	return []record.Record{r.record(snap, problems, docs, time.Now())}, errors.Join(failed...)
 }
 
-// command returns the tool to run.
-func (r *Reader) command() ([]string, error) {
-	if len(r.o.Command) > 0 {
-		return r.o.Command, source.CheckTool(r.o.Command[0])
+// answering returns the tool to ask and its first reply: the one that was
+// configured, else the first in the usual places that knows a controller. A
+// machine can have storcli and storcli2, of which each knows its own cards.
+func (r *Reader) answering(ctx context.Context) (command []string, first []byte, err error) {
+	candidates, err := r.commands()
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, path := range usualPaths() {
-		err := source.CheckTool(path)
-		if err == nil {
-			return []string{path}, nil
+	if r.found != nil && slices.ContainsFunc(candidates, func(c []string) bool { return c[0] == r.found[0] }) {
+		candidates = [][]string{r.found}
+	}
+	for _, c := range candidates {
+		first, err = r.ask(ctx, c, question{"/call", "all"})
+		command = c
+		if err != nil {
+			continue
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if snap, _, perr := Parse(first); perr == nil && slices.ContainsFunc(snap.Devices, func(d record.Device) bool { return d.Type == record.DeviceController }) {
+			r.found = c
+			return c, first, nil
+		}
+	}
+	r.found = nil // look at all of them the next time
+	return command, first, err
+}
+
+// commands returns the tools that there are.
+func (r *Reader) commands() ([][]string, error) {
+	if len(r.o.Command) > 0 {
+		return [][]string{r.o.Command}, source.CheckTool(r.o.Command[0])
+	}
+	var out [][]string
+	for _, path := range r.places {
+		switch err := source.CheckTool(path); {
+		case err == nil:
+			out = append(out, []string{path})
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
+	}
+	if len(out) > 0 {
+		return out, nil
 	}
 	return nil, fmt.Errorf("find storcli, storcli2 or perccli in the usual places: %w", errors.ErrUnsupported)
 }
@@ -156,7 +198,7 @@ func usualPaths() []string {
 	if runtime.GOOS != "windows" {
 		return []string{
 			"/opt/MegaRAID/storcli/storcli64", "/opt/MegaRAID/storcli2/storcli2", "/opt/MegaRAID/perccli/perccli64", "/opt/MegaRAID/perccli2/perccli2",
-			"/usr/local/sbin/storcli64", "/usr/sbin/storcli64", "/usr/local/sbin/storcli2", "/usr/sbin/storcli2", "/usr/sbin/perccli64", "/usr/local/sbin/perccli64",
+			"/usr/local/sbin/storcli64", "/usr/sbin/storcli64", "/usr/local/sbin/storcli2", "/usr/sbin/storcli2", "/usr/sbin/perccli64", "/usr/local/sbin/perccli64", "/usr/sbin/perccli2", "/usr/local/sbin/perccli2",
 		}
 	}
 	var out []string
@@ -166,7 +208,7 @@ func usualPaths() []string {
 		}
 		for _, p := range []string{
 			`Broadcom\StorCLI\storcli64.exe`, `Broadcom\StorCLI2\storcli2.exe`, `LSI\StorCLI\storcli64.exe`, `MegaRAID\storcli\storcli64.exe`,
-			`MegaRAID Storage Manager\StorCLI64.exe`, `Dell\PERCCLI\perccli64.exe`, `Lenovo\StorCLI\storcli64.exe`,
+			`MegaRAID Storage Manager\StorCLI64.exe`, `Dell\PERCCLI\perccli64.exe`, `Dell\PERCCLI2\perccli2.exe`, `Dell\SysMgt\PERCCLI\perccli64.exe`, `Lenovo\StorCLI\storcli64.exe`,
 		} {
 			out = append(out, filepath.Join(dir, p))
 		}
@@ -176,11 +218,14 @@ func usualPaths() []string {
 
 // ask runs one question. A code other than 0 beside a reply is the reply's
 // business: storcli ends with 1 when one of several controllers failed.
-func (r *Reader) ask(ctx context.Context, command []string, path string) ([]byte, error) {
+func (r *Reader) ask(ctx context.Context, command []string, q question) ([]byte, error) {
 	args := make([]string, 0, len(command)+len(r.o.Args))
 	args = append(args, command[1:]...)
-	for _, a := range r.o.Args {
-		args = append(args, strings.ReplaceAll(a, "{path}", path))
+	for i, a := range r.o.Args {
+		if a == "all" && i > 0 && r.o.Args[i-1] == "show" {
+			a = q.what
+		}
+		args = append(args, strings.ReplaceAll(a, "{path}", q.path))
 	}
 	out, err := r.o.Run(ctx, command[0], args...)
 	var code interface{ ExitCode() int }
@@ -191,7 +236,7 @@ func (r *Reader) ask(ctx context.Context, command []string, path string) ([]byte
 }
 
 // further says what else must be asked, from the reply to the first question.
-func further(s *record.Snapshot) []string {
+func further(s *record.Snapshot) []question {
 	var inside, outside, cv, bbu bool
 	vds := true
 	for _, d := range s.Devices {
@@ -210,10 +255,10 @@ func further(s *record.Snapshot) []string {
 			vds = vds && covered(s, record.DeviceVirtualDrive, d.Place) && !hasBelow(s, record.DeviceVirtualDrive, d.Place)
 		}
 	}
-	var out []string
+	var out []question
 	add := func(yes bool, path string) {
 		if yes {
-			out = append(out, path)
+			out = append(out, question{path, "all"})
 		}
 	}
 	add(inside, "/call/eall/sall")
@@ -222,6 +267,59 @@ func further(s *record.Snapshot) []string {
 	add(cv, "/call/cv")
 	add(bbu, "/call/bbu")
 	return out
+}
+
+// underWay says whose progress must be asked: nothing, on nearly every day.
+func underWay(s *record.Snapshot) []question {
+	var out []question
+	add := func(path, what string) {
+		if q := (question{path, what}); what != "" && !slices.Contains(out, q) {
+			out = append(out, q)
+		}
+	}
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		switch d.Type {
+		case record.DevicePhysicalDrive:
+			path := "/call/sall"
+			if strings.Contains(d.Place, "/e") {
+				path = "/call/eall/sall"
+			}
+			add(path, driveOperation(d.Field(record.FieldState).Str()))
+		case record.DeviceVirtualDrive:
+			add("/call/vall", virtualOperation(d.Field("operation").Str()))
+		}
+	}
+	return out
+}
+
+// driveOperation names what storcli shows the progress of, for a drive's state.
+func driveOperation(state string) string {
+	switch s := strings.ToLower(state); {
+	case strings.Contains(s, "rbld"), strings.Contains(s, "rebuild"):
+		return "rebuild"
+	case strings.Contains(s, "cpybck"), strings.Contains(s, "copyback"):
+		return "copyback"
+	}
+	return ""
+}
+
+// virtualOperation does the same for the operation of a virtual drive, which
+// the tool writes out ("Background Initialization") or not ("BGI").
+func virtualOperation(name string) string {
+	switch s := strings.ToLower(name); {
+	case s == "", s == "none":
+		return ""
+	case strings.Contains(s, "background init"), strings.Contains(s, "bgi"):
+		return "bgi"
+	case strings.Contains(s, "consistency"), s == "cc":
+		return "cc"
+	case strings.Contains(s, "init"):
+		return "init"
+	case strings.Contains(s, "migrat"), strings.Contains(s, "reconstruct"), strings.Contains(s, "expan"):
+		return "migrate"
+	}
+	return ""
 }
 
 func covered(s *record.Snapshot, typ, place string) bool {
@@ -301,7 +399,7 @@ func (r *Reader) hash(s *record.Snapshot, problems []Problem) uint64 {
 	for _, d := range s.Devices {
 		word(d.Type, d.Place, d.Occupant)
 		for _, f := range d.Fields {
-			if f.Key != "temperature_celsius" && f.Key != "progress_percent" {
+			if f.Key != "temperature_celsius" && f.Key != "progress_percent" && f.Key != "time_left_seconds" {
 				word(f.Key, f.Value.Text())
 			}
 		}

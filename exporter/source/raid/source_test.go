@@ -80,6 +80,101 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// made is a reply of our own making: no capture of a rebuild exists.
+func made(data string) string {
+	return `{"Controllers":[{"Command Status":{"Controller":0,"Status":"Success"},"Response Data":` + data + `}]}`
+}
+
+// The progress of what is under way is asked for, and only then.
+func TestProgress(t *testing.T) {
+	var asked []string
+	answers := map[string]string{
+		"/call all":           made(`{"Basics":{"Model":"X"},"Physical Drives":2,"PD LIST":[{"EID:Slt":"252:0","State":"Rbld"},{"EID:Slt":"252:1","State":"Onln"}],"Virtual Drives":1,"VD LIST":[{"DG/VD":"0/0","State":"Dgrd"}]}`),
+		"/call/eall/sall all": made(`{"Drive /c0/e252/s0":[{"EID:Slt":"252:0","State":"Rbld"}]}`),
+		"/call/vall all":      made(`{"/c0/v0":[{"DG/VD":"0/0","State":"Dgrd"}],"VD0 Properties":{"Active Operations":"Background Initialization (5%)"}}`),
+		"/call/eall/sall rebuild": made(`[{"Drive-ID":"/c0/e252/s0","Progress%":37,"Status":"In progress","Estimated Time Left":"1 Hours 20 Minutes"},` +
+			`{"Drive-ID":"/c0/e252/s1","Progress%":"-","Status":"Not in progress","Estimated Time Left":"-"},{"Drive-ID":"/c9/e1/s1","Progress%":1,"Status":"In progress"}]`),
+		"/call/vall bgi": made(`{"VD Operation Status":[{"VD":0,"Operation":"BGI","Progress%":6,"Status":"In progress","Estimated Time Left":"2 Days 1 Hours"}]}`),
+	}
+	cfg := DefaultConfig()
+	cfg.Command = trusted(t)
+	r := NewReader(Options{Config: cfg, Run: func(_ context.Context, _ string, args ...string) ([]byte, error) {
+		key := args[0] + " " + args[2]
+		asked = append(asked, key)
+		return []byte(answers[key]), nil
+	}})
+	recs, err := r.Collect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(asked, ", "); got != "/call all, /call/eall/sall all, /call/vall all, /call/eall/sall rebuild, /call/vall bgi" {
+		t.Errorf("asked %s", got)
+	}
+	for _, want := range []string{"c0/e252/s0 37 4800", "c0/e252/s1 null null", "c0/v0 6 176400"} {
+		place := strings.Fields(want)[0]
+		found := false
+		for _, d := range recs[0].Snapshot.Devices {
+			if d.Place == place {
+				found = true
+				show := func(key string) string { b, _ := d.Field(key).MarshalJSON(); return string(b) }
+				if got := place + " " + show("progress_percent") + " " + show("time_left_seconds"); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("no %s in %+v", place, recs[0].Snapshot.Devices)
+		}
+	}
+	asked = nil
+	answers["/call all"] = strings.ReplaceAll(answers["/call all"], "Rbld", "Onln")
+	answers["/call/eall/sall all"] = strings.ReplaceAll(answers["/call/eall/sall all"], "Rbld", "Onln")
+	answers["/call/vall all"] = strings.ReplaceAll(answers["/call/vall all"], "Background Initialization (5%)", "None")
+	if _, err := r.Collect(t.Context()); err != nil || len(asked) != 3 {
+		t.Errorf("asked %q when nothing is under way, %v", asked, err)
+	}
+}
+
+func TestTimeLeft(t *testing.T) {
+	f := func(s string, want int64, ok bool) {
+		t.Helper()
+		if got, is := timeLeft(s); got != want || is != ok {
+			t.Errorf("%q: %d, %v", s, got, is)
+		}
+	}
+	f("25 Minutes", 1500, true)
+	f("1 Day 2 Hours 3 Minutes 4 Seconds", 93784, true)
+	f("-", 0, false)
+	f("", 0, false)
+	f("soon", 0, false)
+	f("-3 Hours", 0, false)
+	f("3 Moons", 0, false)
+}
+
+// Of several tools the one that knows a controller is asked, and kept.
+func TestSeveralTools(t *testing.T) {
+	first, second := trusted(t)[0], trusted(t)[0]
+	var asked []string
+	r := NewReader(Options{Config: DefaultConfig(), Run: func(_ context.Context, name string, args ...string) ([]byte, error) {
+		asked = append(asked, filepath.Base(filepath.Dir(name))+" "+args[0])
+		if name == first {
+			return []byte(`{"Controllers":[{"Command Status":{"Status":"Failure","Description":"No Controller found"}}]}`), nil
+		}
+		return []byte(made(`{"Basics":{"Model":"X"},"Physical Drives":0}`)), nil
+	}})
+	r.places = []string{filepath.Join(t.TempDir(), "absent"), first, second}
+	for range 2 {
+		recs, err := r.Collect(t.Context())
+		if err != nil || len(recs) != 1 || recs[0].Snapshot.Devices[0].Place != "c0" {
+			t.Fatalf("%+v, %v", recs, err)
+		}
+	}
+	dir := func(p string) string { return filepath.Base(filepath.Dir(p)) }
+	if want := []string{dir(first) + " /call", dir(second) + " /call", dir(second) + " /call"}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
 func TestCollectPartly(t *testing.T) {
 	var asked []string
 	cfg := DefaultConfig()

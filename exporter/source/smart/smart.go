@@ -92,18 +92,13 @@ const maxDisks = 1024
 // hide the others.
 const perDisk = 30 * time.Second
 
-// recheck is how long a machine without smartctl is not looked at again.
-const recheck = time.Hour
-
 // New returns the source.
 func New(o Options) source.Source { return source.Scheduled(NewReader(o), o.Schedule) }
 
 // Reader asks every disk once for each Collect.
 type Reader struct {
-	o       Options
-	told    map[string]string // by place: what was last said, without what always moves
-	missing time.Time         // when smartctl was last not found
-	now     func() time.Time
+	o    Options
+	told map[string]string // by place: what was last said, without what always moves
 }
 
 // NewReader returns the collector behind New.
@@ -114,7 +109,7 @@ func NewReader(o Options) *Reader {
 	if o.Run == nil {
 		o.Run = source.Command{MaxOutput: MaxReply}.Run
 	}
-	return &Reader{o: o, told: map[string]string{}, now: time.Now}
+	return &Reader{o: o, told: map[string]string{}}
 }
 
 // Name implements source.Collector.
@@ -130,7 +125,7 @@ func (r *Reader) Wakes(rec *record.Record) bool { return source.StorageEvent(rec
 // error about those that did not.
 func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	command, err := r.command()
-	if err != nil || command == nil {
+	if err != nil {
 		return nil, err
 	}
 	devices, err := r.devices(ctx, command)
@@ -172,7 +167,7 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	}
 	slices.SortFunc(s.Sections, func(a, b record.Section) int { return cmp.Compare(a.Scope, b.Scope) })
 	slices.SortFunc(s.Devices, func(a, b record.Device) int { return cmp.Compare(a.Place, b.Place) })
-	now := r.now()
+	now := time.Now()
 	rec := record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: summary(s.Devices)}
 	if text := strings.Join(raw, "\n"); text != "" {
 		rec.Attrs = []record.Attr{{Key: record.AttrRaw, Value: record.String(clip(text, MaxRaw))}}
@@ -183,14 +178,9 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 // MaxRaw is the most that is kept of smartctl's own words.
 const MaxRaw = 128 << 10
 
-// command returns the tool, nil where there is none. That is looked at again
-// once an hour: it may be installed one day.
 func (r *Reader) command() ([]string, error) {
 	if len(r.o.Command) > 0 {
 		return r.o.Command, source.CheckTool(r.o.Command[0])
-	}
-	if r.now().Sub(r.missing) < recheck {
-		return nil, nil
 	}
 	for _, path := range usualPaths() {
 		err := source.CheckTool(path)
@@ -201,8 +191,7 @@ func (r *Reader) command() ([]string, error) {
 			return nil, err
 		}
 	}
-	r.missing = r.now()
-	return nil, nil
+	return nil, fmt.Errorf("find smartctl in the usual places: %w", errors.ErrUnsupported)
 }
 
 func usualPaths() []string {
