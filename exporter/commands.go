@@ -218,15 +218,15 @@ func awaitEnrolment(ctx context.Context, o app.Options) error {
 	defer asleep.Wait()
 	defer sleep()
 	return enrol.Await(ctx, o.Config.Data, func(ctx context.Context, r enrol.Request) error {
-		_, err := join(ctx, o.Config.Data, r, false)
+		_, err := join(ctx, o.Config, r, false)
 		return err
 	}, o.Log)
 }
 
 // join enrols under the folder's lock. A foreign machine is one that nothing
 // of this one is told about.
-func join(ctx context.Context, dir string, r enrol.Request, foreign bool) (*enrol.State, error) {
-	unlock, err := app.Lock(dir)
+func join(ctx context.Context, cfg config.Config, r enrol.Request, foreign bool) (*enrol.State, error) {
+	unlock, err := app.Lock(cfg.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +234,11 @@ func join(ctx context.Context, dir string, r enrol.Request, foreign bool) (*enro
 	r.Version = version()
 	if !foreign {
 		describe(ctx, &r)
+		if r.Reported, err = app.Reported(cfg); err != nil {
+			return nil, err
+		}
 	}
-	return enrol.Enrol(ctx, dir, r)
+	return enrol.Enrol(ctx, cfg.Data, r)
 }
 
 func runEnrol(ctx context.Context, args []string, io stdio) error {
@@ -249,6 +252,13 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	name := f.set.String("name", "", "this server's name; default its host name")
 	keep := f.set.Bool("keep", false, "do nothing when this machine is enrolled there already")
 	forImport := f.set.Bool("for-import", false, "an identity for event log files of another machine: nothing of this one is told; needs --name")
+	var labels enrol.Labels
+	for _, l := range [...]struct {
+		name string
+		to   *string
+	}{{"site", &labels.Site}, {"rack", &labels.Rack}, {"role", &labels.Role}, {"owner", &labels.Owner}} {
+		f.set.StringVar(l.to, l.name, "", "the "+l.name+" that this machine reports from now on; the token's and the register's go first")
+	}
 	force := f.set.Bool("force", false, "enrol again although this machine is enrolled: it may become another server")
 	cfg, err := f.parse(args, 0)
 	if err != nil {
@@ -259,6 +269,11 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 	}
 	if *forImport && (*name == "" || *later) {
 		return errors.New("enrol --for-import needs --name NAME, the name of the machine that wrote the event log, and no --later")
+	}
+	if labels != (enrol.Labels{}) && !*forImport {
+		if err := enrol.SaveLabels(cfg.Data, labels); err != nil {
+			return err
+		}
 	}
 	r := enrol.Request{URL: *server, CAFingerprint: *fingerprint, CAFile: *caFile, Name: *name}
 	old, err := enrol.Load(cfg.Data)
@@ -281,7 +296,7 @@ func runEnrol(ctx context.Context, args []string, io stdio) error {
 		_, err := fmt.Fprintf(io.out, "the service will enrol at %s\n", r.URL)
 		return err
 	}
-	s, err := join(ctx, cfg.Data, r, *forImport)
+	s, err := join(ctx, cfg, r, *forImport)
 	if err != nil {
 		return err
 	}

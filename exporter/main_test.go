@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"nocturne/exporter/enrol"
 )
 
 // call runs a command line and returns what it printed.
@@ -137,13 +139,17 @@ func TestEnrolForImport(t *testing.T) {
 
 func TestEnrol(t *testing.T) {
 	const secret = "the-secret-of-this-server"
-	tokens := []string{}
+	tokens, reported := []string{}, ""
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var q struct{ Token, Name, OS string }
+		var q struct {
+			Token, Name, OS string
+			Reported        enrol.Labels
+		}
 		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.OS == "" || q.Name != "db7" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		reported = q.Reported.Site
 		tokens = append(tokens, q.Token)
 		_, _ = io.WriteString(w, `{"server_id":"12340000000000000000000000000000","credential":"noc1.12340000000000000000000000000000.`+secret+`","server":"db7"}`)
 	}))
@@ -157,7 +163,7 @@ func TestEnrol(t *testing.T) {
 		out   string
 		err   string
 	}{
-		{"first", "", []string{"--token", "nocj1.one"}, "enrolled as db7 (server id 12340000000000000000000000000000)", ""},
+		{"first", "", []string{"--token", "nocj1.one", "--site", "berlin", "--rack", ""}, "enrolled as db7 (server id 12340000000000000000000000000000)", ""},
 		{"again by mistake", "", []string{"--token", "nocj1.two"}, "", "add --force to enrol again"},
 		{"again, keep", "", []string{"--token", "nocj1.two", "--keep"}, "enrolled already as db7", ""},
 		{"again on purpose, token from stdin", "nocj1.three\n", []string{"--token", "-", "--force"}, "enrolled as db7", ""},
@@ -172,6 +178,9 @@ func TestEnrol(t *testing.T) {
 				t.Errorf("a secret was printed: %s", all)
 			}
 		})
+	}
+	if l, err := enrol.LoadLabels(data); err != nil || l.Site != "berlin" || l.Rack != "" || reported != "berlin" {
+		t.Errorf("labels %+v, %v; the bridge heard of site %q", l, err, reported)
 	}
 	if strings.Join(tokens, " ") != "nocj1.one nocj1.three" {
 		t.Errorf("tokens used: %v", tokens)

@@ -99,6 +99,10 @@ func (s *Server) record(e *Event) record.Record {
 	add(record.AttrMachineID, s.Evidence.MachineID)
 	add(record.AttrSMBIOSUUID, s.Evidence.SMBIOSUUID)
 	add(attrSerial, s.Evidence.Serial)
+	add(record.AttrReportedSite, s.Reported.Site)
+	add(record.AttrReportedRack, s.Reported.Rack)
+	add(record.AttrReportedRole, s.Reported.Role)
+	add(record.AttrReportedOwner, s.Reported.Owner)
 	add(record.AttrOSName, s.OS) // a product; its type comes with heartbeats
 	add(record.AttrExporterVersion, s.ExporterVersion)
 	add(attrNote, e.Note)

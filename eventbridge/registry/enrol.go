@@ -21,6 +21,9 @@ type EnrolRequest struct {
 	OS              string   `json:"os"`
 	ExporterVersion string   `json:"exporter_version"`
 	Evidence        Evidence `json:"evidence"`
+	// Reported is where the machine's own files say that it belongs. It is kept
+	// and announced as a claim; the labels are the token's.
+	Reported Place `json:"reported"`
 }
 
 // EnrolAnswer is what it gets.
@@ -90,7 +93,8 @@ func (q *EnrolRequest) check() error {
 	if err := checkText("name", q.Name, maxName); err != nil {
 		return badRequest("%v", err)
 	}
-	for _, f := range [...]*string{&q.OS, &q.ExporterVersion, &q.Evidence.MachineID, &q.Evidence.SMBIOSUUID, &q.Evidence.Serial} {
+	for _, f := range [...]*string{&q.OS, &q.ExporterVersion, &q.Evidence.MachineID, &q.Evidence.SMBIOSUUID, &q.Evidence.Serial,
+		&q.Reported.Site, &q.Reported.Rack, &q.Reported.Role, &q.Reported.Owner} {
 		*f = clean(*f)
 	}
 	return nil
@@ -147,7 +151,7 @@ func (r *Registry) admit(ctx context.Context, id record.ID, q EnrolRequest, toke
 	now, result := r.now().UTC(), enrolNew
 	text, hash := newCredential(id)
 	s := &Server{
-		ID: id, Name: q.Name, OS: q.OS, ExporterVersion: q.ExporterVersion, Evidence: q.Evidence,
+		ID: id, Name: q.Name, OS: q.OS, ExporterVersion: q.ExporterVersion, Evidence: q.Evidence, Reported: q.Reported,
 		Labels: token.Labels, State: Active, Token: token.ID, Created: now,
 		Credentials: []Credential{{Hash: hash, Created: now}},
 	}
@@ -194,7 +198,7 @@ func (r *Registry) succeed(ctx context.Context, id record.ID, q EnrolRequest, to
 	s, err := r.update(ctx, id, func(s *Server) error {
 		s.revokeCredentials()
 		s.addCredential(Credential{Hash: hash, Created: now})
-		s.Name, s.OS, s.ExporterVersion, s.Evidence, s.Token, s.State = q.Name, q.OS, q.ExporterVersion, q.Evidence, token.ID, Active
+		s.Name, s.OS, s.ExporterVersion, s.Evidence, s.Reported, s.Token, s.State = q.Name, q.OS, q.ExporterVersion, q.Evidence, q.Reported, token.ID, Active
 		s.promise(r.bridge, record.NameEnrolled, "enrolled again: the same machine, by rule", now)
 		return nil
 	})

@@ -15,6 +15,26 @@ import (
 	"nocturne/internal/stream/streamtest"
 )
 
+// What a machine says of where it belongs is announced as its claim; its labels
+// are those of its token.
+func TestReportedLabelsAreNoLabels(t *testing.T) {
+	r, a, _, _ := start(t, Config{})
+	text := token(t, r, TokenRequest{Labels: Labels{Site: "hq"}})
+	got, err := r.Enrol(t.Context(), "10.0.0.1:1", EnrolRequest{Token: text, Name: "db8", Evidence: machine, Reported: Place{Site: "elsewhere\n", Owner: "me"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Labels != (Place{Site: "hq"}) {
+		t.Errorf("labels %+v", got.Labels)
+	}
+	_, rec := a.about(got.ServerID)
+	for key, want := range map[string]string{record.AttrSite: "hq", record.AttrOwner: "", record.AttrReportedSite: "elsewhere", record.AttrReportedOwner: "me"} {
+		if v := rec.Attr(key).Text(); v != want {
+			t.Errorf("attribute %s = %q, want %q", key, v, want)
+		}
+	}
+}
+
 func TestEnrolAndAuthenticate(t *testing.T) {
 	r, a, _, kv := start(t, Config{})
 	text := token(t, r, TokenRequest{Labels: Labels{Site: "hq", Rack: "r1", Role: "db", Owner: "ops"}})
@@ -40,6 +60,9 @@ func TestEnrolAndAuthenticate(t *testing.T) {
 	p, err := auth(t, r, got.Credential)
 	if err != nil || p.Server.ID != got.ServerID || !p.SpeaksFor(got.ServerID) || p.SpeaksFor(newID()) {
 		t.Errorf("principal %+v, %v", p, err)
+	}
+	if v := rec.Attr(record.AttrReportedSite); !v.IsNull() {
+		t.Errorf("nothing was reported, and site is %q", v.Text())
 	}
 	// The secret is nowhere in what is kept.
 	e, err := kv.Get(t.Context(), serverKey+got.ServerID.String())

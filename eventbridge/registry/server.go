@@ -55,6 +55,7 @@ type Server struct {
 	ExporterVersion string       `json:"exporter_version,omitempty"`
 	Evidence        Evidence     `json:"evidence"`
 	Labels          Labels       `json:"labels"`
+	Reported        Place        `json:"reported,omitzero"` // a claim, no labels
 	State           State        `json:"state"`
 	Credentials     []Credential `json:"credentials"`
 	Token           string       `json:"token,omitempty"` // id of the join token

@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"nocturne/exporter/config"
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/metrics"
 	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/output"
@@ -81,6 +82,7 @@ type App struct {
 	stops    []stop
 	become   chan identity  // who the bridge says we are; size 1
 	next     *config.Config // to be built with, after ErrReload
+	reported enrol.Labels
 	started  time.Time
 	problems *problems
 }
@@ -132,6 +134,9 @@ func (a *App) build() error {
 	}
 	a.onClose("lock", unlock)
 	if err := a.registerMetrics(); err != nil {
+		return err
+	}
+	if a.reported, err = Reported(*c); err != nil {
 		return err
 	}
 	receivers, err := a.receivers()

@@ -67,6 +67,17 @@ func (a *App) receivers() ([]receiver, error) {
 	return out, err
 }
 
+// Reported is what this machine says of where it belongs: the environment over
+// the file over what the installation was given.
+func Reported(c config.Config) (enrol.Labels, error) {
+	stored, err := enrol.LoadLabels(c.Data)
+	if err != nil {
+		return stored, err
+	}
+	l := enrol.EnvLabels(os.Getenv).Over(c.Labels.Over(stored))
+	return l, l.Validate()
+}
+
 // complete fills in what an output takes from the enrolment.
 func complete(o config.Output, enrolled *enrol.State) (receiver, error) {
 	r := receiver{Output: o}

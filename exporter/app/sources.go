@@ -28,7 +28,7 @@ func (a *App) configured() ([]maker, error) {
 	var out []maker
 	add := func(m maker) { out = append(out, m) }
 	add(func() source.Source {
-		return heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Spool: a.spool.Size})
+		return heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Reported: a.reported.Attrs(), Spool: a.spool.Size})
 	})
 	if c.Journal.Enabled {
 		add(func() source.Source {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics"
 	"nocturne/exporter/source/check"
@@ -34,6 +35,8 @@ type Config struct {
 	// Data is the folder that holds everything: enrolment, spool, epoch.
 	Data     string `yaml:"data"`
 	LogLevel string `yaml:"log_level"` // debug info warn error
+	// Labels are what this machine says of where it belongs.
+	Labels enrol.Labels `yaml:"labels"`
 
 	Heartbeat heartbeat.Config `yaml:"heartbeat"`
 	Journal   journal.Config   `yaml:"journal"`
@@ -132,7 +135,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, fmt.Errorf("log_level %q: write debug, info, warn or error", c.LogLevel))
 	}
-	for _, err := range []error{
+	for _, err := range []error{c.Labels.Validate(),
 		c.Heartbeat.Validate(),
 		c.Journal.Validate(),
 		c.RAID.Validate(),

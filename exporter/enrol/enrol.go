@@ -111,6 +111,7 @@ type Request struct {
 	OS            string
 	Version       string
 	Evidence      Evidence
+	Reported      Labels // wishes; the token decides
 }
 
 // Evidence helps people to tell machines apart; it is not an identity.
@@ -126,6 +127,7 @@ type request struct {
 	OS       string   `json:"os"`
 	Version  string   `json:"exporter_version"`
 	Evidence Evidence `json:"evidence"`
+	Reported *Labels  `json:"reported,omitempty"` // nil = nothing is said; older bridges know no such key
 }
 
 type answer struct {
@@ -169,7 +171,11 @@ func Enrol(ctx context.Context, dir string, r Request) (*State, error) {
 // ask does the exchange. It returns the CA too, when it was found by its
 // fingerprint.
 func ask(ctx context.Context, cfg *tls.Config, r Request) (*answer, *x509.Certificate, error) {
-	body, err := json.Marshal(request{Token: r.Token, Name: r.Name, OS: r.OS, Version: r.Version, Evidence: r.Evidence})
+	q := request{Token: r.Token, Name: r.Name, OS: r.OS, Version: r.Version, Evidence: r.Evidence}
+	if r.Reported != (Labels{}) {
+		q.Reported = &r.Reported
+	}
+	body, err := json.Marshal(q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -233,11 +239,8 @@ func refusal(code int, b []byte) error {
 
 // save writes the files, the one that makes it an enrolment last.
 func (s *State) save(dir string, ca []byte) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := prepare(dir); err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
-	}
-	if err := restrict(dir); err != nil {
-		return fmt.Errorf("save enrolment: restrict %s: %w", dir, err)
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -259,6 +262,17 @@ func (s *State) save(dir string, ca []byte) error {
 		return err
 	}
 	return writeSecret(filepath.Join(dir, stateName), append(b, '\n'))
+}
+
+// prepare makes a data folder that only the service and administrators read.
+func prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := restrict(dir); err != nil {
+		return fmt.Errorf("restrict %s: %w", dir, err)
+	}
+	return nil
 }
 
 // writeSecret replaces a file by one that only its owner reads.

@@ -57,11 +57,8 @@ func Keep(dir string, r Request) error {
 	case !errors.Is(err, ErrNotEnrolled):
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := prepare(dir); err != nil {
 		return fmt.Errorf("keep the token: %w", err)
-	}
-	if err := restrict(dir); err != nil {
-		return fmt.Errorf("keep the token: restrict %s: %w", dir, err)
 	}
 	b, err := json.Marshal(join{Server: strings.TrimRight(r.URL, "/"), CAFingerprint: r.CAFingerprint, CAFile: r.CAFile, Token: r.Token, Name: r.Name})
 	if err != nil {

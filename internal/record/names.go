@@ -44,6 +44,10 @@ const (
 	AttrName            = "reported.name"        // host name
 	AttrMachineID       = "reported.machine_id"  // machine GUID or /etc/machine-id
 	AttrSMBIOSUUID      = "reported.smbios_uuid" //
+	AttrReportedSite    = "reported.site"        // what the machine's own files say; no label
+	AttrReportedRack    = "reported.rack"        //
+	AttrReportedRole    = "reported.role"        //
+	AttrReportedOwner   = "reported.owner"       //
 	AttrReason          = "goodbye.reason"       // stop shutdown update
 	AttrSource          = "source.name"          // of NameSourceFailed
 	AttrError           = "source.error"

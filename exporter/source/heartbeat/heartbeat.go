@@ -43,6 +43,8 @@ type Options struct {
 	Root string
 	// Version is the exporter's own.
 	Version string
+	// Reported is what the machine's own files say of where it belongs.
+	Reported []record.Attr
 	// Spool returns how many records and bytes wait; nil = not said.
 	Spool func() (records, bytes uint64)
 }
@@ -123,6 +125,7 @@ func (b *Beat) record(f Facts, now time.Time) record.Record {
 	text(record.AttrMachineID, f.MachineID)
 	text(record.AttrSMBIOSUUID, f.SMBIOSUUID)
 	text(record.AttrExporterVersion, b.o.Version)
+	r.Attrs = append(r.Attrs, b.o.Reported...)
 	number(record.AttrInterval, b.o.Interval.Milliseconds())
 	if b.o.Spool != nil {
 		records, bytes := b.o.Spool()
