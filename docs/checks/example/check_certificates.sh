@@ -28,8 +28,10 @@ for file in "$folder"/*.pem "$folder"/*.crt; do
 	serial=$(printf '%s\n' "$facts" | sed -n 's/^serial=//p')
 	subject=$(printf '%s\n' "$facts" | sed -n 's/^subject=//p')
 	end=$(printf '%s\n' "$facts" | sed -n 's/^notAfter=//p')
-	days=$((($(date -d "$end" +%s) - now) / 86400))
-	if [ "$days" -lt 0 ]; then
+	left=$(($(date -d "$end" +%s) - now))
+	days=$((left / 86400))
+	if [ "$left" -lt 0 ]; then
+		days=$(((left - 86399) / 86400))
 		how=ended state=critical
 	elif [ "$days" -lt "$warn_days" ]; then
 		how=ending

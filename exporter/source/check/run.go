@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -262,6 +264,9 @@ func environment(s Spec, getenv func(string) string) []string {
 		}
 	}
 	for k, v := range s.Env {
+		if runtime.GOOS == "windows" { // where Path and PATH are one
+			maps.DeleteFunc(env, func(old, _ string) bool { return strings.EqualFold(old, k) })
+		}
 		env[k] = v
 	}
 	out := make([]string, 0, len(env))
