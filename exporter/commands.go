@@ -140,11 +140,7 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	if *check {
-		if _, err := cfg.AllChecks(); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(io.err, "configuration is valid")
-		return err
+		return valid(cfg, io.err)
 	}
 	reload := app.NewReloader(load)
 	if *service {
@@ -171,6 +167,15 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 }
 
 // runApp runs exporters one after the other until ctx ends or one fails.
+// valid says so, unless a check file is not.
+func valid(cfg config.Config, w io.Writer) error {
+	if _, refused := cfg.AllChecks(); len(refused) > 0 {
+		return errors.Join(refused...)
+	}
+	_, err := fmt.Fprintln(w, "configuration is valid")
+	return err
+}
+
 func runApp(ctx context.Context, o app.Options, level *slog.LevelVar) error {
 	if err := limit.Apply(o.Config.Limits); err != nil {
 		o.Log.Warn("not every limit holds", "err", err)

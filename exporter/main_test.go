@@ -60,6 +60,7 @@ func TestCommandLine(t *testing.T) {
 		{"enrol in the clear", []string{"enrol", "--config", empty, "--data", data, "--server", "http://example.org:9470", "--token", "x"}, "", "plain http is for this machine only"},
 		{"an import identity without a name", []string{"enrol", "--config", empty, "--data", data, "--server", "http://127.0.0.1:1", "--token", "x", "--for-import"}, "", "needs --name NAME"},
 		{"import without a file", []string{"import", "--config", empty, "--data", data}, "", "import needs the path of one .evtx file"},
+		{"check-config finds mistakes in check files", []string{"check-config", "--config", write(t, "check: {folder: '"+checkFolder(t)+"'}\n")}, "", "load.yml: line 1: unknown key comand: did you mean command?"},
 		{"check-config", []string{"check-config", "--config", empty}, "configuration is valid", ""},
 		{"check-config finds mistakes", []string{"check-config", "--config", write(t, "raid:\n  perid: 1m\n")}, "", "line 2: unknown key perid: did you mean period?"},
 		{"install a wrong file", []string{"install", "--config", write(t, "raid: 1\n")}, "", "line 1: write keys and values instead of `1`"},
@@ -285,4 +286,14 @@ type firstLine struct {
 func (f *firstLine) Write(b []byte) (int, error) {
 	f.seen()
 	return f.Buffer.Write(b)
+}
+
+// checkFolder holds one check file, with a mistake.
+func checkFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "load.yml"), []byte("comand: [/bin/true]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -70,9 +70,9 @@ func install(ctx context.Context, m service.Manager, f *common, io stdio) error 
 
 func runCheck(_ context.Context, args []string, io stdio) error {
 	f := newFlags("check-config", io)
-	if _, err := f.parse(args, 0); err != nil {
+	cfg, err := f.parse(args, 0)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(io.out, "configuration is valid")
-	return err
+	return valid(cfg, io.out)
 }

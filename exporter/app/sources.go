@@ -82,15 +82,16 @@ func (a *App) configured() ([]maker, error) {
 func (a *App) checks() ([]maker, error) {
 	c := &a.o.Config
 	specs, refused := c.AllChecks()
-	if refused != nil {
-		a.log.Error("check files refused", "component", "source", "err", refused)
+	for _, err := range refused {
+		a.log.Error("check file refused", "component", "source", "err", err)
 	}
 	series := check.NewSeries(c.Check.MaxSeries)
+	series.FilesRefused(len(refused))
 	if err := a.registry.Register(series); err != nil {
 		return nil, fmt.Errorf("register metrics of checks: %w", err)
 	}
 	slots := check.NewSlots(c.Check.AtOnce)
-	out := []maker{func() source.Source { return check.NewRoster(specs, refused, a.spool) }}
+	out := []maker{func() source.Source { return check.NewRoster(specs, errors.Join(refused...), a.spool) }}
 	for _, s := range specs {
 		out = append(out, func() source.Source {
 			return check.New(check.Options{Spec: s, Slots: slots, Series: series, Positions: a.spool})

@@ -22,17 +22,17 @@ const maxCheckFile = 64 << 10
 // checkFolder is where packages and people put check files.
 func checkFolder() string { return filepath.Join(filepath.Dir(DefaultPath()), "checks.d") }
 
-// AllChecks returns the checks of the file and of the check folder. The error is
-// about the check files that are left out, each with its name and line: one that
-// is wrong does not stop the others, nor the exporter.
-func (c *Config) AllChecks() ([]check.Spec, error) {
+// AllChecks returns the checks of the file and of the check folder. The errors
+// are about the check files that are left out, each with its name and line: one
+// that is wrong does not stop the others, nor the exporter.
+func (c *Config) AllChecks() ([]check.Spec, []error) {
 	out := c.Check.Checks[:len(c.Check.Checks):len(c.Check.Checks)]
 	if c.Check.Folder == "" {
 		return out, nil
 	}
 	files, err := filepath.Glob(filepath.Join(c.Check.Folder, "*.yml"))
 	if err != nil {
-		return out, fmt.Errorf("check folder: %w", err)
+		return out, []error{fmt.Errorf("check folder: %w", err)}
 	}
 	var errs []error
 	for _, f := range files { // sorted
@@ -46,7 +46,7 @@ func (c *Config) AllChecks() ([]check.Spec, error) {
 		}
 		out = append(out, spec)
 	}
-	return out, errors.Join(errs...)
+	return out, errs
 }
 
 // checkFile reads one check; its name is the file's unless it says another. A

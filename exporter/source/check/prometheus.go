@@ -61,6 +61,7 @@ type Series struct {
 	max     int
 	refused *prometheus.CounterVec
 	kept    *prometheus.GaugeVec
+	files   prometheus.Gauge
 
 	mu     sync.Mutex
 	claims map[string]*claim // by family
@@ -85,6 +86,7 @@ func NewSeries(maxSeries int) *Series {
 	s := &Series{max: maxSeries, claims: map[string]*claim{}, checks: map[string][]taken{},
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "exporter_check_series_refused_total", Help: "Series of checks that were not taken, by reason."}, []string{"reason"}),
 		kept:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "exporter_check_series", Help: "Series of each check's last run that are served and pushed."}, []string{"source"}),
+		files:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "exporter_check_files_refused", Help: "Files of the check folder that are not taken because something is wrong with them."}),
 	}
 	for _, r := range refusedReasons {
 		s.refused.WithLabelValues(r)
@@ -100,6 +102,7 @@ func (s *Series) Describe(chan<- *prometheus.Desc) {}
 func (s *Series) Collect(ch chan<- prometheus.Metric) {
 	s.refused.Collect(ch)
 	s.kept.Collect(ch)
+	s.files.Collect(ch)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, list := range s.checks {
@@ -122,6 +125,9 @@ func (s sample) Write(m *dto.Metric) error {
 	proto.Merge(m, s.metric)
 	return nil
 }
+
+// FilesRefused says how many check files are not taken.
+func (s *Series) FilesRefused(n int) { s.files.Set(float64(n)) }
 
 // forget drops what a check said: its last run said nothing.
 func (s *Series) forget(check string) { _ = s.take(check, nil) }
