@@ -230,7 +230,7 @@ func TestDebPackage(t *testing.T) {
 	if !strings.Contains(out, "sudo nocturne-exporter enrol --server") {
 		t.Errorf("nobody was asked to enrol: %s", out)
 	}
-	installed := map[string]os.FileMode{linuxExe: 0o755, linuxUnit: 0o644, linuxConf: 0o644, "usr/share/doc/nocturne-exporter/copyright": 0o644}
+	installed := map[string]os.FileMode{linuxExe: 0o755, linuxUnit: 0o644, linuxConf: 0o644, "usr/share/doc/nocturne-exporter/copyright": 0o644, "etc/nocturne/checks.d": 0o755}
 	s.expectFiles(installed)
 	if version := strings.TrimSpace(output(t, s.path(linuxExe), "version")); version != "1.2.3-rc1" {
 		t.Errorf("exporter version says %q", version)
@@ -271,14 +271,14 @@ func TestRPMPackage(t *testing.T) {
 	query := func(what ...string) []string {
 		return strings.Fields(output(t, "rpm", append(append([]string{"-qp"}, what...), rpm)...))
 	}
-	if got, want := query("-l"), []string{"/" + linuxConf, "/" + linuxExe, "/" + linuxUnit, "/usr/share/doc/nocturne-exporter/copyright"}; !slices.Equal(got, want) {
+	if got, want := query("-l"), []string{"/etc/nocturne/checks.d", "/" + linuxConf, "/" + linuxExe, "/" + linuxUnit, "/usr/share/doc/nocturne-exporter/copyright"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
-	if got := query("-c"); !slices.Equal(got, []string{"/" + linuxConf}) {
-		t.Errorf("configuration files %q", got)
+	if got := query("--qf", "[%{FILENAMES} %{FILEFLAGS:fflags}\\n]"); !slices.Contains(got, "cn") || got[slices.Index(got, "cn")-1] != "/"+linuxConf {
+		t.Errorf("%q, want the configuration alone to be one that is never replaced (cn)", got)
 	}
-	if got := query("--qf", "%{VERSION} %{ARCH} %{FILEFLAGS:fflags}"); !slices.Equal(got, []string{"1.2.3+4.gabcdef0", "x86_64", "cn"}) {
-		t.Errorf("version, architecture, flags of the first file (configuration, noreplace): %q", got)
+	if got := query("--qf", "%{VERSION} %{ARCH}"); !slices.Equal(got, []string{"1.2.3+4.gabcdef0", "x86_64"}) {
+		t.Errorf("version, architecture: %q", got)
 	}
 	output(t, "rpm", "-Kv", "--nosignature", rpm)
 	s := newScratch(t)
