@@ -24,6 +24,7 @@ import (
 const (
 	wineServer  = "wine-server"
 	serviceName = "NocturneExporter"
+	exporterExe = `C:\Program Files\Nocturne\exporter.exe`
 )
 
 // freePort is a port that nobody listens on now.
@@ -82,10 +83,9 @@ func TestExporterUnderWine(t *testing.T) {
 	l.expectRAID()
 
 	l.step("stop and start")
-	exe := `C:\Program Files\Nocturne\exporter.exe`
-	l.w.must(exe, "stop")
+	l.w.must(exporterExe, "stop")
 	l.expectGoodbyes(1)
-	l.w.must(exe, "start")
+	l.w.must(exporterExe, "start")
 	l.expectUp("1.0.0")
 
 	l.step("remove and install again")
@@ -188,6 +188,9 @@ func (l *lane) install(msi string) {
 	}
 	if !strings.Contains(log, l.server) { // or the check above shows nothing
 		l.t.Errorf("no properties in the installer's log:\n%s", log)
+	}
+	if out, err := l.w.run(exporterExe, "status"); err == nil || !strings.Contains(out, "the service tries it at "+l.server) {
+		l.t.Errorf("status of a service that waits: %v\n%s", err, out)
 	}
 	wait(l.t, seeLimit, "the service to try to enrol", func() error {
 		text, err := os.ReadFile(l.w.drive("ProgramData", "Nocturne", "exporter", "exporter.log"))

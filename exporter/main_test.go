@@ -208,6 +208,9 @@ func TestEnrolLater(t *testing.T) {
 	if out, errOut, err := call(t, "", args...); err != nil || !strings.Contains(out, "the service will enrol at") || strings.Contains(out+errOut, token) {
 		t.Fatalf("%q %q %v", out, errOut, err)
 	}
+	if out, _, err := call(t, "", "status", "--config", config, "--data", data); err == nil || !strings.Contains(out, "the service tries it at "+srv.URL) {
+		t.Errorf("status: %v, %s", err, out)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	said := &watched{seen: map[string]func(){"enrolment failed": func() { up.Store(true) }, "exporter runs": stop}}
 	if err := run(ctx, []string{"run", "--config", config, "--data", data}, stdio{strings.NewReader(""), io.Discard, said}); err != nil {

@@ -93,19 +93,29 @@ func (r *report) read(dir string) error {
 	if r.Status, err = app.ReadStatus(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	switch {
-	case !r.Running:
+	idle := r.Status == nil || r.Status.Stopped != nil
+	waits := r.ServerID == "" && r.Service == string(service.Running) // for its enrolment, and holds nothing meanwhile
+	if !r.Running && !waits {
 		r.Wrong = append(r.Wrong, "no exporter runs in "+dir)
-	case r.Status == nil || r.Status.Stopped != nil:
-		if r.ServerID == "" {
-			r.Wrong = append(r.Wrong, "this machine is not enrolled: paste the line of `nocturne token create`")
-		}
+	}
+	switch {
+	case idle && r.ServerID == "":
+		r.Wrong = append(r.Wrong, notEnrolled(dir))
+	case !r.Running:
+	case idle:
 	default:
 		_, bad := r.Status.Well(time.Now())
 		r.Wrong = append(r.Wrong, bad...)
 	}
 	r.Well = len(r.Wrong) == 0
 	return nil
+}
+
+func notEnrolled(dir string) string {
+	if at := enrol.Waiting(dir); at != "" {
+		return "this machine is not enrolled yet: the service tries it at " + at + ", its log says what is in the way"
+	}
+	return "this machine is not enrolled: paste the line of `nocturne token create`"
 }
 
 func (r *report) print(w io.Writer, asJSON bool) error {

@@ -84,6 +84,12 @@ func kept(dir string) (*Request, error) {
 	return &Request{URL: j.Server, CAFingerprint: j.CAFingerprint, CAFile: j.CAFile, Token: j.Token, Name: j.Name}, nil
 }
 
+// Waiting returns where a kept token will be used; "" without one.
+func Waiting(dir string) string {
+	r, _ := kept(dir) // what cannot be read is Await's to tell
+	return r.url()
+}
+
 // Forget removes a kept token.
 func Forget(dir string) error {
 	err := os.Remove(filepath.Join(dir, joinName))
