@@ -253,6 +253,10 @@ func (m *Machine) ask(ctx context.Context, c asker, limit time.Duration) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %s", errTimeout, limit))
 	defer cancel()
+	// A child that waits in the kernel cannot be ended either, and no other takes
+	// its place before it is.
+	late := context.AfterFunc(ctx, func() { m.up.Set(0) })
+	defer late()
 	payload, err := c.Ask(ctx)
 	if err != nil {
 		return err

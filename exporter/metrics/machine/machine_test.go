@@ -96,6 +96,14 @@ func newRig(t *testing.T, answer func(n int) (time.Duration, []byte, error)) *ri
 	r := &rig{}
 	m, err := New(Options{Log: slog.New(slog.NewTextHandler(&r.log, nil)), start: func([]string) (asker, error) {
 		r.started.Add(1)
+		if answer == nil {
+			return immortal{fake{&r.asked, func(n int) (time.Duration, []byte, error) {
+				if n == 1 {
+					return 0, gauge(t, "node_n", 1), nil
+				}
+				return time.Hour, nil, errEnded
+			}}}, nil
+		}
 		return fake{&r.asked, answer}, nil
 	}})
 	if err != nil {
@@ -221,6 +229,26 @@ func TestAHungChildIsEndedAndItsAnswerGrowsOld(t *testing.T) {
 		synctest.Wait()
 		if n := strings.Count(r.log.String(), "level=WARN"); n != 1 || !strings.Contains(r.log.String(), "collected again") {
 			t.Errorf("said %d times:\n%s", n, r.log.String())
+		}
+	})
+}
+
+// immortal is a child that answers once, and then cannot be ended for an hour.
+type immortal struct{ fake }
+
+func (i immortal) Ask(context.Context) ([]byte, error) { return i.fake.Ask(context.Background()) }
+
+func TestAChildThatCannotBeEndedIsNotReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		if got, _ := r.gather(t); got["exporter_machine_up"] != 1 {
+			t.Errorf("at first: %v", got)
+		}
+		time.Sleep(time.Minute)
+		r.gather(t)
+		time.Sleep(10 * time.Minute)
+		if got, took := r.gather(t); got["exporter_machine_up"] != 0 || got["exporter_machine_starts_total"] != 1 || took > FreshTime {
+			t.Errorf("%v after %s", got, took)
 		}
 	})
 }
