@@ -22,6 +22,7 @@ import (
 	"nocturne/exporter/enrol"
 	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics/machine"
+	"nocturne/exporter/ownlog"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/evtx"
 	"nocturne/exporter/source/heartbeat"
@@ -116,7 +117,8 @@ func newLog(cfg config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, error
 	level, err := cfg.Level()
 	v := &slog.LevelVar{}
 	v.Set(level)
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: v})), v, err
+	f, file := w.(*os.File)
+	return slog.New(ownlog.Text(w, v, file && ownlog.InJournal(f, os.Getenv))), v, err
 }
 
 func runExporter(ctx context.Context, args []string, io stdio) error {
@@ -137,6 +139,9 @@ func runExporter(ctx context.Context, args []string, io stdio) error {
 	}
 	cfg, err := load()
 	if err != nil {
+		if *service {
+			serviceFailed(err) // nobody sees what a service prints
+		}
 		return err
 	}
 	if *check {

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/windows/svc"
+	"golang.org/x/sys/windows/svc/eventlog"
 
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
+	"nocturne/exporter/ownlog"
 	"nocturne/exporter/service"
 )
 
@@ -30,11 +32,25 @@ func serviceMain(cfg config.Config, reload *app.Reloader) error {
 	if err != nil {
 		return err
 	}
+	if w, err := eventlog.Open(service.EventSource); err == nil {
+		defer w.Close()
+		log = slog.New(slog.NewMultiHandler(log.Handler(), ownlog.Events(w)))
+	} else {
+		log.Warn("the event log cannot be written, this file has everything", "err", err)
+	}
 	h := &handler{o: app.Options{Config: cfg, Version: version(), Log: log, Reload: reload}, level: level}
 	if err := svc.Run(service.WindowsName, h); err != nil {
 		return fmt.Errorf("talk to the service manager: %w", err)
 	}
 	return nil
+}
+
+// serviceFailed writes down why the service did not come up.
+func serviceFailed(err error) {
+	if w, werr := eventlog.Open(service.EventSource); werr == nil {
+		slog.New(ownlog.Events(w)).Error("exporter failed", "err", err)
+		_ = w.Close()
+	}
 }
 
 // handler turns the service manager's wishes into a cancelled context.

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,7 @@ import (
 	"nocturne/exporter/metrics"
 	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/output"
+	"nocturne/exporter/ownlog"
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/spool"
@@ -83,6 +85,7 @@ type App struct {
 	become   chan identity  // who the bridge says we are; size 1
 	next     *config.Config // to be built with, after ErrReload
 	reported enrol.Labels
+	own      prometheus.Counter // records of our own log, which are left out
 	started  time.Time
 	problems *problems
 }
@@ -103,7 +106,8 @@ func New(o Options) (*App, error) {
 }
 
 func newApp(o Options) *App {
-	a := &App{o: o, registry: prometheus.NewRegistry(), become: make(chan identity, 1), started: time.Now(), problems: &problems{}}
+	a := &App{o: o, registry: prometheus.NewRegistry(), become: make(chan identity, 1), started: time.Now(), problems: &problems{},
+		own: prometheus.NewCounter(prometheus.CounterOpts{Name: "exporter_own_log_records_total", Help: "Records of the exporter's own log that a source read: they are not sent, to make no loop."})}
 	a.log = slog.New(remembering{Handler: o.Log.Handler(), to: a.problems})
 	return a
 }
@@ -164,7 +168,7 @@ func (a *App) registerMetrics() error {
 		ConstLabels: prometheus.Labels{"version": a.o.Version, "goversion": runtime.Version(), "os": runtime.GOOS}})
 	info.Set(1)
 	all := []prometheus.Collector{info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
-	all = append(all, a.o.Reload.metrics()...)
+	all = append(append(all, a.own), a.o.Reload.metrics()...)
 	for _, c := range all {
 		if err := a.registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
@@ -214,9 +218,21 @@ func (a *App) Registry() *prometheus.Registry { return a.registry }
 func (a *App) emitter(s source.Source) source.Emit {
 	name, category := s.Name(), s.Category()
 	return func(ctx context.Context, recs []record.Record, position []byte) error {
+		recs = a.foreign(recs)
 		defer a.commits.begin(time.Now())()
 		return a.spool.Append(ctx, name, category, recs, position)
 	}
+}
+
+// foreign returns the records that are not of our own log.
+func (a *App) foreign(recs []record.Record) []record.Record {
+	own := func(r record.Record) bool { return ownlog.Is(&r) }
+	if !slices.ContainsFunc(recs, own) {
+		return recs
+	}
+	out := slices.DeleteFunc(slices.Clone(recs), own) // the source may still use its slice
+	a.own.Add(float64(len(recs) - len(out)))
+	return out
 }
 
 // goodbye records why the exporter stops.

@@ -145,3 +145,49 @@ func TestTrialShowsEverySource(t *testing.T) {
 		}
 	}
 }
+
+// said is a source that reads a journal with our own log in it.
+type said struct{ *fake }
+
+func (said) Run(ctx context.Context, emit source.Emit) error {
+	entry := func(provider, body string) record.Record {
+		return record.Record{Name: record.NameJournal, Body: body, Attrs: []record.Attr{{Key: record.AttrProvider, Value: record.String(provider)}}}
+	}
+	if err := emit(ctx, []record.Record{entry("sshd", "a"), entry("nocturne-exporter", "receiver takes nothing"), entry("systemd", "b")}, []byte("3")); err != nil {
+		return err
+	}
+	if err := emit(ctx, []record.Record{entry("nocturne-exporter", "again")}, []byte("4")); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// The exporter's own log is read past, and counted: its position moves on.
+func TestItsOwnLogIsNotSent(t *testing.T) {
+	b, url := newBridge(t)
+	o := options(t)
+	enrolled(t, o.Config.Data, url)
+	o.Sources = append(o.Sources, said{&fake{name: "journal", category: record.EventLog}})
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.Run(ctx) }()
+	b.await(t, "records", func() bool { return len(b.records) >= 5 })
+	awaitMetrics(t, a, "exporter_own_log_records_total 2", `exporter_spool_records_in_total{category="eventlog"} 4`)
+	if p, err := a.spool.Position("journal"); string(p) != "4" || err != nil {
+		t.Errorf("position %q, %v", p, err)
+	}
+	stop()
+	if err := errors.Join(<-ended, a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.records {
+		if strings.Contains(r.body, "again") || strings.Contains(r.body, "takes nothing") {
+			t.Errorf("sent %q", r.body)
+		}
+	}
+}
