@@ -33,11 +33,13 @@ const FieldText = "text"
 // sources state, and that therefore no plugin may.
 func BuiltinDevice(typ string) bool { return slices.Contains(deviceTypes, typ) }
 
-// deviceTypes are all Device constants; a test holds them together.
+// deviceTypes are all Device constants; a test in exporter/app holds them
+// together.
 var deviceTypes = []string{
 	DeviceController, DeviceEnclosure, DevicePhysicalDrive, DeviceVirtualDrive, DeviceBattery,
 	DeviceSystem, DeviceBIOS, DeviceBoard, DeviceCPU, DeviceMemory, DeviceDisk, DeviceNIC, DeviceVolume, DeviceOS,
 	DeviceMDArray, DeviceMDMember,
 	DeviceSensor,
+	DeviceSMARTDrive,
 	DeviceCheck,
 }
