@@ -52,14 +52,15 @@ type Output struct {
 	output.Config `yaml:",inline"`
 }
 
-func defaultOutput() Output {
+// DefaultOutput is an output without a name, of type otlp.
+func DefaultOutput() Output {
 	return Output{Type: TypeOTLP, AMQP: amqp.DefaultConfig(), File: file.DefaultConfig(), Exec: exec.DefaultConfig(), Config: output.DefaultConfig()}
 }
 
 // UnmarshalYAML lays what is written over the defaults of an output.
 func (o *Output) UnmarshalYAML(n *yaml.Node) error {
 	type plain Output
-	p := plain(defaultOutput())
+	p := plain(DefaultOutput())
 	if err := n.Decode(&p); err != nil { // mistakes has looked for unknown keys
 		return err
 	}
