@@ -34,7 +34,6 @@ import (
 	"nocturne/exporter/output"
 	"nocturne/exporter/ownlog"
 	"nocturne/exporter/source"
-	"nocturne/exporter/source/heartbeat"
 	"nocturne/exporter/spool"
 	"nocturne/internal/record"
 )
@@ -81,6 +80,7 @@ type App struct {
 	listener net.Listener
 	server   *http.Server
 	commits  commits
+	witness  *witnesses
 	stops    []stop
 	become   chan identity  // who the bridge says we are; size 1
 	next     *config.Config // to be built with, after ErrReload
@@ -106,7 +106,7 @@ func New(o Options) (*App, error) {
 }
 
 func newApp(o Options) *App {
-	a := &App{o: o, registry: prometheus.NewRegistry(), become: make(chan identity, 1), started: time.Now(), problems: &problems{},
+	a := &App{o: o, registry: prometheus.NewRegistry(), become: make(chan identity, 1), witness: newWitnesses(), started: time.Now(), problems: &problems{},
 		own: prometheus.NewCounter(prometheus.CounterOpts{Name: "exporter_own_log_records_total", Help: "Records of the exporter's own log that a source read: they are not sent, to make no loop."})}
 	a.log = slog.New(remembering{Handler: o.Log.Handler(), to: a.problems})
 	return a
@@ -220,7 +220,13 @@ func (a *App) emitter(s source.Source) source.Emit {
 	return func(ctx context.Context, recs []record.Record, position []byte) error {
 		recs = a.foreign(recs)
 		defer a.commits.begin(time.Now())()
-		return a.spool.Append(ctx, name, category, recs, position)
+		if err := a.spool.Append(ctx, name, category, recs, position); err != nil {
+			return err
+		}
+		if category == record.EventLog {
+			a.witness.events.Observe(recs)
+		}
+		return nil
 	}
 }
 
@@ -233,10 +239,4 @@ func (a *App) foreign(recs []record.Record) []record.Record {
 	out := slices.DeleteFunc(slices.Clone(recs), own) // the source may still use its slice
 	a.own.Add(float64(len(recs) - len(out)))
 	return out
-}
-
-// goodbye records why the exporter stops.
-func (a *App) goodbye(ctx context.Context, reason string) error {
-	ctx = context.WithoutCancel(ctx)
-	return a.spool.Append(ctx, "goodbye", record.Heartbeat, []record.Record{heartbeat.Goodbye(reason, time.Now())}, nil)
 }

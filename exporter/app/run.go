@@ -11,7 +11,6 @@ import (
 	"nocturne/exporter/enrol"
 	"nocturne/exporter/limit"
 	"nocturne/exporter/source"
-	"nocturne/exporter/source/heartbeat"
 )
 
 // part is a running part: a name and how it is going.
@@ -94,10 +93,6 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info("exporter runs", "server_id", a.identity.id.String(), "host", a.identity.name, "version", a.o.Version, "epoch", a.spool.Epoch().String())
 
 	next, err := a.first(ctx, watching, delivering)
-	reason := heartbeat.ReasonStop
-	if errors.Is(context.Cause(ctx), ErrShutdown) {
-		reason = heartbeat.ReasonShutdown
-	}
 	reloads, patience := errors.Is(err, ErrReload), DrainTime
 	stopSources()
 	if !watching.wait(stopTime) {
@@ -106,10 +101,15 @@ func (a *App) Run(ctx context.Context) error {
 	if errors.Is(err, ErrStuck) {
 		return err // the goodbye would wait like everything else
 	}
+	reason := "reload"
 	if reloads { // it goes on: no goodbye, and nothing has to arrive first
-		reason, patience = "reload", reloadDrain
-	} else if gerr := a.goodbye(ctx, reason); gerr != nil {
-		a.log.Warn("goodbye could not be recorded", "err", gerr)
+		patience = reloadDrain
+	} else {
+		c := a.witness.cause(context.Cause(ctx), time.Now())
+		reason = c.Reason
+		if gerr := a.goodbye(ctx, c); gerr != nil {
+			a.log.Warn("goodbye could not be recorded", "err", gerr)
+		}
 	}
 	timer := time.AfterFunc(patience, stopDrain)
 	defer timer.Stop()

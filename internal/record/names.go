@@ -49,6 +49,11 @@ const (
 	AttrReportedRole    = "reported.role"        //
 	AttrReportedOwner   = "reported.owner"       //
 	AttrReason          = "goodbye.reason"       // stop shutdown update
+	AttrShutdownAction  = "shutdown.action"      // of a goodbye: what the system says of its own end
+	AttrShutdownProcess = "shutdown.process"     //
+	AttrShutdownUser    = "shutdown.user"        //
+	AttrShutdownReason  = "shutdown.reason"      //
+	AttrShutdownPlanned = "shutdown.planned"     // bool
 	AttrSource          = "source.name"          // of NameSourceFailed
 	AttrError           = "source.error"
 	AttrMissing         = "source.missing" // int; how many events a source knows to be lost before it, at most

@@ -262,7 +262,7 @@ func (a *agent) goodbye() error {
 		return a.j.close()
 	}
 	err := a.do(func(now time.Time) ([]Output, []Turn) {
-		return []Output{{Category: record.Heartbeat, Record: heartbeat.Goodbye(heartbeat.ReasonStop, now)}}, nil
+		return []Output{{Category: record.Heartbeat, Record: heartbeat.Goodbye(heartbeat.Cause{Reason: heartbeat.ReasonStop}, now)}}, nil
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()

@@ -179,7 +179,7 @@ func (m *Machine) shutdown(at time.Time, reason string) {
 		"The process C:\\Windows\\system32\\svchost.exe has initiated the restart of computer " + m.spec.Name + " on behalf of user NT AUTHORITY\\SYSTEM for the following reason: " + reason,
 		[]string{"param2", m.spec.Name, "param3", reason, "param5", "restart"}})
 	m.event(at, event{channelSystem, "EventLog", 6006, levelInfo, "The Event log service was stopped.", nil})
-	m.emit(record.Heartbeat, heartbeat.Goodbye(heartbeat.ReasonShutdown, at))
+	m.emit(record.Heartbeat, heartbeat.Goodbye(heartbeat.Cause{Reason: heartbeat.ReasonShutdown}, at))
 	m.st.Off = true
 }
 

@@ -49,13 +49,6 @@ type Options struct {
 	Spool func() (records, bytes uint64)
 }
 
-// Goodbye reasons, the closed set of record.AttrReason.
-const (
-	ReasonStop     = "stop"
-	ReasonShutdown = "shutdown"
-	ReasonUpdate   = "update"
-)
-
 // Facts are what a beat says of the machine; an empty field is not known.
 type Facts struct {
 	Name, OSName, OSType, OSVersion, OSBuild string
@@ -137,15 +130,6 @@ func (b *Beat) record(f Facts, now time.Time) record.Record {
 		r.Body += ", " + f.OSName
 	}
 	return r
-}
-
-// Goodbye returns the record that says this exporter stops on purpose. It has
-// the heartbeat's category, so that it stays in order with the beats.
-func Goodbye(reason string, now time.Time) record.Record {
-	return record.Record{
-		Time: now, Observed: now, Severity: record.Info, Name: record.NameGoodbye, Body: "exporter stops: " + reason,
-		Attrs: []record.Attr{{Key: record.AttrReason, Value: record.String(reason)}},
-	}
 }
 
 // osType is what record.AttrOSType says.

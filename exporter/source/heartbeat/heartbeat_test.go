@@ -122,13 +122,6 @@ func TestWindowsVersion(t *testing.T) {
 	f(windowsVersion{product: "Windows 10 Pro", major: 10, build: 19045, workstation: true}, "Windows 10 Pro", "10.0.19045", "19045")
 }
 
-func TestGoodbye(t *testing.T) {
-	r := Goodbye(ReasonStop, time.Unix(1, 0))
-	if r.Name != record.NameGoodbye || r.Attr(record.AttrReason).Str() != "stop" {
-		t.Errorf("%+v", r)
-	}
-}
-
 func TestThisMachine(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "windows" {
 		t.Skip("facts are read on Linux and Windows only")
