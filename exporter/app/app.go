@@ -60,6 +60,9 @@ type Options struct {
 	Stdout  io.Writer // of console outputs; nil = none
 	// Sources replaces the configured sources; nil = those of Config.
 	Sources []source.Source
+	// Now is the clock of the spool's epochs; nil = time.Now. Everything else
+	// measures time in a way that setting the clock does not change.
+	Now func() time.Time
 	// Reload brings other configurations; nil = there is only this one.
 	Reload *Reloader
 }
@@ -199,7 +202,7 @@ func (a *App) openSpool(receivers []receiver) error {
 	}
 	a.spool, err = spool.Open(spool.Options{
 		Config: a.o.Config.Spool, FS: dir, StateFS: state, Producer: record.ExporterProducer(a.identity.id), Subject: a.identity.id,
-		Outputs: names, Log: a.log.With("component", "spool"), Metrics: a.registry,
+		Outputs: names, Log: a.log.With("component", "spool"), Metrics: a.registry, Now: a.o.Now,
 	})
 	if err != nil {
 		return err

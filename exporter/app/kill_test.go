@@ -14,12 +14,17 @@ import (
 
 	"nocturne/exporter/config"
 	"nocturne/exporter/metrics/machine"
+	"nocturne/exporter/output"
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
 
-// childData makes this test binary an exporter with counting sources.
-const childData = "EXPORTER_TEST_DATA"
+// childData makes this test binary an exporter with counting sources, childSecond
+// gives it another output, of the same server.
+const (
+	childData   = "EXPORTER_TEST_DATA"
+	childSecond = "EXPORTER_TEST_SECOND"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == machine.Subcommand {
@@ -41,6 +46,9 @@ func child(dir string) error {
 	c.Data = dir
 	c.Metrics.Listen, c.Metrics.Push, c.Metrics.Machine = "", false, false
 	c.Spool.SegmentBytes = 64 << 10
+	for name, url := range map[string]string{"first": "", "second": os.Getenv(childSecond)} {
+		c.Outputs = append(c.Outputs, config.Output{Name: name, Type: config.TypeOTLP, URL: url, Config: output.DefaultConfig()})
+	}
 	o := Options{Config: c, Version: "test", Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
 	sources := []*counting{{name: "beats", category: record.Heartbeat}, {name: "events", category: record.EventLog}, {name: "more", category: record.EventLog}, {name: "raid", category: record.RAID}}
 	for _, s := range sources {
@@ -97,13 +105,15 @@ func (c *counting) Run(ctx context.Context, emit source.Emit) error {
 }
 
 // The exporter is killed with SIGKILL again and again, at any moment: every
-// record of every source arrives exactly once.
+// record of every source arrives exactly once, at each of two outputs that are
+// down at different times.
 func TestKill(t *testing.T) {
 	rounds := 15
 	if testing.Short() {
 		rounds = 4
 	}
 	b, url := newBridge(t)
+	second, secondURL := newBridge(t)
 	dir := t.TempDir()
 	enrolled(t, dir, url)
 	self, err := os.Executable()
@@ -112,7 +122,7 @@ func TestKill(t *testing.T) {
 	}
 	start := func() (*exec.Cmd, func()) {
 		cmd := exec.CommandContext(t.Context(), self)
-		cmd.Env = append(os.Environ(), childData+"="+dir)
+		cmd.Env = append(os.Environ(), childData+"="+dir, childSecond+"="+secondURL)
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -124,6 +134,9 @@ func TestKill(t *testing.T) {
 		return cmd, func() { _ = in.Close() }
 	}
 	for i := range rounds {
+		second.mu.Lock()
+		second.down = i%3 == 1 // another time than the first
+		second.mu.Unlock()
 		cmd, _ := start()
 		b.mu.Lock()
 		b.down = i%4 == 3 // now and then nobody takes anything
@@ -140,6 +153,9 @@ func TestKill(t *testing.T) {
 		}
 		_ = cmd.Wait() // killed
 	}
+	second.mu.Lock()
+	second.down = false
+	second.mu.Unlock()
 	b.mu.Lock()
 	b.down = false
 	had := len(b.records)
@@ -151,6 +167,10 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkCounts(t, b, rounds)
+	checkCounts(t, second, rounds)
+	if len(b.records) != len(second.records) {
+		t.Errorf("one output has %d records, the other %d", len(b.records), len(second.records))
+	}
 }
 
 // pause lets real time pass in another process; there is nothing to wait for.
