@@ -7,31 +7,78 @@ import (
 	"nocturne/internal/record"
 )
 
-// storageEvents are the events of Windows after which a RAID controller or a
-// disk is worth another look, by provider (lower case). nil = any of them.
-var storageEvents = map[string][]int64{
-	"disk":                                   {7, 11, 15, 51, 52, 153, 154, 157, 158}, // bad block, controller error, I/O retried or failed, removed
-	"storahci":                               {11, 129},                               // reset
-	"stornvme":                               {11, 129},
-	"storport":                               {129},
-	"mr_monitor":                             nil, // what MegaRAID's own service tells
-	"lsa":                                    nil, // its successor
-	"ntfs":                                   {55, 98, 137, 140},
-	"microsoft-windows-ntfs":                 {55, 98, 137, 140},
-	"volmgr":                                 {45, 46, 49, 161},
-	"partmgr":                                {58, 59},
-	"microsoft-windows-disk":                 nil,
-	"microsoft-windows-storagespaces-driver": nil,
+// storageRow is one reason to look at disks and RAID controllers now.
+type storageRow struct {
+	// provider is who speaks, in lower case: Windows compares without it. A star
+	// at the end stands for any rest.
+	provider string
+	ids      []int64 // nil = whatever it says
+	// ofDisk wants an event to name a storage device: PnP speaks of all kinds.
+	ofDisk bool
+	why    string
 }
 
-// storageDrivers are the beginnings of the names of RAID and SAS drivers.
-var storageDrivers = []string{"megasas", "megasr", "percsas", "lsi_", "lsi", "mpi3drv", "mpt", "iastor", "smartpqi", "hpcisss", "arcsas", "mvs", "nvme"}
+// storageEvents are the events of Windows. Who polls what they tell about would
+// see it up to a period later.
+var storageEvents = []storageRow{
+	{provider: "disk", ids: []int64{7, 11, 15, 51, 52, 153, 154, 157, 158}, why: "bad block, controller error, not ready, paging failed, failure predicted, I/O retried, I/O failed, surprise removal, same identity twice"},
+	{provider: "microsoft-windows-disk", why: "the same, under the newer name"},
+	{provider: "storahci", ids: []int64{9, 11, 15, 129}, why: "time-out, controller error, not ready, reset"},
+	{provider: "stornvme", ids: []int64{9, 11, 15, 129}, why: "as of storahci"},
+	{provider: "storport", ids: []int64{9, 11, 15, 129}, why: "as of storahci, by drivers without a name of their own"},
+	{provider: "iastor*", why: "Intel RST and VROC: arrays degrade, members fail"},
+	{provider: "megasas*", why: "MegaRAID's driver: time-outs, resets, what its firmware tells"},
+	{provider: "megasr*", why: "the same, software RAID"},
+	{provider: "percsas*", why: "the same, PERC"},
+	{provider: "lsi*", why: "SAS HBAs: resets, drives that come and go; LSI's own services"},
+	{provider: "mpi3drv*", why: "MegaRAID and HBAs of the 9600 family"},
+	{provider: "mpt*", why: "older SAS HBAs"},
+	{provider: "smartpqi*", why: "Adaptec and Smart Array"},
+	{provider: "hpcisss*", why: "older Smart Array"},
+	{provider: "arcsas*", why: "older Adaptec"},
+	{provider: "mvs*", why: "Marvell, as in BOSS cards"},
+	{provider: "nvme*", why: "NVMe drivers of vendors"},
+	{provider: "mr_monitor", why: "MegaRAID Storage Manager tells every state of every drive"},
+	{provider: "lsa", why: "LSI Storage Authority, its successor"},
+	{provider: "ntfs", ids: []int64{55, 98, 137, 140}, why: "a damaged file system or a flush that failed is often a disk that fails"},
+	{provider: "microsoft-windows-ntfs", ids: []int64{55, 98, 137, 140}, why: "the same, under the newer name"},
+	{provider: "volmgr", ids: []int64{45, 46, 49, 161}, why: "the dump could not be written to the disk"},
+	{provider: "partmgr", ids: []int64{58, 59}, why: "a disk has another's signature: disks came"},
+	{provider: "microsoft-windows-partition", ids: []int64{1006}, why: "a disk arrived or was removed"},
+	{provider: "microsoft-windows-kernel-pnp", ids: []int64{400, 410, 411, 420, 442}, ofDisk: true, why: "a device was configured, started, failed to start, deleted, not migrated"},
+	{provider: "microsoft-windows-userpnp", ids: []int64{20001, 20003}, ofDisk: true, why: "a new device got its driver"},
+	{provider: "microsoft-windows-storagespaces-driver", why: "pools and virtual disks of Storage Spaces"},
+}
+
+// diskIDs are in the instance ids of storage devices.
+var diskIDs = []string{`scsi\`, `ide\`, `storage\`, `nvme`, `usbstor\`, `pciide\`, `sas`}
 
 // storageWords are in what Linux' kernel says when a disk, an array or a
-// controller is not well, or comes and goes.
-var storageWords = []string{
-	"megaraid_sas", "mpt2sas", "mpt3sas", "mpi3mr", "smartpqi", "hpsa", "aacraid", "md/raid", "nvme nvme", "i/o error", "medium error", "unrecovered read error",
-	"disk failure", "failed command", "hard resetting link", "link is down", "link is slow", "device offlined", "rejecting i/o", "attached scsi disk", "synchronizing scsi cache", "detached",
+// controller is not well, or comes and goes. "Link is down" is not among them:
+// network cards say it all day, and storage drivers are named.
+var storageWords = []storageRow{
+	{provider: "megaraid_sas", why: "the driver repeats its firmware's events"},
+	{provider: "mpt2sas", why: "drives come and go, resets"},
+	{provider: "mpt3sas", why: "drives come and go, resets"},
+	{provider: "mpi3mr", why: "drives come and go, resets"},
+	{provider: "smartpqi", why: "drives come and go, resets"},
+	{provider: "hpsa ", why: "drives come and go, resets"},
+	{provider: "aacraid", why: "resets"},
+	{provider: "md/raid", why: "disk failure, disabling device; operation continuing"},
+	{provider: "nvme nvme", why: "time-out, controller is down, removed"},
+	{provider: "i/o error", why: "the block layer gave up"},
+	{provider: "medium error", why: "a sector cannot be read"},
+	{provider: "unrecovered read error", why: "a sector cannot be read"},
+	{provider: "disk failure", why: "a RAID driver threw a disk out"},
+	{provider: "failed command", why: "libata: a command failed"},
+	{provider: "hard resetting link", why: "libata: the disk did not answer"},
+	{provider: "sata link down", why: "libata: the disk is gone"},
+	{provider: "link is slow", why: "libata: the disk hardly answers"},
+	{provider: "device offlined", why: "SCSI gave a disk up"},
+	{provider: "rejecting i/o", why: "I/O to a disk that was given up"},
+	{provider: "attached scsi disk", why: "a disk came"},
+	{provider: "synchronizing scsi cache", why: "a disk goes"},
+	{provider: "detached", why: "a disk went"},
 }
 
 // StorageEvent tells whether a record of an event log or journal is a reason
@@ -41,17 +88,28 @@ func StorageEvent(r *record.Record) bool {
 	switch r.Name {
 	case record.NameWindowsEvent:
 		provider := strings.ToLower(r.Attr(record.AttrProvider).Str())
-		if ids, ok := storageEvents[provider]; ok {
-			id, _ := r.Attr(record.AttrEventID).Int()
-			return ids == nil || slices.Contains(ids, id)
-		}
-		return slices.ContainsFunc(storageDrivers, func(p string) bool { return strings.HasPrefix(provider, p) })
+		id, _ := r.Attr(record.AttrEventID).Int()
+		return slices.ContainsFunc(storageEvents, func(row storageRow) bool { return row.matches(provider, id, r.Body) })
 	case record.NameJournal:
 		if r.Attr(record.AttrProvider).Str() != "kernel" {
-			return false
+			return false // anybody can write that
 		}
-		text := strings.ToLower(r.Body[:min(len(r.Body), 1024)])
-		return slices.ContainsFunc(storageWords, func(w string) bool { return strings.Contains(text, w) })
+		text := beginning(r.Body)
+		return slices.ContainsFunc(storageWords, func(w storageRow) bool { return strings.Contains(text, w.provider) })
 	}
 	return false
 }
+
+func (row *storageRow) matches(provider string, id int64, body string) bool {
+	if start, any := strings.CutSuffix(row.provider, "*"); any && !strings.HasPrefix(provider, start) || !any && provider != row.provider {
+		return false
+	}
+	if row.ids != nil && !slices.Contains(row.ids, id) {
+		return false
+	}
+	text := beginning(body)
+	return !row.ofDisk || slices.ContainsFunc(diskIDs, func(w string) bool { return strings.Contains(text, w) })
+}
+
+// beginning is as much of a text as is searched.
+func beginning(body string) string { return strings.ToLower(body[:min(len(body), 1024)]) }
