@@ -39,7 +39,7 @@ var defaults = func() map[string]choice {
 		}
 	}
 	add(choice{}, "exporter_", "", `build_info spool_records_out_total spool_records_dropped_total spool_records_waiting spool_size_bytes spool_losses_total
-		output_up output_failures_total output_refused_frames_total source_success source_duration_seconds source_timeouts_total machine_up machine_age_seconds`)
+		output_up output_failures_total output_refused_frames_total source_success source_timeouts_total machine_up machine_age_seconds`)
 	add(choice{}, "exporter_winlog_", "", "levels_total")
 	add(choice{without: "channel"}, "exporter_winlog_", "", "missing_total")
 	add(choice{skip: otherChannels}, "exporter_winlog_", "", "lag_seconds")
