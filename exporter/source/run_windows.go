@@ -34,7 +34,7 @@ func prepare(cmd *exec.Cmd, account string) (*tree, error) {
 }
 
 // started puts the program into the job. What it starts before that, in its
-// first microseconds, is outside; no tool that we run does.
+// first microseconds, is outside: tools and interpreters take longer to begin.
 func (t *tree) started(p *os.Process) {
 	if t.job == 0 {
 		return
