@@ -255,10 +255,13 @@ func (l *lane) expectWaiting(records int) {
 		}
 		_, rest, _ := strings.Cut(text, "\nexporter_spool_records_waiting{output=\"bridge\"} ")
 		var n int
-		if _, err := fmt.Sscan(rest, &n); err != nil || n < records {
-			err = fmt.Errorf("%d wait, want %d: %v", n, records, err)
+		if _, err := fmt.Sscan(rest, &n); err != nil {
+			return fmt.Errorf("records that wait: %w", err)
 		}
-		return err
+		if n < records {
+			return fmt.Errorf("%d records wait, want %d", n, records)
+		}
+		return nil
 	})
 }
 
