@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
+	"nocturne/exporter/config"
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/service"
 )
 
@@ -62,6 +65,11 @@ func install(ctx context.Context, m service.Manager, f *common, io stdio) error 
 			continue
 		}
 		if *p.to, err = filepath.Abs(*p.from); err != nil {
+			return err
+		}
+	}
+	if runtime.GOOS == "windows" { // anybody may make files below ProgramData, and the checks there are programs
+		if err := enrol.Protect(filepath.Dir(config.DefaultPath())); err != nil {
 			return err
 		}
 	}

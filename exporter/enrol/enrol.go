@@ -239,7 +239,7 @@ func refusal(code int, b []byte) error {
 
 // save writes the files, the one that makes it an enrolment last.
 func (s *State) save(dir string, ca []byte) error {
-	if err := prepare(dir); err != nil {
+	if err := Protect(dir); err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
@@ -264,8 +264,8 @@ func (s *State) save(dir string, ca []byte) error {
 	return writeSecret(filepath.Join(dir, stateName), append(b, '\n'))
 }
 
-// prepare makes a data folder that only the service and administrators read.
-func prepare(dir string) error {
+// Protect makes a folder that only the service and administrators read.
+func Protect(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func SaveLabels(dir string, l Labels) error {
 	if err := l.Validate(); err != nil {
 		return err
 	}
-	if err := prepare(dir); err != nil {
+	if err := Protect(dir); err != nil {
 		return fmt.Errorf("save labels: %w", err)
 	}
 	b, err := json.Marshal(l)

@@ -57,7 +57,7 @@ func Keep(dir string, r Request) error {
 	case !errors.Is(err, ErrNotEnrolled):
 		return err
 	}
-	if err := prepare(dir); err != nil {
+	if err := Protect(dir); err != nil {
 		return fmt.Errorf("keep the token: %w", err)
 	}
 	b, err := json.Marshal(join{Server: strings.TrimRight(r.URL, "/"), CAFingerprint: r.CAFingerprint, CAFile: r.CAFile, Token: r.Token, Name: r.Name})

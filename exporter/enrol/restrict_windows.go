@@ -2,14 +2,18 @@ package enrol
 
 import (
 	"golang.org/x/sys/windows"
+
+	"nocturne/exporter/source"
 )
 
 // protected is an access list that inherits nothing and allows everything to
 // SYSTEM, Administrators and the owner, for the directory and all below it.
 const protected = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)"
 
-// restrict lets only SYSTEM, Administrators and the owner into the directory.
-// Where access lists are not implemented (Wine) there is nothing to protect.
+// restrict lets only SYSTEM, Administrators and the owner into the directory,
+// and refuses one that somebody else has made before us: he would stay its
+// owner. Where access lists are not implemented (Wine) there is nothing to
+// protect.
 func restrict(dir string) error {
 	sd, err := windows.SecurityDescriptorFromString(protected)
 	if err != nil {
@@ -23,5 +27,8 @@ func restrict(dir string) error {
 	if err == windows.ERROR_CALL_NOT_IMPLEMENTED {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return source.CheckFolder(dir)
 }

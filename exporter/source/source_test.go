@@ -437,6 +437,12 @@ func TestCheckTool(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(open, "others may write it")
+	if err := CheckFolder(filepath.Dir(good)); err != nil {
+		t.Error(err)
+	}
+	if err := CheckFolder(filepath.Dir(open)); err == nil || !strings.Contains(err.Error(), "others may write it") {
+		t.Errorf("a folder that anybody writes: %v", err)
+	}
 }
 
 // waker looks early at a record with body "wake".

@@ -55,3 +55,16 @@ func checkPath(kind, path string, folder place) error {
 		}
 	}
 }
+
+// CheckFolder tells whether only an administrator or our own user decides what
+// is in a folder. The folders above it are not looked at.
+func CheckFolder(path string) error {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = checkOwner(path, info, holdsProgram)
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", path, err)
+	}
+	return nil
+}
