@@ -80,6 +80,7 @@ func TestExporterUnderWine(t *testing.T) {
 	l.start()
 	l.expectUp("1.0.0")
 	l.expectNoToken()
+	l.expectEvents(l.w.t, `reported.site:="attic" reported.owner:="ops team" name:="nocturne.server.enrolled"`, 1)
 	l.expectRAID()
 
 	l.step("stop and start")
@@ -115,7 +116,9 @@ func TestExporterUnderWine(t *testing.T) {
 	l.expectGoodbyes(3)
 	l.step("ledger")
 	l.expectNothingMissing()
-	l.step("remove")
+	l.step("stop and remove")
+	l.w.must(exporterExe, "stop")
+	l.expectNoProcess()
 	l.remove(second)
 	l.step("end")
 }
@@ -182,7 +185,7 @@ func (l *lane) refuse(msi string) {
 // install is the silent installation of a group policy.
 func (l *lane) install(msi string) {
 	l.t.Helper()
-	log := l.mustInstall(msi, "SERVER="+l.server, "TOKEN="+l.token, "CAFINGERPRINT="+l.fp, "NAME="+wineServer)
+	log := l.mustInstall(msi, "SERVER="+l.server, "TOKEN="+l.token, "CAFINGERPRINT="+l.fp, "NAME="+wineServer, "SITE=attic", "OWNER=ops team")
 	if l.hasToken([]byte(log)) {
 		l.t.Error("the token is in the installer's log")
 	}
@@ -316,17 +319,21 @@ func (l *lane) hasToken(text []byte) bool {
 // remove is an uninstallation: everything goes but the configuration and the data.
 func (l *lane) remove(msi string) {
 	l.t.Helper()
-	if _, err := l.w.msiexec("/x", msi); err != nil {
+	log, err := l.w.msiexec("/x", msi)
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.expectGone()
+	if l.t.Failed() {
+		l.t.Logf("the installer said %s", log)
+	}
 }
 
 // expectGone wants nothing of the program, and all of the configuration.
 func (l *lane) expectGone() {
 	l.t.Helper()
-	if _, err := os.Stat(l.w.drive("Program Files", "Nocturne")); !errors.Is(err, fs.ErrNotExist) {
-		l.t.Errorf("its program folder is still there: %v", err)
+	if left, err := os.ReadDir(l.w.drive("Program Files", "Nocturne")); !errors.Is(err, fs.ErrNotExist) {
+		l.t.Errorf("its program folder is still there, with %v: %v", left, err)
 	}
 	if out, err := l.w.run("net", "start", serviceName); err == nil {
 		l.t.Errorf("the service is still there: %s", out)
@@ -358,6 +365,17 @@ func (l *lane) kill() {
 	wait(l.t, seeLimit, "the end of the process", func() error {
 		if _, ok := l.w.process("exporter.exe run --service"); ok {
 			return errors.New("it is still there")
+		}
+		return nil
+	})
+}
+
+// expectNoProcess wants the service and its children gone: a program that runs cannot be deleted.
+func (l *lane) expectNoProcess() {
+	l.t.Helper()
+	wait(l.t, seeLimit, "the end of every process", func() error {
+		if pid, ok := l.w.process("exporter.exe"); ok {
+			return fmt.Errorf("process %d is still there", pid)
 		}
 		return nil
 	})

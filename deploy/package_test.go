@@ -57,7 +57,7 @@ func TestWindowsPackage(t *testing.T) {
 		t.Fatalf("built %s, want %s", msi, want)
 	}
 	for table, rows := range map[string][]string{
-		"Property": {"MsiHiddenProperties\tTOKEN", "ProductVersion\t1.2.3", "ALLUSERS\t1",
+		"Property": {"MsiHiddenProperties\tTOKEN", "ProductVersion\t1.2.3", "ALLUSERS\t1", "REBOOT\tReallySuppress",
 			"SecureCustomProperties\tWIX_DOWNGRADE_DETECTED;WIX_UPGRADE_DETECTED;SERVER;TOKEN;TOKENFILE;CAFINGERPRINT;"},
 		"File":         {"ExporterExe\tExporter\texporter.exe\t", "\t1.2.3.4\t1033\t"},
 		"Component":    {"\tINSTALLDIR\t256\t\tExporterExe", "\tDATADIR\t400\t\tConfigFile"},
