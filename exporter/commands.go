@@ -26,6 +26,7 @@ import (
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/evtx"
 	"nocturne/exporter/source/heartbeat"
+	"nocturne/exporter/source/updates"
 	"nocturne/internal/record"
 )
 
@@ -403,6 +404,14 @@ func runEvtxChild(_ context.Context, args []string, io stdio) error {
 func runMachineChild(_ context.Context, args []string, io stdio) error {
 	if code := machine.Child(args, io.in, io.out, io.err); code != 0 {
 		return fmt.Errorf("%s ended with %d", machine.Subcommand, code)
+	}
+	return nil
+}
+
+// runUpdatesChild is the part of run that asks the Windows Update Agent.
+func runUpdatesChild(_ context.Context, args []string, io stdio) error {
+	if code := updates.Child(args, io.out, io.err); code != 0 {
+		return exitCode(code) // what there was to say is said
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/source/evtx"
+	"nocturne/exporter/source/updates"
 )
 
 const usage = `The exporter watches this server and tells an eventbridge what it sees.
@@ -42,6 +43,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"import":           runImport,
 	evtx.Subcommand:    runEvtxChild,
 	machine.Subcommand: runMachineChild,
+	updates.Subcommand: runUpdatesChild,
 	"install":          manage("install"),
 	"uninstall":        manage("uninstall"),
 	"start":            manage("start"),

@@ -64,6 +64,7 @@ const (
 	prefixSensor     = "nocturne_sensor"
 	prefixHardware   = "nocturne_hardware_device"
 	prefixCheck      = "nocturne_check"
+	prefixUpdates    = "nocturne_updates"
 )
 
 // named fills in the names of the metrics, once.

@@ -140,6 +140,17 @@ var devices = named([]device{
 		},
 	},
 	{typ: record.DeviceCheck, prefix: prefixCheck, what: "check", state: true, bare: true},
+	{
+		typ: record.DeviceUpdateStatus, prefix: prefixUpdates, what: "updating of the server", state: true,
+		info: []attr{{"automatic", "automatic"}, {"service", "service"}, {"source", "source"}},
+		values: []value{
+			{suffix: "pending", field: "pending_count", help: "Updates that wait, without definition updates."},
+			{suffix: "pending_security", field: "pending_security_count", help: "Updates that wait and are for security."},
+			{suffix: "reboot_required", field: "reboot_required", help: "1 when the server has to be restarted to complete updates."},
+			{suffix: "last_success_timestamp_seconds", field: "last_success_seconds", help: "When the server last installed an update; definition updates do not count."},
+			{suffix: "last_search_timestamp_seconds", field: "last_search_seconds", help: "When the server last learnt which updates there are."},
+		},
+	},
 	hardware(record.DeviceSystem), hardware(record.DeviceBIOS), hardware(record.DeviceBoard), hardware(record.DeviceCPU),
 	hardware(record.DeviceMemory), hardware(record.DeviceDisk), hardware(record.DeviceNIC),
 })

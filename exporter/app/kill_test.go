@@ -16,6 +16,7 @@ import (
 	"nocturne/exporter/metrics/machine"
 	"nocturne/exporter/output"
 	"nocturne/exporter/source"
+	"nocturne/exporter/source/updates"
 	"nocturne/internal/record"
 )
 
@@ -29,6 +30,9 @@ const (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == machine.Subcommand {
 		os.Exit(machine.Child(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == updates.Subcommand {
+		os.Exit(updates.Child(os.Args[2:], os.Stdout, os.Stderr))
 	}
 	if dir := os.Getenv(childData); dir != "" {
 		if err := child(dir); err != nil {

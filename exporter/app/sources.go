@@ -15,6 +15,7 @@ import (
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/smart"
+	"nocturne/exporter/source/updates"
 	"nocturne/exporter/source/winlog"
 )
 
@@ -62,6 +63,11 @@ func (a *App) configured() ([]maker, error) {
 	if c.Hardware.Enabled {
 		add(func() source.Source {
 			return hardware.New(hardware.Options{Config: c.Hardware})
+		})
+	}
+	if c.Updates.Enabled {
+		add(func() source.Source {
+			return updates.New(updates.Options{Config: c.Updates})
 		})
 	}
 	if c.Winlog.Enabled {

@@ -26,6 +26,7 @@ import (
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/smart"
+	"nocturne/exporter/source/updates"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
 )
@@ -45,6 +46,7 @@ type Config struct {
 	SMART     smart.Config     `yaml:"smart"`
 	Sensors   sensors.Config   `yaml:"sensors"`
 	Hardware  hardware.Config  `yaml:"hardware"`
+	Updates   updates.Config   `yaml:"updates"`
 	Winlog    winlog.Config    `yaml:"winlog"`
 	Check     check.Config     `yaml:"check"`
 
@@ -65,6 +67,7 @@ func Default() Config {
 		SMART:     smart.DefaultConfig(),
 		Sensors:   sensors.DefaultConfig(),
 		Hardware:  hardware.DefaultConfig(),
+		Updates:   updates.DefaultConfig(),
 		Winlog:    winlog.DefaultConfig(),
 		Check:     check.DefaultConfig(checkFolder()),
 		Spool:     spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
@@ -143,6 +146,7 @@ func (c *Config) Validate() error {
 		c.SMART.Validate(),
 		c.Sensors.Validate(),
 		c.Hardware.Validate(),
+		c.Updates.Validate(),
 		c.Winlog.Validate(),
 		c.Check.Validate(),
 		c.Metrics.Validate(),

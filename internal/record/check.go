@@ -42,4 +42,5 @@ var deviceTypes = []string{
 	DeviceSensor,
 	DeviceSMARTDrive,
 	DeviceCheck,
+	DeviceUpdateStatus, DeviceUpdatePending, DeviceUpdateInstalled,
 }

@@ -89,6 +89,10 @@ const (
 	DeviceMDMember      = "md_member"
 	DeviceSensor        = "sensor"
 	DeviceSMARTDrive    = "smart_drive"
+
+	DeviceUpdateStatus    = "update_status"    // one, at the place ""
+	DeviceUpdatePending   = "update_pending"   // at its KB, its package, its number
+	DeviceUpdateInstalled = "update_installed" // at month and KB, "2026-11/KB5031364"
 )
 
 // Device fields with a meaning of their own.

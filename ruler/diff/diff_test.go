@@ -209,6 +209,17 @@ func TestStable(t *testing.T) {
 	}
 }
 
+// The history of updates is a window that moves: what left it looks removed in
+// no month, what came is an addition, also in a month that has just begun.
+func TestHistoryThatMoves(t *testing.T) {
+	prev := snap(t, "update_installed@2026-12 update_installed@2026-11", "update_installed 2026-09/KB1 -", "update_installed 2026-10/KB2 -", "update_installed 2026-11/KB3 - state=failed")
+	cur := snap(t, "update_installed@2027-01 update_installed@2026-12 update_installed@2026-11", "update_installed 2026-10/KB2 -", "update_installed 2026-11/KB3 - state=succeeded", "update_installed 2026-12/KB4 -")
+	want := "field update_installed 2026-11/KB3 status state failed→succeeded\nadded update_installed 2026-12/KB4"
+	if got := texts(Diff(prev, cur)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestSignificant(t *testing.T) {
 	got := Significant([]Change{{Kind: Field, Class: Volatile}, {Kind: Added}, {Kind: Field, Class: Status}})
 	if len(got) != 2 || got[0].Kind != Added || got[1].Class != Status {
