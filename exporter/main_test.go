@@ -202,7 +202,7 @@ func TestEnrolLater(t *testing.T) {
 	}))
 	defer srv.Close()
 	data := filepath.Join(t.TempDir(), "data")
-	config := write(t, "metrics: {listen: '', machine: false}\njournal: {enabled: false}\nraid: {enabled: false}\nhardware: {enabled: false}\nupdates: {enabled: false}\n")
+	config := write(t, "metrics: {listen: '', machine: false}\njournal: {enabled: false}\nraid: {enabled: false}\nhardware: {enabled: false}\nupdates: {enabled: false}\nsoftware: {enabled: false}\n")
 	tokenFile := write(t, token+"\n")
 	args := []string{"enrol", "--config", config, "--data", data, "--server", srv.URL, "--name", "db7", "--later", "--token-file", tokenFile}
 	if out, errOut, err := call(t, "", args...); err != nil || !strings.Contains(out, "the service will enrol at") || strings.Contains(out+errOut, token) {

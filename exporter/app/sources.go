@@ -15,6 +15,7 @@ import (
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/smart"
+	"nocturne/exporter/source/software"
 	"nocturne/exporter/source/updates"
 	"nocturne/exporter/source/winlog"
 )
@@ -68,6 +69,11 @@ func (a *App) configured() ([]maker, error) {
 	if c.Updates.Enabled {
 		add(func() source.Source {
 			return updates.New(updates.Options{Config: c.Updates})
+		})
+	}
+	if c.Software.Enabled {
+		add(func() source.Source {
+			return software.New(software.Options{Config: c.Software})
 		})
 	}
 	if c.Winlog.Enabled {

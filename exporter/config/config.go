@@ -26,6 +26,7 @@ import (
 	"nocturne/exporter/source/raid"
 	"nocturne/exporter/source/sensors"
 	"nocturne/exporter/source/smart"
+	"nocturne/exporter/source/software"
 	"nocturne/exporter/source/updates"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
@@ -47,6 +48,7 @@ type Config struct {
 	Sensors   sensors.Config   `yaml:"sensors"`
 	Hardware  hardware.Config  `yaml:"hardware"`
 	Updates   updates.Config   `yaml:"updates"`
+	Software  software.Config  `yaml:"software"`
 	Winlog    winlog.Config    `yaml:"winlog"`
 	Check     check.Config     `yaml:"check"`
 
@@ -68,6 +70,7 @@ func Default() Config {
 		Sensors:   sensors.DefaultConfig(),
 		Hardware:  hardware.DefaultConfig(),
 		Updates:   updates.DefaultConfig(),
+		Software:  software.DefaultConfig(),
 		Winlog:    winlog.DefaultConfig(),
 		Check:     check.DefaultConfig(checkFolder()),
 		Spool:     spool.DefaultConfig(), Metrics: metrics.DefaultConfig(),
@@ -147,6 +150,7 @@ func (c *Config) Validate() error {
 		c.Sensors.Validate(),
 		c.Hardware.Validate(),
 		c.Updates.Validate(),
+		c.Software.Validate(),
 		c.Winlog.Validate(),
 		c.Check.Validate(),
 		c.Metrics.Validate(),

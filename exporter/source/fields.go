@@ -1,6 +1,7 @@
 package source
 
 import (
+	"slices"
 	"time"
 
 	"nocturne/internal/record"
@@ -51,3 +52,30 @@ func Moment(key string, t time.Time) record.Attr {
 	}
 	return record.Attr{Key: key, Value: record.String(t.UTC().Format(time.RFC3339))}
 }
+
+// Bound leaves devices of one type out of a snapshot, from its end, until the
+// record fits on the wire, and returns how many. The type is then not claimed
+// as observed: what is missing is not gone.
+func Bound(r *record.Record, typ string) (left int) {
+	s := r.Snapshot
+	for record.RecordSize(r) > record.MaxRecord-boundReserve || len(s.Devices) > record.MaxDevices {
+		n := 0
+		for i := len(s.Devices) - 1; i >= 0 && n < max(1, len(s.Devices)/16); i-- {
+			if s.Devices[i].Type == typ {
+				s.Devices = slices.Delete(s.Devices, i, i+1)
+				n++
+			}
+		}
+		if n == 0 {
+			break
+		}
+		left += n
+	}
+	if left > 0 {
+		s.Sections = slices.DeleteFunc(s.Sections, func(s record.Section) bool { return s.Type == typ })
+	}
+	return left
+}
+
+// boundReserve is for what the caller adds to say so.
+const boundReserve = 4 << 10

@@ -1,6 +1,12 @@
 package source
 
-import "golang.org/x/sys/windows/registry"
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/windows/registry"
+)
 
 // RegistryText reads a text of the registry, "" when there is none. Keys are
 // read in the 64-bit view.
@@ -37,3 +43,34 @@ func RegistryHas(root registry.Key, path string) bool {
 	_ = k.Close() // only opened
 	return true
 }
+
+// RegistryEach opens the keys below a key of the machine, at most limit of
+// them, and calls f until it answers false. A key that cannot be opened is left
+// out; that there is no such path is an error.
+func RegistryEach(path string, view uint32, limit int, f func(name string, k registry.Key) bool) error {
+	parent, err := registry.OpenKey(registry.LOCAL_MACHINE, path, registry.ENUMERATE_SUB_KEYS|view)
+	if err != nil {
+		return fmt.Errorf("registry %s: %w", path, err)
+	}
+	defer func() { _ = parent.Close() }() // only read
+	names, err := parent.ReadSubKeyNames(limit)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("registry %s: %w", path, err)
+	}
+	for _, name := range names {
+		k, err := registry.OpenKey(parent, name, registry.QUERY_VALUE|registry.ENUMERATE_SUB_KEYS|view)
+		if err != nil {
+			continue
+		}
+		more := f(name, k)
+		_ = k.Close() // only read
+		if !more {
+			break
+		}
+	}
+	return nil
+}
+
+// UnderWine tells whether this is not a Windows: some calls that are safe
+// there end the process here.
+func UnderWine() bool { return wineVersion.Find() == nil }

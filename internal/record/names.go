@@ -93,6 +93,8 @@ const (
 	DeviceUpdateStatus    = "update_status"    // one, at the place ""
 	DeviceUpdatePending   = "update_pending"   // at its KB, its package, its number
 	DeviceUpdateInstalled = "update_installed" // at month and KB, "2026-11/KB5031364"
+	DeviceProgram         = "program"          // or package, at its name
+	DeviceDriver          = "driver"
 )
 
 // Device fields with a meaning of their own.

@@ -38,11 +38,15 @@ func (r *Report) record(limit int, now time.Time) record.Record {
 			s.Devices = append(s.Devices, a.device(taken))
 		}
 	}
-	s.Devices = append(s.Devices, r.status(left))
+	s.Devices = append(s.Devices, r.status())
 	slices.SortFunc(s.Devices, func(a, b record.Device) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Place, b.Place))
 	})
-	return record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: r.summary()}
+	rec := record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: r.summary()}
+	if left += source.Bound(&rec, record.DeviceUpdatePending) + source.Bound(&rec, record.DeviceUpdateInstalled); left > 0 {
+		rec.Body += fmt.Sprintf("; %d left out, more than a record holds", left)
+	}
+	return rec
 }
 
 func (r *Report) summary() string {
@@ -92,7 +96,7 @@ func (r *Report) state() string {
 	return "up_to_date"
 }
 
-func (r *Report) status(left int) record.Device {
+func (r *Report) status() record.Device {
 	s := r.Status
 	fields := []record.Attr{
 		source.Text(record.FieldState, r.state()), source.Text("source", s.Source), source.Text("update_server", s.Server), source.Text("service", s.Service), source.Text("automatic", s.Automatic),
@@ -105,7 +109,6 @@ func (r *Report) status(left int) record.Device {
 	if r.PendingKnown {
 		fields = append(fields, number("pending_count", len(r.Pending)), number("pending_security_count", r.security()), number("pending_definitions_count", s.Definitions))
 	}
-	fields = append(fields, source.Count("pending_left_out_count", int64(left)))
 	return record.Device{Type: record.DeviceUpdateStatus, Fields: source.Fields(fields...)}
 }
 
