@@ -15,6 +15,7 @@ var forbidden = map[string]string{
 	"nocturne/deploy/":                    "the stack starts the exporter, not the other way round",
 	"nocturne/internal/stream":            "the stream is behind the bridge",
 	"nocturne/internal/corpus":            "for tests only",
+	"nocturne/exporter/source/sourcetest": "for tests only",
 	"github.com/nats-io/":                 "the stream is behind the bridge",
 	"modernc.org/":                        "the agent has no SQL",
 	"cel.dev/":                            "no conditions are evaluated here",

@@ -43,4 +43,5 @@ var deviceTypes = []string{
 	DeviceSMARTDrive,
 	DeviceCheck,
 	DeviceUpdateStatus, DeviceUpdatePending, DeviceUpdateInstalled,
+	DeviceProgram, DeviceDriver,
 }

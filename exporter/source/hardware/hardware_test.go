@@ -11,32 +11,10 @@ import (
 	"testing"
 
 	"nocturne/exporter/source/hardware/smbios"
+	"nocturne/exporter/source/sourcetest"
 	"nocturne/internal/corpus"
 	"nocturne/internal/record"
 )
-
-// tree writes files below a folder of the test; a text that begins with "->"
-// is a symbolic link.
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "->"); ok {
-			err = os.Symlink(target, path)
-		} else {
-			err = os.WriteFile(path, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
 
 // line renders a device: type, place, serial and fields.
 func line(d record.Device) string {
@@ -71,7 +49,7 @@ func newBuilder() *builder { return &builder{seen: map[[2]string]bool{}} }
 // SATA disk behind udev, an NVMe disk, a disk without a serial, what is no
 // disk; a card, a bond's member and what is no card; mounts of all kinds.
 func TestLinux(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := sourcetest.Tree(t, map[string]string{
 		"sys/block/sda/size": "7814037168\n", "sys/block/sda/queue/rotational": "1\n",
 		"sys/block/sda/device/vendor": "ATA     \n", "sys/block/sda/device/model": "WDC WD4000FYYZ-0\n", "sys/block/sda/device/rev": "1K02\n",
 		"sys/block/sda/device/vpd_pg80": "\x00\x80\x00\x14     WD-WCC131234567", "sys/block/sda/device/wwid": "naa.50014ee2b1234567\n",
@@ -126,7 +104,7 @@ func TestFirmwareOfACapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := binary.LittleEndian.Uint32(dump[24:])
-	root := tree(t, map[string]string{"sys/firmware/dmi/tables/smbios_entry_point": string(dump[:31]), "sys/firmware/dmi/tables/DMI": string(dump[at:])})
+	root := sourcetest.Tree(t, map[string]string{"sys/firmware/dmi/tables/smbios_entry_point": string(dump[:31]), "sys/firmware/dmi/tables/DMI": string(dump[at:])})
 	b := newBuilder()
 	if err := (linux{root: root}).read(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -172,7 +150,7 @@ func TestFirmwareOfAllCaptures(t *testing.T) {
 }
 
 func TestWithoutRoot(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := sourcetest.Tree(t, map[string]string{
 		"sys/class/dmi/id/sys_vendor": "Dell Inc.", "sys/class/dmi/id/product_name": "PowerEdge R740", "sys/class/dmi/id/bios_version": "2.19.1", "sys/class/dmi/id/board_name": "06WXJT",
 	})
 	b := newBuilder()
@@ -184,7 +162,7 @@ func TestWithoutRoot(t *testing.T) {
 }
 
 func TestBrokenTableIsSaid(t *testing.T) {
-	root := tree(t, map[string]string{"sys/firmware/dmi/tables/smbios_entry_point": "_SM3_\x00\x18\x03\x01\x00\x01\x00\x00\x10\x00\x00\x18\x00\x00\x00\x00\x00\x00\x00", "sys/firmware/dmi/tables/DMI": "\x01\x1b"})
+	root := sourcetest.Tree(t, map[string]string{"sys/firmware/dmi/tables/smbios_entry_point": "_SM3_\x00\x18\x03\x01\x00\x01\x00\x00\x10\x00\x00\x18\x00\x00\x00\x00\x00\x00\x00", "sys/firmware/dmi/tables/DMI": "\x01\x1b"})
 	b := newBuilder()
 	if err := (linux{root: root}).read(t.Context(), b); err == nil {
 		t.Error("a table of two bytes was read")

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/exporter/source/sourcetest"
 	"nocturne/internal/record"
 )
 
@@ -80,7 +81,7 @@ func TestAskSystem(t *testing.T) {
 	if osType != "linux" {
 		t.Skip("systemd is Linux'")
 	}
-	root := tree(t, map[string]string{"run/systemd/system/x": "", "usr/bin/systemctl": "", "run/systemd/shutdown/scheduled": "USEC=1\nWARN_WALL=1\nMODE=reboot\nWALL_MESSAGE=new\\x20kernel\n"})
+	root := sourcetest.Tree(t, map[string]string{"run/systemd/system/x": "", "usr/bin/systemctl": "", "run/systemd/shutdown/scheduled": "USEC=1\nWARN_WALL=1\nMODE=reboot\nWALL_MESSAGE=new\\x20kernel\n"})
 	f := func(why, root, out string, fail error, want string) {
 		t.Helper()
 		got := AskSystem(t.Context(), root, func(_ context.Context, name string, args ...string) ([]byte, error) {
@@ -103,8 +104,8 @@ func TestAskSystem(t *testing.T) {
 	f("no jobs", root, "", nil, "nothing")
 	f("a target that stops", root, "1 reboot.target stop waiting\n", nil, "nothing")
 	f("systemctl fails", root, end, errors.New("no bus"), "nothing")
-	f("no systemd", tree(t, map[string]string{"usr/bin/systemctl": ""}), end, nil, "nothing")
-	f("not scheduled", tree(t, map[string]string{"run/systemd/system/x": "", "usr/bin/systemctl": ""}), "1 poweroff.target start running", nil, "poweroff, ")
+	f("no systemd", sourcetest.Tree(t, map[string]string{"usr/bin/systemctl": ""}), end, nil, "nothing")
+	f("not scheduled", sourcetest.Tree(t, map[string]string{"run/systemd/system/x": "", "usr/bin/systemctl": ""}), "1 poweroff.target start running", nil, "poweroff, ")
 }
 
 func FuzzGoodbyeTexts(f *testing.F) {

@@ -2,30 +2,14 @@ package heartbeat
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"nocturne/exporter/source/sourcetest"
 	"nocturne/internal/record"
 )
-
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
 
 func attrs(r record.Record) string {
 	var parts []string
@@ -37,7 +21,7 @@ func attrs(r record.Record) string {
 
 // The tree is constructed from documentation: os-release(5), proc(5), sysfs.
 func TestBeatOnLinux(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := sourcetest.Tree(t, map[string]string{
 		"proc/sys/kernel/hostname": "db7.example.org\n", "proc/sys/kernel/osrelease": "6.1.0-18-amd64\n",
 		"etc/os-release":                "# comment\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID='12'\n",
 		"proc/stat":                     "cpu  1 2 3\nbtime 1700000000\nprocesses 1\n",

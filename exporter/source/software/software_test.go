@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"nocturne/exporter/source/sourcetest"
 	"nocturne/internal/record"
 )
 
@@ -36,31 +36,10 @@ func expect(t *testing.T, in inventory, sections string, want ...string) {
 	}
 }
 
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "->"); ok {
-			err = os.Symlink(target, path)
-		} else {
-			err = os.WriteFile(path, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
 // Constructed from documentation (sysfs): a module that drives two devices, one
 // that drives none, a driver that is built in.
 func linuxTree(t *testing.T) string {
-	return tree(t, map[string]string{
+	return sourcetest.Tree(t, map[string]string{
 		"var/lib/dpkg/status":                           "",
 		"sys/bus/pci/drivers/megaraid_sas/module":       "->../../../../module/megaraid_sas",
 		"sys/bus/pci/drivers/megaraid_sas/0000:03:00.0": "->../../../../devices/x",
@@ -236,7 +215,7 @@ func TestNothingToAsk(t *testing.T) {
 	if recs, err := r.Collect(t.Context()); err == nil || recs != nil {
 		t.Error(recs, err)
 	}
-	r = NewReader(Options{Config: DefaultConfig(), Root: tree(t, map[string]string{"var/lib/dpkg/status": ""}), Run: func(context.Context, string, ...string) ([]byte, error) { return nil, errors.New("locked") }})
+	r = NewReader(Options{Config: DefaultConfig(), Root: sourcetest.Tree(t, map[string]string{"var/lib/dpkg/status": ""}), Run: func(context.Context, string, ...string) ([]byte, error) { return nil, errors.New("locked") }})
 	if recs, err := r.Collect(t.Context()); err == nil || recs != nil {
 		t.Error(recs, err)
 	}

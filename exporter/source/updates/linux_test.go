@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/exporter/source/sourcetest"
 	"nocturne/internal/record"
 )
 
@@ -92,7 +93,7 @@ Start-Date: someday
 `
 
 func TestAPT(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := sourcetest.Tree(t, map[string]string{
 		"usr/bin/apt-get": "", "var/lib/dpkg/status": "", "var/log/apt/history.log": historyText,
 		"var/log/apt/history.log.1.gz": packed("Start-Date: 2026-10-01  01:00:00\nRemove: telnet:amd64 (0.17)\nEnd-Date: 2026-10-01  01:00:01\n"),
 		"run/reboot-required":          "", "run/reboot-required.pkgs": "linux-image-6.1.0-40-amd64\nlinux-base\nlinux-base\n", "var/lib/apt/lists/x": "",
@@ -142,21 +143,6 @@ func packed(s string) string {
 	return b.String()
 }
 
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
 func TestNoPackageManager(t *testing.T) {
 	r := NewReader(Options{Config: DefaultConfig(), Root: t.TempDir()})
 	if _, err := r.readLinux(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
@@ -166,7 +152,7 @@ func TestNoPackageManager(t *testing.T) {
 
 // A list that could not be asked for is not an empty list.
 func TestAPTThatFails(t *testing.T) {
-	root := tree(t, map[string]string{"usr/bin/apt-get": "", "var/lib/dpkg/status": "", "var/log/apt/history.log": ""})
+	root := sourcetest.Tree(t, map[string]string{"usr/bin/apt-get": "", "var/lib/dpkg/status": "", "var/log/apt/history.log": ""})
 	r := NewReader(Options{Config: DefaultConfig(), Root: root, Run: func(context.Context, string, ...string) ([]byte, error) {
 		return nil, errors.New("broken dependencies")
 	}})
@@ -205,7 +191,7 @@ FEDORA-2026-1 security Critical  bash-5.1.8-9.el9.x86_64  2026-11-01 10:00:00
 )
 
 func TestDNF(t *testing.T) {
-	root := tree(t, map[string]string{"usr/bin/dnf": "", "etc/systemd/system/timers.target.wants/dnf-automatic.timer": ""})
+	root := sourcetest.Tree(t, map[string]string{"usr/bin/dnf": "", "etc/systemd/system/timers.target.wants/dnf-automatic.timer": ""})
 	hundred := exec.Command("/bin/sh", "-c", "exit 100").Run()
 	r := NewReader(Options{Config: DefaultConfig(), Root: root, Run: func(_ context.Context, _ string, args ...string) ([]byte, error) {
 		switch strings.Join(args, " ") {
