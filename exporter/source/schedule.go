@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"nocturne/internal/record"
@@ -57,6 +58,15 @@ type Waker interface {
 	Wakes(r *record.Record) bool
 }
 
+// Listener is a Collector that hears by itself of what it should look at: the
+// kernel tells that a disk came. Listen calls ring for each reason to look
+// early, and returns when ctx ends; an error is recorded once, and the source
+// goes on by its schedule.
+type Listener interface {
+	Collector
+	Listen(ctx context.Context, ring func()) error
+}
+
 // Positioned is a Collector that remembers something across restarts. What
 // Position returns after a round is committed together with its records.
 type Positioned interface {
@@ -95,6 +105,10 @@ func (s *scheduled) wake(recs []record.Record) {
 	if !ok || !slices.ContainsFunc(recs, func(r record.Record) bool { return w.Wakes(&r) }) {
 		return
 	}
+	s.ring()
+}
+
+func (s *scheduled) ring() {
 	select {
 	case s.bell <- struct{}{}:
 	default: // it is rung already
@@ -105,10 +119,34 @@ func (s *scheduled) observe(f func(round)) { s.report = f }
 
 // Run implements Source.
 func (s *scheduled) Run(ctx context.Context, emit Emit) error {
+	if l, ok := s.Collector.(Listener); ok {
+		ctx, cancel := context.WithCancel(ctx)
+		var listening sync.WaitGroup
+		defer listening.Wait()
+		defer cancel()
+		deaf := make(chan error, 1) // it is sent once
+		listening.Go(func() {
+			if err := l.Listen(ctx, s.ring); err != nil && ctx.Err() == nil {
+				deaf <- fmt.Errorf("listen for changes: %w", err)
+			}
+		})
+		return s.rounds(ctx, emit, deaf)
+	}
+	return s.rounds(ctx, emit, nil)
+}
+
+func (s *scheduled) rounds(ctx context.Context, emit Emit, deaf <-chan error) error {
 	next := time.Now()
 	for {
 		if err := s.round(ctx, emit); err != nil {
 			return err
+		}
+		select {
+		case err := <-deaf:
+			if err := s.recordFailure(ctx, emit, err); err != nil {
+				return err
+			}
+		default:
 		}
 		now := time.Now()
 		for !next.After(now) {
