@@ -44,4 +44,5 @@ var deviceTypes = []string{
 	DeviceCheck,
 	DeviceUpdateStatus, DeviceUpdatePending, DeviceUpdateInstalled,
 	DeviceProgram, DeviceDriver,
+	DevicePCI, DeviceSlot, DevicePowerSupply, DeviceTPM,
 }

@@ -95,6 +95,11 @@ const (
 	DeviceUpdateInstalled = "update_installed" // at month and KB, "2026-11/KB5031364"
 	DeviceProgram         = "program"          // or package, at its name
 	DeviceDriver          = "driver"
+
+	DevicePCI         = "pci"  // a card or chip at its address
+	DeviceSlot        = "slot" // for cards
+	DevicePowerSupply = "power_supply"
+	DeviceTPM         = "tpm"
 )
 
 // Device fields with a meaning of their own.

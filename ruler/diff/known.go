@@ -79,7 +79,7 @@ func KnownValue(v record.Value) bool {
 func ClassOf(field string) Class {
 	switch field {
 	case record.FieldState, record.FieldText, "status", "health", "smart_alert", "online", "present", "link", "degraded", "hotspare", "hot_spare", "foreign", "needs_attention",
-		"members_working", "members_faulty", "operation", "reading", "critical_warning", "self_test_failed", "device_name", "reboot_required", "downloaded":
+		"members_working", "members_faulty", "operation", "reading", "critical_warning", "self_test_failed", "device_name", "reboot_required", "downloaded", "speed_mbps":
 		return Status
 	case "progress", "rebuild", "uptime", "errors", "charge", "load", "cycles", "age", "used", "free", "did", "device_id":
 		return Volatile

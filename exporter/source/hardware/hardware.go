@@ -5,7 +5,10 @@
 // sections: it is then not observed, never removed. Serial numbers that are
 // placeholders are unknown.
 //
-// A Reader belongs to one goroutine. To test: go test ./exporter/source/hardware.
+// It looks by its schedule, and early when the kernel (Listen) or the event log
+// (Wakes) tells that a part came or went.
+//
+// A Reader belongs to one goroutine; Listen and Wakes may be called by any. To test: go test ./exporter/source/hardware.
 package hardware
 
 import (
@@ -100,6 +103,7 @@ type builder struct {
 	sections []record.Section
 	devices  []record.Device
 	seen     map[[2]string]bool
+	located  map[string]string // PCI address → name of the slot, or on the board
 }
 
 // observed says that all devices of a type were looked at.
@@ -107,20 +111,19 @@ func (b *builder) observed(typ string) {
 	b.sections = append(b.sections, record.Section{Type: typ})
 }
 
-// add adds a device; where another of its type has its place, it gets a number.
-func (b *builder) add(typ, place, serial string, fields ...record.Attr) {
+// place takes a place; where another device of its type has it, it gets a number.
+func (b *builder) place(typ, place string) string {
 	at := place
 	for n := 2; b.seen[[2]string{typ, at}]; n++ {
 		at = place + "#" + strconv.Itoa(n)
 	}
 	b.seen[[2]string{typ, at}] = true
-	d := record.Device{Type: typ, Place: at, Occupant: source.Serial(serial)}
-	for _, f := range fields {
-		if !f.Value.IsNull() {
-			d.Fields = append(d.Fields, f)
-		}
-	}
-	b.devices = append(b.devices, d)
+	return at
+}
+
+// add adds a device at its place.
+func (b *builder) add(typ, place, serial string, fields ...record.Attr) {
+	b.devices = append(b.devices, record.Device{Type: typ, Place: b.place(typ, place), Occupant: source.Serial(serial), Fields: source.Fields(fields...)})
 }
 
 func (b *builder) snapshot() *record.Snapshot {
@@ -131,16 +134,8 @@ func (b *builder) snapshot() *record.Snapshot {
 	return &record.Snapshot{Sections: slices.Compact(b.sections), Devices: b.devices[:min(len(b.devices), record.MaxDevices)]}
 }
 
-// text is a field that says something, or one that add leaves out.
-func text(key, v string) record.Attr {
-	if v == "" {
-		return record.Attr{Key: key}
-	}
-	return record.Attr{Key: key, Value: record.String(v)}
-}
-
 // said is text from firmware, where placeholders say nothing in any field.
-func said(key, v string) record.Attr { return text(key, source.Serial(v)) }
+func said(key, v string) record.Attr { return source.Text(key, source.Serial(v)) }
 
 // socket returns the name of a socket, "" for the ways of having none.
 func socket(s string) string {
@@ -151,19 +146,14 @@ func socket(s string) string {
 	return s
 }
 
-// count is a number above 0, or a field that add leaves out.
-func count(key string, n int64) record.Attr {
-	if n <= 0 {
-		return record.Attr{Key: key}
-	}
-	return record.Attr{Key: key, Value: record.Int(n)}
-}
-
-func yes(key string, v bool) record.Attr { return record.Attr{Key: key, Value: record.Bool(v)} }
-
 func (b *builder) os(f heartbeat.Facts) {
+	for i := range b.devices {
+		if d := &b.devices[i]; d.Type == record.DeviceSystem && f.Virtual != nil {
+			d.Fields = append(d.Fields, source.Yes("virtual", *f.Virtual))
+		}
+	}
 	b.observed(record.DeviceOS)
-	b.add(record.DeviceOS, "", "", text("name", f.OSName), text("version", f.OSVersion), text("build", f.OSBuild), text("host_name", f.Name))
+	b.add(record.DeviceOS, "", "", source.Text("name", f.OSName), source.Text("version", f.OSVersion), source.Text("build", f.OSBuild), source.Text("host_name", f.Name))
 }
 
 // firmware adds what the SMBIOS table says.
@@ -172,10 +162,10 @@ func (b *builder) firmware(info *smbios.Info) {
 		b.observed(record.DeviceSystem)
 		fields := []record.Attr{
 			said(record.FieldVendor, s.Manufacturer), said(record.FieldModel, s.Product), said("version", s.Version), said("sku", s.SKU), said("family", s.Family),
-			text("uuid", source.UUID(s.UUID)),
+			source.Text("uuid", source.UUID(s.UUID)),
 		}
 		if c := info.Chassis; c != nil {
-			fields = append(fields, text("chassis_type", c.Type), said("chassis_serial", c.Serial), said("asset_tag", c.AssetTag))
+			fields = append(fields, source.Text("chassis_type", c.Type), said("chassis_serial", c.Serial), said("asset_tag", c.AssetTag))
 		}
 		b.add(record.DeviceSystem, "", s.Serial, fields...)
 	}
@@ -197,6 +187,8 @@ func (b *builder) firmware(info *smbios.Info) {
 	}
 	b.processors(info.CPUs)
 	b.memory(info.Memory)
+	b.slots(info)
+	b.power(info)
 }
 
 func (b *builder) processors(cpus []smbios.CPU) {
@@ -204,15 +196,16 @@ func (b *builder) processors(cpus []smbios.CPU) {
 		b.observed(record.DeviceCPU)
 	}
 	for i, c := range cpus {
-		if !c.Populated {
-			continue
-		}
 		place := c.Socket
 		if socket(place) == "" {
 			place = strconv.Itoa(i)
 		}
+		if !c.Populated {
+			b.place(record.DeviceCPU, place)
+			continue
+		}
 		b.add(record.DeviceCPU, place, c.Serial, said(record.FieldVendor, c.Manufacturer), said(record.FieldModel, c.Version),
-			count("cores", int64(c.Cores)), count("threads", int64(c.Threads)), count("max_mhz", int64(c.MaxMHz)))
+			source.Count("cores", int64(c.Cores)), source.Count("threads", int64(c.Threads)), source.Count("max_mhz", int64(c.MaxMHz)))
 	}
 }
 
@@ -227,9 +220,6 @@ func (b *builder) memory(modules []smbios.Memory) {
 		named[m.Locator]++
 	}
 	for i, m := range modules {
-		if m.Size == 0 && !m.SizeUnknown {
-			continue
-		}
 		place := m.Locator
 		if named[m.Locator] > 1 && socket(m.Bank) != "" {
 			place = m.Bank + "/" + m.Locator
@@ -237,7 +227,11 @@ func (b *builder) memory(modules []smbios.Memory) {
 		if socket(place) == "" {
 			place = strconv.Itoa(i)
 		}
-		b.add(record.DeviceMemory, place, m.Serial, said(record.FieldVendor, m.Manufacturer), said(record.FieldModel, m.Part), count(record.FieldSize, m.Size),
-			text("memory_type", m.Type), text("form", m.Form), count("speed_mts", int64(m.Speed)), count("configured_mts", int64(m.Configured)))
+		if m.Size == 0 && !m.SizeUnknown {
+			b.place(record.DeviceMemory, place) // taken all the same, so that a module that goes moves no other
+			continue
+		}
+		b.add(record.DeviceMemory, place, m.Serial, said(record.FieldVendor, m.Manufacturer), said(record.FieldModel, m.Part), source.Count(record.FieldSize, m.Size),
+			source.Text("memory_type", m.Type), source.Text("form", m.Form), source.Count("speed_mts", int64(m.Speed)), source.Count("configured_mts", int64(m.Configured)))
 	}
 }

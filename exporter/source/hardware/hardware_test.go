@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"nocturne/exporter/source/hardware/smbios"
 	"nocturne/exporter/source/sourcetest"
@@ -109,7 +110,7 @@ func TestFirmwareOfACapture(t *testing.T) {
 	if err := (linux{root: root}).read(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, b, "bios board cpu memory system",
+	expect(t, b, "bios board cpu memory power_supply slot system",
 		"bios|||vendor=American Megatrends Inc.|firmware=3.00|date=12/06/2013",
 		"board||VM147S018307|vendor=Supermicro|model=X9DBL-3F/X9DBL-iF",
 		"cpu|SOCKET 0||vendor=Intel|model=Intel(R) Xeon(R) CPU E5-2403 v2 @ 1.80GHz|cores=4|threads=4|max_mhz=4000",
@@ -120,6 +121,9 @@ func TestFirmwareOfACapture(t *testing.T) {
 		"memory|P2-DIMM1D|5F730705|model=AL12P72A8BLK0M|size_bytes=4294967296|memory_type=DDR3|form=DIMM|speed_mts=1333|configured_mts=1333",
 		"memory|P2-DIMM1E|32730705|model=AL12P72A8BLK0M|size_bytes=4294967296|memory_type=DDR3|form=DIMM|speed_mts=1333|configured_mts=1333",
 		"memory|P2-DIMM1F|15C774EB|vendor=Micron|model=36KSF2G72PZ-1G6N1|size_bytes=17179869184|memory_type=DDR3|form=DIMM|speed_mts=1333|configured_mts=1333",
+		"slot|CPU1 SLOT6 PCI-E 3.0 X16||state=in_use|kind=PCI Express 3 x16",
+		"slot|CPU2 SLOT4 PCI-E 3.0 X8||state=in_use|kind=PCI Express 3 x8|bus_address=0000:03:00.0",
+		"slot|SLOT1 PCI 33MHZ||state=available|kind=PCI|bus_address=0000:02:00.0",
 		"system||9000116105|vendor=Thomas-Krenn.AG|model=X9DBL-3F/X9DBL-iF|uuid=00000000-0000-0000-0000-0cc47a133878|chassis_type=Main Server Chassis",
 	)
 }
@@ -217,11 +221,38 @@ func TestStorageDescriptor(t *testing.T) {
 		t.Errorf("size %d, want 2^32", got)
 	}
 	bb := newBuilder()
-	bb.windowsNIC(adapter{name: "Ethernet", description: "Intel X710", mac: []byte{1, 2, 3, 4, 5, 6}, kind: ifEthernet, status: 1})
+	bb.windowsNIC(adapter{name: "Ethernet", description: "Intel X710", mac: []byte{1, 2, 3, 4, 5, 6}, kind: ifEthernet, status: 1, speed: 25e9})
 	bb.windowsNIC(adapter{name: "Loopback", kind: 24})
 	bb.windowsDisk(0, want, 5)
 	expect(t, bb, "", "disk|PhysicalDrive0|S6PTNM0R|vendor=ATA|model=Samsung SSD 870|firmware=SVT02|size_bytes=5|interface=SATA|removable=false",
-		"nic|Ethernet|01:02:03:04:05:06|state=up|model=Intel X710")
+		"nic|Ethernet|01:02:03:04:05:06|state=up|model=Intel X710|speed_mbps=25000")
+}
+
+// Constructed from documentation (ntddscsi.h, winioctl.h, setupapi.h).
+func TestWindowsAddresses(t *testing.T) {
+	f := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(parseSCSIAddress([]byte{8, 0, 0, 0, 2, 0, 5, 1}), "2:0:5:1")
+	f(parseSCSIAddress([]byte{8, 0, 0}), "")
+	extents := make([]byte, 8+2*24)
+	extents[0], extents[8], extents[32] = 2, 1, 3
+	f(parseExtents(extents), "PhysicalDrive1, PhysicalDrive3")
+	extents[0] = 255 // more than it brought
+	f(parseExtents(extents), "PhysicalDrive1, PhysicalDrive3")
+	f(volumeGUID(`\\?\Volume{4c1b02c1-d990-11dc-99ae-806e6f6e6963}\`), "4c1b02c1-d990-11dc-99ae-806e6f6e6963")
+	f(volumeGUID("C:"), "")
+	f(folderOf(utf16.Encode([]rune("C:\\data\\\x00\x00"))), `C:\data`)
+	f(folderOf(utf16.Encode([]rune("C:\\data\\\x00D:\\\x00\x00"))), "") // D: is the drive
+	f(folderOf(nil), "")
+	f(pciAddress(0x3b, 0x00000001), "0000:3b:00.1")
+	f(pciAddress(0x103, 0x00020000), "0001:03:02.0")
+	if mbps(1<<64-1) != 0 || mbps(1e9) != 1000 {
+		t.Error("speed")
+	}
 }
 
 func FuzzStorageDescriptor(f *testing.F) {
@@ -229,5 +260,9 @@ func FuzzStorageDescriptor(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = parseStorageDescriptor(b) // must return
 		parseGeometry(b)
+		parseSCSIAddress(b)
+		parseExtents(b)
+		volumeGUID(string(b))
+		folderOf(utf16.Encode([]rune(string(b))))
 	})
 }

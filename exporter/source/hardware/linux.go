@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nocturne/exporter/source"
 	"nocturne/exporter/source/hardware/smbios"
 	"nocturne/internal/record"
 )
@@ -22,6 +23,9 @@ type linux struct {
 	root string
 	// size asks a mounted file system for its size in bytes.
 	size func(path string) (int64, error)
+	// nicFirmware asks a network card's driver for the card's firmware; nil =
+	// not asked.
+	nicFirmware func(name string) string
 }
 
 func (l linux) path(parts ...string) string {
@@ -73,6 +77,7 @@ func (l linux) read(ctx context.Context, b *builder) error {
 	err := l.firmware(b)
 	l.disks(b)
 	l.nics(b)
+	l.pci(b)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -153,7 +158,7 @@ func (l linux) processors(b *builder) {
 	}
 	b.observed(record.DeviceCPU)
 	for id, p := range pkgs {
-		b.add(record.DeviceCPU, id, "", said(record.FieldVendor, p.vendor), said(record.FieldModel, p.model), count("cores", p.cores), count("threads", p.cpus))
+		b.add(record.DeviceCPU, id, "", said(record.FieldVendor, p.vendor), said(record.FieldModel, p.model), source.Count("cores", p.cores), source.Count("threads", p.cpus))
 	}
 }
 
@@ -180,11 +185,11 @@ func (l linux) disks(b *builder) {
 			return l.text(append([]string{"sys/block", name}, parts...)...)
 		}
 		fields := []record.Attr{
-			said(record.FieldVendor, vendorName(dev("device", "vendor"))), said(record.FieldModel, dev("device", "model")), count(record.FieldSize, sectors<<9),
-			text("os_name", "/dev/"+name), text("wwn", or(dev("device", "wwid"), dev("wwid"))), text(record.FieldFirmware, or(dev("device", "firmware_rev"), dev("device", "rev"))),
+			said(record.FieldVendor, vendorName(dev("device", "vendor"))), said(record.FieldModel, dev("device", "model")), source.Count(record.FieldSize, sectors<<9),
+			source.Text("os_name", "/dev/"+name), source.Text("scsi_address", scsiAddress(l.link("sys/block", name, "device"))), source.Text("wwn", or(dev("device", "wwid"), dev("wwid"))), source.Text(record.FieldFirmware, or(dev("device", "firmware_rev"), dev("device", "rev"))),
 		}
 		if r := dev("queue", "rotational"); r == "1" || r == "0" {
-			fields = append(fields, text("media", map[string]string{"1": "HDD", "0": "SSD"}[r]))
+			fields = append(fields, source.Text("media", map[string]string{"1": "HDD", "0": "SSD"}[r]))
 		}
 		b.add(record.DeviceDisk, place, l.diskSerial(name), fields...)
 	}
@@ -260,83 +265,11 @@ func (l linux) nics(b *builder) {
 		if vendor, device := nic("device", "vendor"), nic("device", "device"); vendor != "" && device != "" {
 			model = strings.TrimPrefix(vendor, "0x") + ":" + strings.TrimPrefix(device, "0x")
 		}
-		b.add(record.DeviceNIC, name, mac, text(record.FieldState, nic("operstate")), text(record.FieldModel, model),
-			text("driver", l.link("sys/class/net", name, "device/driver")), text("bus_address", l.link("sys/class/net", name, "device")))
-	}
-}
-
-// maxVolumes bounds machines that mount one volume for each container.
-const maxVolumes = 256
-
-// volumes reads the mounts that are on disks of this machine, without those
-// that container engines make and unmake.
-func (l linux) volumes(b *builder) {
-	mounts := or(l.text("proc/self/mounts"), l.text("proc/mounts"))
-	if mounts == "" {
-		return
-	}
-	b.observed(record.DeviceVolume)
-	type mount struct {
-		device, kind string
-		readOnly     bool
-	}
-	at := map[string]mount{}
-	var order []string
-	for line := range strings.SplitSeq(mounts, "\n") {
-		f := strings.Fields(line)
-		if len(f) < 4 || !localVolume(f[0], f[1], f[2]) {
-			continue
+		firmware := ""
+		if l.nicFirmware != nil {
+			firmware = l.nicFirmware(name)
 		}
-		place := unescape(f[1])
-		if _, known := at[place]; !known {
-			if len(order) >= maxVolumes {
-				continue
-			}
-			order = append(order, place)
-		}
-		options := "," + f[3] + ","
-		at[place] = mount{device: unescape(f[0]), kind: f[2], readOnly: strings.Contains(options, ",ro,")} // the last one mounted is the one seen
+		b.add(record.DeviceNIC, name, mac, source.Text(record.FieldState, nic("operstate")), source.Text(record.FieldModel, model), said(record.FieldFirmware, firmware),
+			source.Count("speed_mbps", l.number("sys/class/net", name, "speed")), source.Text("driver", l.link("sys/class/net", name, "device/driver")), source.Text("bus_address", l.link("sys/class/net", name, "device")))
 	}
-	for _, place := range order {
-		m := at[place]
-		size, err := l.size(l.path(place))
-		if err != nil {
-			size = 0
-		}
-		b.add(record.DeviceVolume, place, "", text("filesystem", m.kind), text("device", m.device), count(record.FieldSize, size), yes("read_only", m.readOnly))
-	}
-}
-
-func localVolume(device, place, kind string) bool {
-	if kind == "squashfs" || kind == "iso9660" || kind == "udf" || kind == "overlay" {
-		return false
-	}
-	if !strings.HasPrefix(device, "/dev/") && kind != "zfs" {
-		return false
-	}
-	for _, p := range []string{"/var/lib/docker/", "/var/lib/containers/", "/var/lib/kubelet/", "/var/snap/", "/snap/", "/run/"} {
-		if strings.HasPrefix(place, p) {
-			return false
-		}
-	}
-	return true
-}
-
-// unescape reads the octal escapes of mounts(5): \040 is a space.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				out.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		out.WriteByte(s[i])
-	}
-	return out.String()
 }

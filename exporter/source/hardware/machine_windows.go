@@ -22,14 +22,19 @@ func readMachine(ctx context.Context, _ string, b *builder) error {
 	if info != nil {
 		b.firmware(info)
 	}
-	problems = append(problems, disks(ctx, b), nics(b), volumes(ctx, b))
+	if info == nil || len(info.CPUs) == 0 {
+		registryCPU(b)
+	}
+	problems = append(problems, disks(ctx, b), nics(b), volumes(ctx, b), pci(ctx, b))
 	return errors.Join(problems...)
 }
 
-// Control codes of winioctl.h; both need no right to read the disk.
+// Control codes of winioctl.h; none needs the right to read the disk.
 const (
 	ioctlStorageQueryProperty   = 0x2d1400
 	ioctlDiskGetDriveGeometryEx = 0x700a0
+	ioctlSCSIGetAddress         = 0x41018
+	ioctlVolumeGetDiskExtents   = 0x560000
 	maxDisks                    = 256
 	maxAbsent                   = 16 // numbers have gaps where a disk was taken out
 )
@@ -63,6 +68,10 @@ func disks(ctx context.Context, b *builder) error {
 		if windows.DeviceIoControl(h, ioctlDiskGetDriveGeometryEx, nil, 0, &geometry[0], uint32(len(geometry)), &n, nil) == nil {
 			size = parseGeometry(geometry[:n])
 		}
+		address := make([]byte, 8)
+		if windows.DeviceIoControl(h, ioctlSCSIGetAddress, nil, 0, &address[0], uint32(len(address)), &n, nil) == nil {
+			d.address = parseSCSIAddress(address[:n])
+		}
 		_ = windows.CloseHandle(h)
 		if err != nil {
 			return fmt.Errorf("ask disk %d what it is: %w", i, err)
@@ -91,43 +100,10 @@ func nics(b *builder) error {
 			n := min(int(a.PhysicalAddressLength), len(a.PhysicalAddress))
 			b.windowsNIC(adapter{
 				name: windows.UTF16PtrToString(a.FriendlyName), description: windows.UTF16PtrToString(a.Description),
-				mac: append([]byte(nil), a.PhysicalAddress[:n]...), kind: a.IfType, status: a.OperStatus,
+				mac: append([]byte(nil), a.PhysicalAddress[:n]...), kind: a.IfType, status: a.OperStatus, speed: a.TransmitLinkSpeed,
 			})
 		}
 		return nil
 	}
 	return errors.New("ask for the network adapters: the list keeps growing")
-}
-
-func volumes(ctx context.Context, b *builder) error {
-	mask, err := windows.GetLogicalDrives()
-	if err != nil {
-		return fmt.Errorf("ask for the drive letters: %w", err)
-	}
-	for i := range 26 {
-		if mask&(1<<i) == 0 || ctx.Err() != nil {
-			continue
-		}
-		letter := string(rune('A'+i)) + ":"
-		root, err := windows.UTF16PtrFromString(letter + `\`)
-		if err != nil {
-			return err
-		}
-		if windows.GetDriveType(root) != windows.DRIVE_FIXED {
-			continue // asking a network drive or an empty reader may hang
-		}
-		var free, total, totalFree uint64
-		if windows.GetDiskFreeSpaceEx(root, &free, &total, &totalFree) != nil {
-			total = 0
-		}
-		var label, kind [261]uint16
-		var serial, length, flags uint32
-		if windows.GetVolumeInformation(root, &label[0], uint32(len(label)), &serial, &length, &flags, &kind[0], uint32(len(kind))) != nil {
-			flags = 0
-		}
-		b.add(record.DeviceVolume, letter, "", text("filesystem", windows.UTF16ToString(kind[:])), text("label", windows.UTF16ToString(label[:])),
-			count(record.FieldSize, int64(total)), yes("read_only", flags&windows.FILE_READ_ONLY_VOLUME != 0))
-	}
-	b.observed(record.DeviceVolume)
-	return nil
 }

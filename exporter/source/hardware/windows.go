@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"unicode/utf16"
 
+	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
 
@@ -14,7 +17,7 @@ import (
 // (winioctl.h): offsets into the same buffer, 0 = not there.
 type storageDescriptor struct {
 	vendor, product, revision, serial string
-	bus                               string
+	bus, address                      string
 	removable                         bool
 }
 
@@ -61,7 +64,7 @@ func parseGeometry(b []byte) int64 {
 func (b *builder) windowsDisk(number int, d storageDescriptor, size int64) {
 	place := fmt.Sprintf("PhysicalDrive%d", number)
 	b.add(record.DeviceDisk, place, d.serial, said(record.FieldVendor, d.vendor), said(record.FieldModel, d.product), said(record.FieldFirmware, d.revision),
-		count(record.FieldSize, size), text("interface", d.bus), yes("removable", d.removable))
+		source.Count(record.FieldSize, size), source.Text("interface", d.bus), source.Text("scsi_address", d.address), source.Yes("removable", d.removable))
 }
 
 // adapter is what is used of IP_ADAPTER_ADDRESSES.
@@ -69,6 +72,7 @@ type adapter struct {
 	name, description string
 	mac               []byte
 	kind, status      uint32
+	speed             uint64 // bits per second; all ones = not known
 }
 
 // Values of IfType and OperStatus (ifdef.h).
@@ -87,5 +91,76 @@ func (b *builder) windowsNIC(a adapter) {
 	if int64(a.status) < int64(len(operStates)) {
 		state = operStates[a.status]
 	}
-	b.add(record.DeviceNIC, a.name, net.HardwareAddr(a.mac).String(), text(record.FieldState, state), text(record.FieldModel, a.description))
+	b.add(record.DeviceNIC, a.name, net.HardwareAddr(a.mac).String(), source.Text(record.FieldState, state), source.Text(record.FieldModel, a.description), source.Count("speed_mbps", mbps(a.speed)))
+}
+
+// mbps returns a card's speed; one that is not connected says all ones.
+func mbps(speed uint64) int64 {
+	if speed > 1<<50 {
+		return 0
+	}
+	return int64(speed / 1e6)
+}
+
+// parseSCSIAddress reads SCSI_ADDRESS (ntddscsi.h): its length, then port, path,
+// target and lun.
+func parseSCSIAddress(b []byte) string {
+	if len(b) < 8 || binary.LittleEndian.Uint32(b) < 8 {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d:%d:%d", b[4], b[5], b[6], b[7])
+}
+
+// parseExtents reads VOLUME_DISK_EXTENTS (winioctl.h): a count, then for each
+// extent the disk's number, where it begins and how long it is.
+func parseExtents(b []byte) string {
+	if len(b) < 8 {
+		return ""
+	}
+	n := binary.LittleEndian.Uint32(b)
+	var out []string
+	for i := range min(int64(n), int64(len(b)-8)/24) {
+		name := fmt.Sprintf("PhysicalDrive%d", binary.LittleEndian.Uint32(b[8+24*i:]))
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// volumeGUID returns what stands between the braces of \\?\Volume{…}\.
+func volumeGUID(name string) string {
+	_, rest, ok := strings.Cut(name, "{")
+	if !ok {
+		return ""
+	}
+	guid, _, _ := strings.Cut(rest, "}")
+	return guid
+}
+
+// folderOf returns where a volume is mounted that has no drive letter, of the
+// list of texts that end with a zero each.
+func folderOf(paths []uint16) string {
+	folder := ""
+	for len(paths) > 0 {
+		end := slices.Index(paths, 0)
+		if end <= 0 {
+			break
+		}
+		path := strings.TrimSuffix(string(utf16.Decode(paths[:end])), `\`)
+		if len(path) <= 2 {
+			return "" // C: is stated already
+		}
+		if folder == "" || path < folder {
+			folder = path
+		}
+		paths = paths[end+1:]
+	}
+	return folder
+}
+
+// pciAddress is where a device is: Windows numbers segments above the bus, and
+// keeps device and function in the halves of the address.
+func pciAddress(bus, address uint32) string {
+	return fmt.Sprintf("%04x:%02x:%02x.%x", bus>>8, bus&0xff, address>>16&0x1f, address&7)
 }

@@ -12,6 +12,11 @@ type Info struct {
 	Boards  []Board
 	CPUs    []CPU
 	Memory  []Memory
+
+	Slots         []Slot
+	Onboard       []Onboard
+	PowerSupplies []PowerSupply
+	TPMs          []TPM
 }
 
 // BIOS is the firmware (type 0).
@@ -69,8 +74,16 @@ func Decode(table []byte, v Version) (*Info, error) {
 			}
 		case 4:
 			info.CPUs = append(info.CPUs, cpu(s))
+		case 9:
+			info.Slots = append(info.Slots, slot(s))
 		case 17:
 			info.Memory = append(info.Memory, memory(s))
+		case 39:
+			info.PowerSupplies = append(info.PowerSupplies, powerSupply(s))
+		case 41:
+			info.Onboard = append(info.Onboard, onboard(s))
+		case 43:
+			info.TPMs = append(info.TPMs, tpm(s))
 		}
 	}
 	if len(structures) == 0 && err == nil {
@@ -151,7 +164,7 @@ func speed(s Structure, off, wide int) int {
 }
 
 func name(names []string, i int) string {
-	if i < len(names) {
+	if i >= 0 && i < len(names) {
 		return names[i]
 	}
 	return ""

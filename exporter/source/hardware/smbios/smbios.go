@@ -1,5 +1,6 @@
 // Package smbios decodes the SMBIOS table (DMTF DSP0134) as far as Nocturne
-// shows it: system, firmware, boards, chassis, processors and memory.
+// shows it: system, firmware, boards, chassis, processors, memory, slots,
+// devices on the board, power supplies and trusted platform modules.
 //
 // The bytes come from firmware and are often wrong: a structure that is too
 // short lacks its later fields, a string index that points nowhere is an empty

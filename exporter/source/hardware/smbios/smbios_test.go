@@ -147,6 +147,44 @@ func compare(t *testing.T, info *Info, want map[int][]block) int {
 	for i, m := range info.Memory {
 		n += compareMemory(t, fmt.Sprintf("memory %d", i), m, want[17][i], same)
 	}
+	count("slots", 9, len(info.Slots))
+	for i, s := range info.Slots {
+		w, what := want[9][i], fmt.Sprintf("slot %d", i)
+		same(what, w, "Designation", s.Name)
+		if s.Type != "" && !strings.HasSuffix(w["Type"], s.Type) {
+			t.Errorf("%s: type %q, dmidecode says %q", what, s.Type, w["Type"])
+		}
+		if s.InUse != (w["Current Usage"] == "In Use") {
+			t.Errorf("%s: in use %t, dmidecode says %q", what, s.InUse, w["Current Usage"])
+		}
+		if a := w["Bus Address"]; a != s.Address && a != "0000:00:00.0" && !strings.HasSuffix(a, ":ff:1f.7") {
+			t.Errorf("%s: address %q, dmidecode says %q", what, s.Address, a)
+		}
+	}
+	count("devices on the board", 41, len(info.Onboard))
+	for i, o := range info.Onboard {
+		w, what := want[41][i], fmt.Sprintf("onboard %d", i)
+		same(what, w, "Reference Designation", o.Name)
+		if a := w["Bus Address"]; a != o.Address && a != "0000:00:00.0" && !strings.HasSuffix(a, ":ff:1f.7") {
+			t.Errorf("%s: address %q, dmidecode says %q", what, o.Address, a)
+		}
+		if o.Enabled != (w["Status"] == "Enabled") {
+			t.Errorf("%s: enabled %t, dmidecode says %q", what, o.Enabled, w["Status"])
+		}
+	}
+	count("power supplies", 39, len(info.PowerSupplies))
+	for i, p := range info.PowerSupplies {
+		w, what := want[39][i], fmt.Sprintf("power supply %d", i)
+		same(what, w, "Location", p.Location)
+		same(what, w, "Name", p.Name)
+		same(what, w, "Manufacturer", p.Manufacturer)
+		same(what, w, "Serial Number", p.Serial)
+		same(what, w, "Model Part Number", p.Part)
+		same(what, w, "Max Power Capacity", number(p.Watts, " W"))
+		if got := "Present, " + p.Status; p.Present && p.Status != "" && got != w["Status"] {
+			t.Errorf("%s: %q, dmidecode says %q", what, got, w["Status"])
+		}
+	}
 	return n
 }
 
