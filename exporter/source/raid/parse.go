@@ -204,19 +204,23 @@ func (p *parser) snapshot() *record.Snapshot {
 			s.Sections = append(s.Sections, sec)
 		}
 	}
-	slices.SortFunc(s.Sections, func(a, b record.Section) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), comparePlaces(a.Scope, b.Scope))
-	})
-	if len(s.Sections) > record.MaxSections {
-		s.Sections = s.Sections[:record.MaxSections]
-	}
 	for k, d := range p.devices {
 		s.Devices = append(s.Devices, record.Device{Type: k.typ, Place: k.place, Occupant: d.occupant, Fields: d.fields})
 	}
+	sorted(s)
+	return s
+}
+
+// sorted puts a snapshot in order of place, and bounds it.
+func sorted(s *record.Snapshot) {
+	slices.SortFunc(s.Sections, func(a, b record.Section) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), comparePlaces(a.Scope, b.Scope))
+	})
 	slices.SortFunc(s.Devices, func(a, b record.Device) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), comparePlaces(a.Place, b.Place))
 	})
-	return s
+	s.Sections = s.Sections[:min(len(s.Sections), record.MaxSections)]
+	s.Devices = s.Devices[:min(len(s.Devices), record.MaxDevices)]
 }
 
 func (p *parser) coveredByOther(s record.Section) bool {

@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -80,10 +77,12 @@ type Reader struct {
 	seed maphash.Seed
 	last uint64 // hash of the last snapshot, without what always moves
 	sent bool
-	// places are where tools are looked for; found is the one that knew a
-	// controller the last time.
+	// places are where tools are looked for; found is the one of each generation
+	// that knew a controller the last time; alone says that the second generation
+	// has the plain places.
 	places []string
-	found  []string
+	found  [2][]string
+	alone  bool
 }
 
 // question is what is asked of the tool: "PATH show WHAT J".
@@ -110,110 +109,72 @@ func (r *Reader) Category() record.Category { return record.RAID }
 // next round would see it.
 func (r *Reader) Wakes(rec *record.Record) bool { return source.StorageEvent(rec) }
 
-// Collect asks the tool. It returns a snapshot of what could be read beside an
+// Collect asks the tools. It returns a snapshot of what could be read beside an
 // error about the rest.
 func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
-	command, first, err := r.answering(ctx)
-	if err != nil {
-		return nil, err
-	}
-	docs := [][]byte{first}
-	snap, _, err := Parse(docs...)
-	if err != nil {
-		return nil, err
-	}
-	var failed []error
-	ask := func(questions []question) {
-		for _, q := range questions {
-			doc, err := r.ask(ctx, command, q)
-			if err != nil {
-				failed = append(failed, err)
-				continue
-			}
-			docs = append(docs, doc)
+	tools, all, failed := r.answering(ctx)
+	snap, problems, docs := &record.Snapshot{}, []Problem(nil), [][]byte(nil)
+	for _, t := range tools {
+		l, err := r.look(ctx, t)
+		if failed = append(failed, l.failed...); err != nil {
+			failed, all = append(failed, err), false
+			continue
 		}
-	}
-	ask(further(snap))
-	snap, problems, err := Parse(docs...)
-	if err != nil {
-		return nil, err
-	}
-	if questions := underWay(snap); len(questions) > 0 {
-		ask(questions)
-		if snap, problems, err = Parse(docs...); err != nil {
-			return nil, err
+		all = all && slices.Contains(l.snap.Sections, record.Section{Type: record.DeviceController})
+		if notAll(l.snap); t.beside {
+			putBeside(l.snap, l.problems)
 		}
+		snap.Devices = append(snap.Devices, l.snap.Devices...)
+		snap.Sections = append(snap.Sections, l.snap.Sections...)
+		problems, docs = append(problems, l.problems...), append(docs, l.docs...)
 	}
-	allControllers(snap, docs[0])
+	if len(docs) == 0 {
+		return nil, errors.Join(failed...)
+	}
+	if all {
+		snap.Sections = slices.DeleteFunc(snap.Sections, func(s record.Section) bool { return s.Type == record.DeviceController })
+		snap.Sections = append(snap.Sections, record.Section{Type: record.DeviceController})
+	}
+	sorted(snap)
 	return []record.Record{r.record(snap, problems, docs, time.Now())}, errors.Join(failed...)
 }
 
-// answering returns the tool to ask and its first reply: the one that was
-// configured, else the first in the usual places that knows a controller. A
-// machine can have storcli and storcli2, of which each knows its own cards.
-func (r *Reader) answering(ctx context.Context) (command []string, first []byte, err error) {
-	candidates, err := r.commands()
-	if err != nil {
-		return nil, nil, err
-	}
-	if r.found != nil && slices.ContainsFunc(candidates, func(c []string) bool { return c[0] == r.found[0] }) {
-		candidates = [][]string{r.found}
-	}
-	for _, c := range candidates {
-		first, err = r.ask(ctx, c, question{"/call", "all"})
-		command = c
-		if err != nil {
-			continue
-		}
-		if snap, _, perr := Parse(first); perr == nil && slices.ContainsFunc(snap.Devices, func(d record.Device) bool { return d.Type == record.DeviceController }) {
-			r.found = c
-			return c, first, nil
-		}
-	}
-	r.found = nil // look at all of them the next time
-	return command, first, err
+// look is what one tool told in a round.
+type look struct {
+	snap     *record.Snapshot
+	problems []Problem
+	docs     [][]byte
+	failed   []error // of single questions
 }
 
-// commands returns the tools that there are.
-func (r *Reader) commands() ([][]string, error) {
-	if len(r.o.Command) > 0 {
-		return [][]string{r.o.Command}, source.CheckTool(r.o.Command[0])
+// look asks one tool the rest of a round's questions.
+func (r *Reader) look(ctx context.Context, t answer) (l look, err error) {
+	l.docs = [][]byte{t.first}
+	if l.snap, _, err = Parse(l.docs...); err != nil {
+		return l, err
 	}
-	var out [][]string
-	for _, path := range r.places {
-		switch err := source.CheckTool(path); {
-		case err == nil:
-			out = append(out, []string{path})
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, err
+	ask := func(questions []question) error {
+		for _, q := range questions {
+			doc, err := r.ask(ctx, t.command, q)
+			if err != nil {
+				l.failed = append(l.failed, err)
+				continue
+			}
+			l.docs = append(l.docs, doc)
+		}
+		l.snap, l.problems, err = Parse(l.docs...)
+		return err
+	}
+	if err := ask(further(l.snap)); err != nil {
+		return l, err
+	}
+	if questions := underWay(l.snap); len(questions) > 0 {
+		if err := ask(questions); err != nil {
+			return l, err
 		}
 	}
-	if len(out) > 0 {
-		return out, nil
-	}
-	return nil, fmt.Errorf("find storcli, storcli2 or perccli in the usual places: %w", errors.ErrUnsupported)
-}
-
-func usualPaths() []string {
-	if runtime.GOOS != "windows" {
-		return []string{
-			"/opt/MegaRAID/storcli/storcli64", "/opt/MegaRAID/storcli2/storcli2", "/opt/MegaRAID/perccli/perccli64", "/opt/MegaRAID/perccli2/perccli2",
-			"/usr/local/sbin/storcli64", "/usr/sbin/storcli64", "/usr/local/sbin/storcli2", "/usr/sbin/storcli2", "/usr/sbin/perccli64", "/usr/local/sbin/perccli64", "/usr/sbin/perccli2", "/usr/local/sbin/perccli2",
-		}
-	}
-	var out []string
-	for _, dir := range []string{os.Getenv("ProgramFiles"), os.Getenv("ProgramFiles(x86)")} {
-		if !filepath.IsAbs(dir) {
-			continue
-		}
-		for _, p := range []string{
-			`Broadcom\StorCLI\storcli64.exe`, `Broadcom\StorCLI2\storcli2.exe`, `LSI\StorCLI\storcli64.exe`, `MegaRAID\storcli\storcli64.exe`,
-			`MegaRAID Storage Manager\StorCLI64.exe`, `Dell\PERCCLI\perccli64.exe`, `Dell\PERCCLI2\perccli2.exe`, `Dell\SysMgt\PERCCLI\perccli64.exe`, `Lenovo\StorCLI\storcli64.exe`,
-		} {
-			out = append(out, filepath.Join(dir, p))
-		}
-	}
-	return out
+	allControllers(l.snap, t.first)
+	return l, nil
 }
 
 // ask runs one question. A code other than 0 beside a reply is the reply's

@@ -175,6 +175,62 @@ func TestSeveralTools(t *testing.T) {
 	}
 }
 
+// storcli and storcli2 see different cards and both count from c0.
+func TestTwoGenerations(t *testing.T) {
+	old, young := trusted(t)[0], filepath.Join(t.TempDir(), "storcli2")
+	if err := os.WriteFile(young, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const none = `{"Controllers":[{"Command Status":{"Status":"Failure","Description":"No Controller found"}}]}`
+	card := func(serial string) string {
+		return made(`{"Basics":{"Model":"X","Serial Number":"` + serial + `"},"Physical Drives":1,"PD LIST":[{"EID:Slt":"252:1","State":"Onln"}]}`)
+	}
+	type round struct{ old, young, want, err string }
+	const both = "[ controller] c0 A1; [ controller] storcli2:c0 B1; [c0 physical_drive] c0/e252/s1 ; [storcli2:c0 physical_drive] storcli2:c0/e252/s1 "
+	const second = "[storcli2:c0 controller] storcli2:c0 B1; [storcli2:c0 physical_drive] storcli2:c0/e252/s1 "
+	f := func(why string, rounds ...round) {
+		t.Helper()
+		var now round
+		r := NewReader(Options{Config: DefaultConfig(), Run: func(_ context.Context, name string, args ...string) ([]byte, error) {
+			reply := now.young
+			if name == old {
+				reply = now.old
+			}
+			if reply == "" {
+				return nil, errors.New("no answer")
+			}
+			if args[0] != "/call" {
+				reply = made(`{}`)
+			}
+			return []byte(reply), nil
+		}})
+		r.places = []string{old, young}
+		for i, now2 := range rounds {
+			now = now2
+			recs, err := r.Collect(t.Context())
+			var order []string
+			for _, d := range recs[0].Snapshot.Devices {
+				at := "not observed"
+				for _, s := range recs[0].Snapshot.Sections {
+					if s.Covers(d.Type, d.Place) {
+						at = "[" + s.Scope + " " + s.Type + "]"
+					}
+				}
+				order = append(order, at+" "+d.Place+" "+d.Occupant)
+			}
+			if all := strings.Join(order, "; "); all != now.want || (err != nil) != (now.err != "") {
+				t.Errorf("%s, round %d: %s, %v\nwant %s", why, i+1, all, err, now.want)
+			}
+		}
+	}
+	f("both know cards; then the first fails: its cards are not gone, and the other's stay where they are",
+		round{card("A1"), card("B1"), both, ""}, round{"", card("B1"), second, "no answer"}, round{card("A1"), card("B1"), both, ""})
+	f("the first knows nothing: plain places, also while it fails later",
+		round{none, card("B1"), "[ controller] c0 B1; [c0 physical_drive] c0/e252/s1 ", ""}, round{"", card("B1"), "[c0 controller] c0 B1; [c0 physical_drive] c0/e252/s1 ", "no answer"})
+	f("the first fails from the start: it may know cards", round{"", card("B1"), second, "no answer"})
+	f("only the first", round{card("A1"), none, "[ controller] c0 A1; [c0 physical_drive] c0/e252/s1 ", ""})
+}
+
 func TestCollectPartly(t *testing.T) {
 	var asked []string
 	cfg := DefaultConfig()
