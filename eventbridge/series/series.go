@@ -95,8 +95,11 @@ var devices = named([]device{
 	},
 	{
 		typ: record.DeviceVirtualDrive, prefix: prefixVirtual, what: "virtual drive", state: true,
-		info:   []attr{{"level", "level"}, {"name", "name"}},
-		values: []value{{suffix: "size_bytes", field: record.FieldSize, help: "Size of the virtual drive."}},
+		info: []attr{{"level", "level"}, {"name", "name"}},
+		values: []value{
+			{suffix: "progress_ratio", field: "progress_percent", scale: 0.01, help: "How far the virtual drive's initialisation, check or migration is, 0 to 1."},
+			{suffix: "size_bytes", field: record.FieldSize, help: "Size of the virtual drive."},
+		},
 	},
 	{
 		typ: record.DeviceBattery, prefix: prefixBattery, what: "battery or CacheVault", state: true,

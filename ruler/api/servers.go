@@ -211,10 +211,11 @@ func deviceOf(d store.Device) Device {
 	return out
 }
 
-// isController tells whether a place is that of a RAID controller: "c0". Arrays
-// of Linux' software RAID are records of the same category, without one.
+// isController tells whether a place is that of a RAID controller: "c0", or
+// "storcli2:c0" where two tools count from 0. Arrays of Linux' software RAID
+// are records of the same category, without one.
 func isController(place string) bool {
-	n, ok := strings.CutPrefix(place, "c")
+	n, ok := strings.CutPrefix(place[strings.LastIndexByte(place, ':')+1:], "c")
 	return ok && n != "" && digits(n) == len(n)
 }
 

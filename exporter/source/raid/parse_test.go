@@ -364,6 +364,25 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
+// Constructed from the legend of the reference manual: drives that belong to no
+// volume as other drives do.
+func TestDrivesBesideVolumes(t *testing.T) {
+	s, _, err := Parse([]byte(made(`{"Basics":{"Model":"X"},"Physical Drives":5,"PD LIST":[{"EID:Slt":"8:0","State":"GHS","DG":"-"},{"EID:Slt":"8:1","State":"DHS","DG":2},
+		{"EID:Slt":"8:2","State":"Frgn","DG":"F"},{"EID:Slt":"8:3","State":"JBOD","DG":"-"},{"EID:Slt":"8:4","State":"Cpybck","DG":0}]}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range s.Devices {
+		if d.Type == record.DevicePhysicalDrive {
+			got = append(got, d.Field("state").Str()+" "+d.Field("drive_group").Text()+" "+driveOperation(d.Field("state").Str()))
+		}
+	}
+	if want := "GHS none , DHS 2 , Frgn foreign , JBOD none , Cpybck 0 copyback"; strings.Join(got, ", ") != want {
+		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
 func TestBrokenDocuments(t *testing.T) {
 	f := func(why, doc, want string) {
 		t.Helper()

@@ -157,7 +157,13 @@ func (p *parser) controller(place string, data object) {
 	d.set("preserved_cache", status.yes("any offline vd cache preserved", "preserved cache present"))
 	d.set("alarm", either(hw, status).words("alarm", "alarm state"))
 	d.set("safe_mode", status.yes("controller has booted into safe mode"))
+	d.set("shutdown_required", status.yes("controller shutdown required"))
 	d.set("temperature_celsius", controllerTemperature(hw))
+	tasks := obj(data["scheduled tasks"]) // "NA" where there are none
+	d.set("patrol_read_interval_hours", tasks.hours("patrol read reoccurrence", "patrol read execution frequency(hours)"))
+	d.set("next_patrol_read", tasks.startingWith("next patrol read"))
+	d.set("consistency_check_interval_hours", tasks.hours("consistency check reoccurrence", "consistency check execution frequency(hours)"))
+	d.set("next_consistency_check", tasks.startingWith("next consistency check"))
 }
 
 // either returns a where it says anything, else b: version 8 and `show all`
@@ -210,6 +216,8 @@ func (p *parser) enclosures(place string, data object) {
 			d.set("power_supplies", o.count("ps"))
 			d.set("fans", o.count("fans"))
 			d.set("temperature_sensors", o.count("tss"))
+			d.set("alarms", o.count("alms"))
+			d.set("vendor_specific", o.words("vendorspecific")) // the expander's firmware on most
 		}
 	}
 }

@@ -360,7 +360,7 @@ func (r *Reader) hash(s *record.Snapshot, problems []Problem) uint64 {
 	for _, d := range s.Devices {
 		word(d.Type, d.Place, d.Occupant)
 		for _, f := range d.Fields {
-			if f.Key != "temperature_celsius" && f.Key != "progress_percent" && f.Key != "time_left_seconds" {
+			if f.Key != "temperature_celsius" && f.Key != "progress_percent" && f.Key != "time_left_seconds" && !strings.HasPrefix(f.Key, "next_") {
 				word(f.Key, f.Value.Text())
 			}
 		}

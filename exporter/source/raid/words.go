@@ -2,7 +2,9 @@ package raid
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -86,6 +88,27 @@ func (o object) whole(keys ...string) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// hours reads 168, "168" and "168 hrs".
+func (o object) hours(keys ...string) record.Value {
+	n, unit, _ := strings.Cut(o.text(keys...), " ")
+	v, err := strconv.ParseUint(n, 10, 32)
+	if err != nil || unit != "" && !strings.HasPrefix(unit, "h") {
+		return record.Value{}
+	}
+	return record.Int(int64(v))
+}
+
+// startingWith returns the text of the first key that begins so: version 8
+// writes the form of a date into the key.
+func (o object) startingWith(prefix string) record.Value {
+	for _, k := range slices.Sorted(maps.Keys(o)) {
+		if strings.HasPrefix(k, prefix) {
+			return o.words(k)
+		}
+	}
+	return record.Value{}
 }
 
 func (o object) count(keys ...string) record.Value {
