@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"nocturne/exporter/source"
-	"nocturne/internal/record"
 )
 
 // Drive is what a disk says of itself. Numbers are nil where they are not told.
@@ -23,6 +22,7 @@ type Drive struct {
 	Bytes, RotationRPM           *int64
 	Supported, Asleep            bool
 	State                        string // one of the State constants
+	Text                         string // what else it or smartctl says, "" = nothing
 	ExitStatus                   int
 	Temperature                  *float64
 	PowerOnHours, PowerCycles    *int64
@@ -44,13 +44,35 @@ const (
 	StateUnknown = "unknown" // it does not say
 )
 
-// Bits of smartctl's exit status (smartctl(8)).
+// Bits of smartctl's exit status (smartctl(8), EXIT STATUS).
 const (
 	bitCommandLine = 1 << 0
 	bitOpen        = 1 << 1 // could not be opened, or sleeps
+	_              = 1 << 2 // a command failed, or a checksum: usual with healthy disks
 	bitFailed      = 1 << 3
 	bitPrefail     = 1 << 4 // prefail attributes at or below their threshold, now
+	bitPastPrefail = 1 << 5 // the same, or usage attributes, some time ago
+	bitErrorLog    = 1 << 6 // usual with healthy disks
+	bitSelfTestLog = 1 << 7 // tests failed; one that succeeded later clears it on ATA
 )
+
+// remarks are the bits that are worth a word beside the state.
+var remarks = []struct {
+	bit  int
+	text string
+}{
+	{bitFailed, "the disk says that it fails"},
+	{bitPrefail, "an attribute is past its threshold"},
+	{bitPastPrefail, "an attribute was past its threshold"},
+	{bitErrorLog, "its error log is not empty"},
+	{bitSelfTestLog, "self-tests failed"},
+}
+
+// nvmeWarnings are the bits of NVMe's critical warning (base specification,
+// SMART / Health Information).
+var nvmeWarnings = []string{
+	"spare blocks are nearly used up", "temperature past a threshold", "reliability is degraded", "read-only", "the backup of volatile memory failed", "persistent memory is unreliable",
+}
 
 // reply is what is used of smartctl's JSON, format 1.
 type reply struct {
@@ -298,6 +320,18 @@ func (d *Drive) health(r *reply) {
 	if d.State != StateFailed && (warns || d.ExitStatus&bitPrefail != 0) {
 		d.State = StateFailing
 	}
+	var said []string
+	for _, m := range remarks {
+		if d.ExitStatus&m.bit != 0 {
+			said = append(said, m.text)
+		}
+	}
+	for i, text := range nvmeWarnings {
+		if warns && *r.NVMe.CriticalWarning&(1<<i) != 0 {
+			said = append(said, text)
+		}
+	}
+	d.Text = strings.Join(said, "; ")
 }
 
 // ATA attributes whose meaning the vendors agree on.
@@ -430,68 +464,6 @@ func (d *Drive) selfTest(r *reply) {
 	if r.SCSITest != nil && r.SCSITest.Result.Value != 15 {
 		say(r.SCSITest.Result.Value >= 3 && r.SCSITest.Result.Value <= 7)
 	}
-}
-
-// device states the disk; settled are the fields that do not move by
-// themselves.
-func (d *Drive) device() record.Device {
-	out := record.Device{Type: record.DeviceSMARTDrive, Place: d.Place, Occupant: d.Serial}
-	text := func(key, v string) {
-		if v != "" {
-			out.Fields = append(out.Fields, record.Attr{Key: key, Value: record.String(v)})
-		}
-	}
-	whole := func(key string, v *int64) {
-		if v != nil && *v >= 0 {
-			out.Fields = append(out.Fields, record.Attr{Key: key, Value: record.Int(*v)})
-		}
-	}
-	number := func(key string, v *float64) {
-		if v != nil {
-			out.Fields = append(out.Fields, record.Attr{Key: key, Value: record.Double(*v)})
-		}
-	}
-	text(record.FieldState, d.State)
-	text(record.FieldModel, d.Model)
-	text("family", d.Family)
-	text(record.FieldVendor, d.Vendor)
-	text(record.FieldFirmware, d.Firmware)
-	whole(record.FieldSize, d.Bytes)
-	text("protocol", d.Protocol)
-	text("form", d.Form)
-	whole("rotation_rpm", d.RotationRPM)
-	text("device_name", d.DeviceName)
-	if d.SelfTestFailed != nil {
-		out.Fields = append(out.Fields, record.Attr{Key: "self_test_failed", Value: record.Bool(*d.SelfTestFailed)})
-	}
-	whole("critical_warning", d.CriticalWarning)
-	number("temperature_celsius", d.Temperature)
-	whole("power_on_hours", d.PowerOnHours)
-	whole("power_cycles", d.PowerCycles)
-	whole("reallocated_sectors_count", d.Reallocated)
-	whole("pending_sectors_count", d.Pending)
-	whole("uncorrectable_errors", d.Uncorrectable)
-	whole("reported_uncorrectable_errors", d.Reported)
-	whole("crc_errors", d.CRCErrors)
-	whole("logged_errors", d.LoggedErrors)
-	whole("media_errors", d.MediaErrors)
-	whole("unsafe_shutdowns_count", d.UnsafeShutdowns)
-	number("life_left_percent", d.LifeLeft)
-	number("spare_percent", d.Spare)
-	whole("written_bytes_total", d.BytesWritten)
-	return out
-}
-
-// settled is what the disk says without what moves while it works well.
-func (d *Drive) settled() string {
-	show := func(v *int64) string {
-		if v == nil {
-			return "-"
-		}
-		return strconv.FormatInt(*v, 10)
-	}
-	return strings.Join([]string{d.State, d.Model, d.Firmware, d.Serial, show(d.Reallocated), show(d.Pending), show(d.Uncorrectable), show(d.Reported),
-		show(d.CRCErrors), show(d.MediaErrors), show(d.CriticalWarning), fmt.Sprint(d.SelfTestFailed != nil && *d.SelfTestFailed)}, "\x00")
 }
 
 func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }

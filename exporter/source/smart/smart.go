@@ -99,6 +99,7 @@ func New(o Options) source.Source { return source.Scheduled(NewReader(o), o.Sche
 type Reader struct {
 	o    Options
 	told map[string]string // by place: what was last said, without what always moves
+	none bool              // it was said that there are none
 }
 
 // NewReader returns the collector behind New.
@@ -133,8 +134,14 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	complete := err == nil && r.o.Scan
 	places := byPath(r.o.Root)
 	s := &record.Snapshot{}
-	var raw []string
+	var raw, asleep []string
+	seen := map[string]bool{}
 	for _, d := range devices {
+		at := place(d, places)
+		if seen[at] {
+			continue // configured, and found by the scan under another type
+		}
+		seen[at] = true
 		drive, reply, err := r.ask(ctx, command, d)
 		switch {
 		case err != nil:
@@ -142,12 +149,12 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 			complete = false
 			continue
 		case drive.Asleep:
-			complete = false
+			asleep, complete = append(asleep, at), false
 			continue
 		case !drive.Supported:
 			continue // a virtual disk, the volume of a RAID controller
 		}
-		drive.Place = place(d, places)
+		drive.Place = at
 		dev := drive.device()
 		s.Devices = append(s.Devices, dev)
 		s.Sections = append(s.Sections, record.Section{Type: record.DeviceSMARTDrive, Scope: drive.Place})
@@ -162,18 +169,30 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	if complete {
 		s.Sections = []record.Section{{Type: record.DeviceSMARTDrive}}
 	}
-	if len(s.Devices) == 0 {
+	// Disks that all sleep were looked at. That there are none is said once.
+	if len(s.Devices) == 0 && len(asleep) == 0 && (!complete || r.none) {
 		return nil, errors.Join(failed...)
 	}
+	r.none = len(s.Devices) == 0 && complete
 	slices.SortFunc(s.Sections, func(a, b record.Section) int { return cmp.Compare(a.Scope, b.Scope) })
 	slices.SortFunc(s.Devices, func(a, b record.Device) int { return cmp.Compare(a.Place, b.Place) })
 	now := time.Now()
-	rec := record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: summary(s.Devices)}
+	rec := record.Record{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: summary(s.Devices, len(asleep))}
 	if text := strings.Join(raw, "\n"); text != "" {
 		rec.Attrs = []record.Attr{{Key: record.AttrRaw, Value: record.String(clip(text, MaxRaw))}}
 	}
+	if len(asleep) > 0 {
+		list := make([]record.Value, len(asleep))
+		for i, at := range asleep {
+			list[i] = record.String(at)
+		}
+		rec.Attrs = append(rec.Attrs, record.Attr{Key: AttrAsleep, Value: record.List(list)})
+	}
 	return []record.Record{rec}, errors.Join(failed...)
 }
+
+// AttrAsleep lists the places of disks that were left asleep.
+const AttrAsleep = "smart.asleep"
 
 // MaxRaw is the most that is kept of smartctl's own words.
 const MaxRaw = 128 << 10
@@ -205,23 +224,21 @@ func usualPaths() []string {
 	return []string{filepath.Join(dir, "smartmontools", "bin", "smartctl.exe"), filepath.Join(dir, "smartctl", "smartctl.exe")}
 }
 
-// devices are those of the scan, then those of the configuration.
+// devices are those of the configuration, then those of the scan: of two
+// entries for one place the configuration's counts.
 func (r *Reader) devices(ctx context.Context, command []string) ([]Device, error) {
-	var list []Device
+	list := slices.Clone(r.o.Devices)
 	var err error
 	if r.o.Scan {
 		var out []byte
 		out, err = r.run(ctx, command, "--scan-open", "-j")
 		if err == nil {
-			list, err = ParseScan(out)
+			var found []Device
+			found, err = ParseScan(out)
+			list = append(list, found...)
 		}
 		if err != nil {
 			err = fmt.Errorf("look for disks: %w", err)
-		}
-	}
-	for _, d := range r.o.Devices {
-		if !slices.Contains(list, d) {
-			list = append(list, d)
 		}
 	}
 	return list[:min(len(list), maxDisks)], err
@@ -296,18 +313,24 @@ func place(d Device, ports map[string]string) string {
 	return name
 }
 
-func summary(devices []record.Device) string {
+func summary(devices []record.Device, asleep int) string {
 	bad, first := 0, ""
 	for i := range devices {
 		if s := devices[i].Field(record.FieldState).Str(); s != StateOK {
 			if bad++; first == "" {
 				first = devices[i].Place + " " + s
+				if text := devices[i].Field(record.FieldText).Str(); text != "" {
+					first += " (" + text + ")"
+				}
 			}
 		}
 	}
 	text := fmt.Sprintf("SMART: %d disks", len(devices))
 	if bad > 0 {
 		text += fmt.Sprintf(", %d not well, the first: %s", bad, first)
+	}
+	if asleep > 0 {
+		text += fmt.Sprintf(", %d asleep", asleep)
 	}
 	return text
 }

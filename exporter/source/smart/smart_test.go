@@ -45,7 +45,7 @@ func TestCorpus(t *testing.T) {
 		count["is "+d.State]++
 		for name, said := range map[string]bool{
 			"model": d.Model != "", "firmware": d.Firmware != "", "temperature": d.Temperature != nil, "hours": d.PowerOnHours != nil, "size": d.Bytes != nil,
-			"reallocated": d.Reallocated != nil, "pending": d.Pending != nil, "life": d.LifeLeft != nil, "written": d.BytesWritten != nil, "self test": d.SelfTestFailed != nil,
+			"reallocated": d.Reallocated != nil, "pending": d.Pending != nil, "life": d.LifeLeft != nil, "written": d.BytesWritten != nil, "self test": d.SelfTestFailed != nil, "text": d.Text != "",
 		} {
 			if said {
 				count[name]++
@@ -53,7 +53,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	want := map[string]int{"ATA": 31, "NVMe": 15, "SCSI": 7, "disks": 53, "firmware": 53, "hours": 52, "is ok": 53, "life": 25, "model": 53, "pending": 28, "reallocated": 37, "scanned": 13,
-		"self test": 1, "size": 53, "temperature": 52, "written": 23}
+		"self test": 1, "size": 53, "temperature": 52, "text": 4, "written": 23}
 	if got := fmt.Sprint(count); got != fmt.Sprint(want) {
 		t.Errorf("counted %s\nwant %v", got, want)
 	}
@@ -221,6 +221,61 @@ func TestRounds(t *testing.T) {
 	replies["scan"] = ""
 	replies["/dev/sdx"] = disk("X1", `,"ata_smart_attributes":{"table":[{"id":197,"name":"Current_Pending_Sector","raw":{"value":8,"string":"8"}}]}`)
 	f("look for disks: exit status 127", "[sdx]; sdx X1 ok", true)
+}
+
+// What the exit status and NVMe's warning say, in words.
+func TestText(t *testing.T) {
+	f := func(exit int, rest, want string) {
+		t.Helper()
+		d, err := Parse([]byte(made(exit, `]},"device":{"name":"/dev/sda","type":"sat"},"smart_status":{"passed":true}`+rest+`}`)))
+		if err != nil || d.Text != want {
+			t.Errorf("%d: %q, %v, want %q", exit, d.Text, err, want)
+		}
+	}
+	f(0, "", "")
+	f(4, "", "")
+	f(64, "", "its error log is not empty")
+	f(8, "", "the disk says that it fails")
+	f(16|32|128, "", "an attribute is past its threshold; an attribute was past its threshold; self-tests failed")
+	f(0, `,"nvme_smart_health_information_log":{"critical_warning":9}`, "spare blocks are nearly used up; read-only")
+	f(0, `,"nvme_smart_health_information_log":{"critical_warning":-1}`, strings.Join(nvmeWarnings, "; "))
+}
+
+// Disks that sleep are told, not lost and no failure; that there are none is
+// told once, for the last one may have been taken out.
+func TestAsleepAndNone(t *testing.T) {
+	sleeps := made(2, `{"string":"Device is in STANDBY mode, exit(2)","severity":"information"}]}}`)
+	replies := map[string]string{
+		"scan":         `{"smartctl":{"exit_status":0},"devices":[{"name":"/dev/sda","type":"scsi"},{"name":"/dev/sdb","type":"sat"}]}`,
+		"/dev/sda sat": disk("S1", ""), "/dev/sda scsi": "asked as scsi", "/dev/sdb sat": sleeps,
+	}
+	r := round(t, replies, func(o *Options) { o.Devices = []Device{{Name: "/dev/sda", Type: "sat"}} }) // the scan takes it for SCSI
+	f := func(want string) {
+		t.Helper()
+		recs, err := r.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "nothing"
+		if len(recs) > 0 {
+			got = fmt.Sprintf("%s %d %s", recs[0].Body, len(recs[0].Snapshot.Sections), recs[0].Attr(AttrAsleep).Text())
+			if _, _, err := record.DecodeRecords(record.AppendRecords(nil, recs)); err != nil {
+				t.Error(err)
+			}
+		}
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	f(`SMART: 1 disks, 1 asleep 1 ["sdb"]`)
+	replies["/dev/sda sat"] = sleeps
+	f(`SMART: 0 disks, 2 asleep 0 ["sda","sdb"]`)
+	volume := made(4, `]},"device":{"name":"/dev/sda"},"smart_support":{"available":false}}`)
+	replies["/dev/sda sat"], replies["/dev/sdb sat"] = volume, volume
+	f("SMART: 0 disks 1 ")
+	f("nothing")
+	replies["/dev/sdb sat"] = disk("S2", "")
+	f("SMART: 1 disks 1 ")
 }
 
 func TestNoSmartctl(t *testing.T) {
