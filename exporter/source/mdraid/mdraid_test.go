@@ -50,7 +50,7 @@ func TestStatOfTheCorpus(t *testing.T) {
 			"md10 raid0 clean map[in_sync:2]  0.0%",
 			"md11 raid1 clean map[faulty:1 in_sync:2 spare:2] resyncpending 0.0%",
 			"md126 raid0 clean map[in_sync:2]  0.0%",
-			"md219  inactive map[spare:3]  0.0%",
+			"md219  container map[spare:3]  0.0%", // external:imsm: it never is active
 		}},
 		{[]string{"prometheus.node_exporter", "mdstat"}, 17, 0, []string{"md127 raid1 clean map[in_sync:2]  0.0%"}},
 		{[]string{"influxdata.telegraf", "mdStatSyncStart_02.txt"}, 3, 0, []string{"md2 raid10 clean map[in_sync:12] check 1.5%"}},
@@ -174,6 +174,24 @@ func TestLifeOfAnArray(t *testing.T) {
 	recs = collect("array md1: exit status 4\n" + errNoDetail.Error() + "\na line of /proc/mdstat that is no array: \"md2 oops\"")
 	if s := recs[0].Snapshot; len(s.Sections) != 2 || s.Sections[0].Scope != "md1" || s.Devices[0].Place != "md1" {
 		t.Errorf("what could not be read is not gone: %+v", s)
+	}
+}
+
+// What holds an array's metadata is no array that broke down; the array in it may be one.
+func TestContainers(t *testing.T) {
+	arrays, problems := ParseStat([]byte("md126 : inactive sda[1] sdb[0]\n      100 blocks super external:/md127/0\n" +
+		"md127 : inactive sdb[1](S) sda[0](S)\n      5104 blocks super external:imsm\n" +
+		"md5 : inactive sdc[1](S)\n      5104 blocks super external:ddf\n" +
+		"md6 : inactive sdd[0](S)\n      5104 blocks super 1.2\n"))
+	var got []string
+	for i := range arrays {
+		got = append(got, arrays[i].Name+" "+arrays[i].State())
+	}
+	if want := "md126 inactive, md127 container, md5 container, md6 inactive"; strings.Join(got, ", ") != want || len(problems) > 0 {
+		t.Errorf("%v %v, want %s", got, problems, want)
+	}
+	if body := summary(arrays[:2]); body != "software RAID: 2 arrays: md126 inactive" {
+		t.Error(body)
 	}
 }
 

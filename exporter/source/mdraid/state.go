@@ -33,6 +33,9 @@ const (
 	StateDegraded = "degraded"
 	StateFailed   = "failed"
 	StateInactive = "inactive"
+	// StateContainer is of what holds the metadata of Intel's and DDF's arrays.
+	// The kernel calls it inactive for its whole life.
+	StateContainer = "container"
 )
 
 // State says how the array is: the kernel's counts, and mdadm's word where the
@@ -42,12 +45,21 @@ func (a *Array) State() string {
 	switch {
 	case slices.Contains(words, "failed") || slices.Contains(words, "broken"):
 		return StateFailed
+	case !a.Active && a.container():
+		return StateContainer
 	case !a.Active:
 		return StateInactive
 	case a.Wanted > a.Working && a.Map != "":
 		return StateDegraded
 	}
 	return StateClean
+}
+
+// container tells "external:imsm" from "external:/md127/0", which is an array
+// inside one.
+func (a *Array) container() bool {
+	kind, external := strings.CutPrefix(a.Metadata, "external:")
+	return external && kind != "" && kind[0] != '/' && kind[0] != '-' || a.Level == "container"
 }
 
 func (a *Array) faulty() (n int64) {
@@ -170,7 +182,7 @@ func settled(s *record.Snapshot) []string {
 func summary(arrays []Array) string {
 	var bad []string
 	for i := range arrays {
-		if s := arrays[i].State(); s != StateClean {
+		if s := arrays[i].State(); s != StateClean && s != StateContainer {
 			bad = append(bad, arrays[i].Name+" "+s)
 		}
 	}
