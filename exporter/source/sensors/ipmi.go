@@ -17,12 +17,12 @@ func ParseSDR(text []byte) []Sensor {
 	var out []Sensor
 	for raw := range bytes.Lines(text[:min(len(text), MaxReply)]) {
 		col := columns(raw)
-		var name, status, reading string
+		var name, status, reading, entity string
 		switch len(col) {
 		case 3:
 			name, reading, status = col[0], col[1], col[2]
 		case 5:
-			name, status, reading = col[0], col[2], col[4]
+			name, status, entity, reading = col[0], col[2], col[3], col[4]
 		default:
 			continue
 		}
@@ -32,9 +32,27 @@ func ParseSDR(text []byte) []Sensor {
 		s := Sensor{Place: ipmi + "/" + name}
 		s.read(reading)
 		s.judge(status)
+		if s.Kind == "" {
+			s.Kind = kindOf(entity, s.Reading+" "+name)
+		}
 		out = append(out, s)
 	}
 	return out
+}
+
+// kindOf tells what a sensor that measures nothing belongs to: by its entity
+// (IPMI 2.0, table 43-13: "10.2" is the second power supply), intrusion by word.
+func kindOf(entity, words string) string {
+	if strings.Contains(strings.ToLower(words), "intrusion") {
+		return KindIntrusion
+	}
+	switch id, _, _ := strings.Cut(entity, "."); id {
+	case "10":
+		return KindPowerSupply
+	case "29", "30":
+		return KindCooling
+	}
+	return ""
 }
 
 func columns(line []byte) []string {

@@ -96,6 +96,10 @@ const (
 	KindVoltage     = "voltage"     // V
 	KindCurrent     = "current"     // A
 	KindPower       = "power"       // W
+	// These measure nothing and say words.
+	KindPowerSupply = "power_supply"
+	KindCooling     = "cooling"
+	KindIntrusion   = "intrusion"
 )
 
 // fields name the values by kind, with their units.
@@ -116,7 +120,8 @@ func New(o Options) source.Source { return source.Scheduled(NewReader(o), o.Sche
 
 // Reader reads the sensors once for each Collect.
 type Reader struct {
-	o Options
+	o      Options
+	places []string // where ipmitool is looked for
 }
 
 // NewReader returns the collector behind New.
@@ -127,7 +132,7 @@ func NewReader(o Options) *Reader {
 	if o.Run == nil {
 		o.Run = source.Command{MaxOutput: MaxReply}.Run
 	}
-	return &Reader{o: o}
+	return &Reader{o: o, places: []string{"/usr/bin/ipmitool", "/usr/sbin/ipmitool", "/usr/local/bin/ipmitool"}}
 }
 
 // Name implements source.Collector.
@@ -144,7 +149,7 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	var all []Sensor
 	s := &record.Snapshot{}
 	var failed []error
-	tool, err := r.tool()
+	tool, mute, err := r.tool()
 	switch {
 	case err != nil:
 		failed = append(failed, err)
@@ -166,7 +171,10 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 		return nil, err
 	}
 	if err := errors.Join(failed...); len(all) == 0 {
-		return nil, err // nothing is measured here, now; a controller may be found one day
+		if err == nil { // a module may be loaded, a tool installed one day
+			err = fmt.Errorf("find hwmon's sensors, or a management controller and ipmitool: %w", errors.ErrUnsupported)
+		}
+		return nil, err
 	}
 	all = all[:min(len(all), maxSensors)]
 	place(all)
@@ -176,31 +184,32 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	slices.SortFunc(s.Devices, func(a, b record.Device) int { return cmp.Compare(a.Place, b.Place) })
 	s.Sections = s.Sections[:min(len(s.Sections), record.MaxSections)]
 	now := time.Now()
-	return []record.Record{{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: summary(all)}}, errors.Join(failed...)
+	return []record.Record{{Time: now, Observed: now, Severity: record.Info, Name: record.NameSnapshot, Snapshot: s, Body: summary(all) + mute}}, errors.Join(failed...)
 }
 
-// tool returns ipmitool, or nil where there is none, or nothing for it to ask.
-func (r *Reader) tool() ([]string, error) {
+// tool returns ipmitool, or nil where there is none, or nothing for it to ask;
+// mute says of a management controller that nobody can ask it.
+func (r *Reader) tool() (command []string, mute string, err error) {
 	if len(r.o.Command) > 0 {
-		return r.o.Command, source.CheckTool(r.o.Command[0])
+		return r.o.Command, "", source.CheckTool(r.o.Command[0])
 	}
 	if runtime.GOOS == "windows" {
-		return nil, nil
+		return nil, "", nil
 	}
 	present := slices.ContainsFunc([]string{"dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0"}, func(p string) bool {
 		_, err := os.Stat(filepath.Join(r.o.Root, p))
 		return err == nil
 	})
 	if !present {
-		return nil, nil
+		return nil, "", nil
 	}
-	for _, path := range []string{"/usr/bin/ipmitool", "/usr/sbin/ipmitool", "/usr/local/bin/ipmitool"} {
+	for _, path := range r.places {
 		err := source.CheckTool(path)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return []string{path}, err
+			return []string{path}, "", err
 		}
 	}
-	return nil, nil
+	return nil, "; there is a management controller, and no ipmitool to ask it", nil
 }
 
 // ipmi asks for the states of everything and for the limits of what has some.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	f("mockData_01.txt", 133, 12, "ipmi/Ambient Temp state=ok kind=temperature temperature_celsius=20", "ipmi/Fan 1A Tach state=ok kind=fan speed_rpm=2610", "ipmi/DIMM 1 state=ok reading=0x00")
-	f("mockData_02.txt", 7, 4, "ipmi/SEL state=not_readable", "ipmi/Intrusion state=ok", "ipmi/Current 1 state=ok kind=current flow_amperes=7.2", "ipmi/USB Cable Pres state=ok reading=Connected",
+	f("mockData_02.txt", 7, 4, "ipmi/SEL state=not_readable", "ipmi/Intrusion state=ok kind=intrusion", "ipmi/Current 1 state=ok kind=current flow_amperes=7.2", "ipmi/USB Cable Pres state=ok reading=Connected",
 		"ipmi/Power Supply 1 state=ok kind=power reading=Presence detected power_watts=110")
 	f("v1Data_03.txt", 9, 5, "ipmi/ECC Corr Err state=not_readable", "ipmi/Altitude state=ok reading=80 feet", "ipmi/Planar 3.3V state=ok kind=voltage potential_volts=3.29")
 	f("v2Data_04.txt", 7, 4, "ipmi/Inlet Temp state=ok kind=temperature temperature_celsius=25")
@@ -189,7 +190,7 @@ func TestIPMI(t *testing.T) {
 		}
 	}
 	all := []string{
-		"section ipmi", "ipmi/PS2 state=critical reading=Presence detected, Power Supply AC lost",
+		"section ipmi", "ipmi/PS2 state=critical kind=power_supply reading=Presence detected, Power Supply AC lost",
 		"ipmi/Temp state=ok kind=temperature temperature_celsius=44 lower_critical=3 lower_warning=8 upper_warning=88 upper_critical=93",
 		"ipmi/Temp#2 state=ok kind=temperature temperature_celsius=97 lower_critical=3 lower_warning=8 upper_warning=90 upper_critical=95",
 	}
@@ -204,8 +205,29 @@ func TestIPMI(t *testing.T) {
 
 func TestNothingToMeasure(t *testing.T) {
 	recs, err := NewReader(Options{Config: DefaultConfig(), Root: t.TempDir()}).Collect(t.Context())
-	if err != nil || len(recs) != 0 {
+	if !errors.Is(err, errors.ErrUnsupported) || len(recs) != 0 {
 		t.Errorf("%v, %v", recs, err)
+	}
+}
+
+// A controller that nobody can ask is told beside what hwmon has.
+func TestControllerWithoutTool(t *testing.T) {
+	r := NewReader(Options{Config: DefaultConfig(), Root: tree(t, map[string]string{"dev/ipmi0": "", "sys/class/hwmon/hwmon0/temp1_input": "40000\n"})})
+	r.places = []string{filepath.Join(t.TempDir(), "absent")}
+	body, _, err := collect(t, r)
+	if want := "sensors: 1, none past its limits; there is a management controller, and no ipmitool to ask it"; runtime.GOOS != "windows" && (err != nil || body != want) {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+func TestKinds(t *testing.T) {
+	list := ParseSDR([]byte("PS1 Status | C8h | ok | 10.1 | Presence detected\nIntrusion | 73h | ok | 7.1 |\nFan Redundancy | 75h | ok | 29.1 | Fully Redundant\nFan 1 | 30h | ok | 29.2 | 2610 RPM\nSEL | 72h | ns | 7.1 | No Reading\nPS1 Status | ok | ok\n"))
+	var got []string
+	for i := range list {
+		got = append(got, list[i].Kind)
+	}
+	if want := "power_supply,intrusion,cooling,fan,,"; strings.Join(got, ",") != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
