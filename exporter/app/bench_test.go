@@ -64,21 +64,33 @@ func counter(taken *atomic.Int64) http.Handler {
 	})
 }
 
-// BenchmarkThrough takes records from a source to the answer of a bridge in
-// the same process: numbering, one sync for 256 records, packing, HTTP.
-func BenchmarkThrough(b *testing.B) {
-	var taken atomic.Int64
-	srv := httptest.NewServer(counter(&taken))
-	defer srv.Close()
+// optionsTo returns options of an exporter that is enrolled at url.
+func optionsTo(b *testing.B, url string) Options {
+	b.Helper()
 	c := optionsIn(b.TempDir())
 	for name, text := range map[string]string{
-		"enrolment.json": `{"server_id":"` + serverID.String() + `","server":"db7","url":"` + srv.URL + `"}`, "credential": credential,
+		"enrolment.json": `{"server_id":"` + serverID.String() + `","server":"db7","url":"` + url + `"}`, "credential": credential,
 	} {
 		if err := os.WriteFile(filepath.Join(c.Config.Data, name), []byte(text), 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
 	c.Config.Metrics.Push = false
+	return c
+}
+
+// spent is the processor time of a process.
+func spent(u *syscall.Rusage) time.Duration {
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkThrough takes records from a source to the answer of a bridge in
+// the same process: numbering, one sync for 256 records, packing, HTTP.
+func BenchmarkThrough(b *testing.B) {
+	var taken atomic.Int64
+	srv := httptest.NewServer(counter(&taken))
+	defer srv.Close()
+	c := optionsTo(b, srv.URL)
 	c.Sources = []source.Source{&flood{n: b.N}}
 	a, err := New(c)
 	if err != nil {
@@ -104,7 +116,7 @@ func BenchmarkThrough(b *testing.B) {
 	if err := a.Close(); err != nil {
 		b.Fatal(err)
 	}
-	cpu := time.Duration(after.Utime.Nano() - before.Utime.Nano() + after.Stime.Nano() - before.Stime.Nano())
+	cpu := spent(&after) - spent(&before)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 	b.ReportMetric(float64(b.N)/cpu.Seconds(), "records/cpu-s")
 }
