@@ -33,8 +33,12 @@ func (a *App) configured() ([]maker, error) {
 		return heartbeat.New(heartbeat.Options{Config: c.Heartbeat, Version: a.o.Version, Reported: a.reported.Attrs(), Spool: a.spool.Size})
 	})
 	if c.Journal.Enabled {
+		m, err := journal.NewMetrics(a.registry)
+		if err != nil {
+			return nil, fmt.Errorf("register metrics of %s: %w", journal.Name, err)
+		}
 		add(func() source.Source {
-			return journal.New(journal.Options{Config: c.Journal, Positions: a.spool, Log: a.log.With("component", "source", "source", journal.Name)})
+			return journal.New(journal.Options{Config: c.Journal, Positions: a.spool, Log: a.log.With("component", "source", "source", journal.Name), Metrics: m})
 		})
 	}
 	if c.RAID.Enabled {

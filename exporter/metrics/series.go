@@ -43,6 +43,7 @@ var defaults = func() map[string]choice {
 	add(choice{}, "exporter_winlog_", "", "levels_total")
 	add(choice{without: "channel"}, "exporter_winlog_", "", "missing_total")
 	add(choice{skip: otherChannels}, "exporter_winlog_", "", "lag_seconds")
+	add(choice{}, "exporter_journal_", "", "missing_total lag_seconds")
 	add(choice{}, "", "", "process_cpu_seconds_total process_resident_memory_bytes process_open_fds process_start_time_seconds go_goroutines")
 
 	add(choice{without: "cpu"}, "node_", "", "cpu_seconds_total")

@@ -137,6 +137,32 @@ func validCursor(c string) bool {
 	return strings.Trim(c, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ=;-_") == ""
 }
 
+// between returns how many entries the journal numbered between two cursors,
+// where both are of one series of numbers (the s in them).
+func between(from, to string) (uint64, bool) {
+	series, i, ok := numberOf(from)
+	other, k, ok2 := numberOf(to)
+	if !ok || !ok2 || series != other || k <= i {
+		return 0, false
+	}
+	return k - i - 1, true
+}
+
+// numberOf reads the series and the sequence number of a cursor.
+func numberOf(c string) (series string, n uint64, ok bool) {
+	for part := range strings.SplitSeq(c, ";") {
+		if v, is := strings.CutPrefix(part, "s="); is {
+			series = v
+		}
+		if v, is := strings.CutPrefix(part, "i="); is {
+			var err error
+			n, err = strconv.ParseUint(v, 16, 64)
+			ok = err == nil
+		}
+	}
+	return series, n, ok && series != ""
+}
+
 // cursorSeconds returns the time in a cursor as journalctl's --since wants it.
 func cursorSeconds(c string) string {
 	for part := range strings.SplitSeq(c, ";") {

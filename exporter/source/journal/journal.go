@@ -37,10 +37,20 @@ type Config struct {
 	Command []string `yaml:"command"`
 	// Matches select entries, as in journalctl(1): "_SYSTEMD_UNIT=ssh.service".
 	Matches []string `yaml:"matches"`
+	// Units and Identifiers select entries too: of any of the units, and any of
+	// the identifiers (SYSLOG_IDENTIFIER); empty = all.
+	Units       []string `yaml:"units"`
+	Identifiers []string `yaml:"identifiers"`
+	// ExcludeIdentifiers leaves out what these say.
+	ExcludeIdentifiers []string `yaml:"exclude_identifiers"`
 	// Priority leaves out what is less urgent, 0 (emerg) to 7 (debug).
 	Priority int `yaml:"priority"`
 	// MaxMessage is the most that is kept of a message, in bytes.
 	MaxMessage int `yaml:"max_message"`
+	// MaxRate is the most entries a second of one identifier, averaged over 10 s;
+	// what is more is left out, counted and said. 0 = no limit: journald has one of
+	// its own for services.
+	MaxRate int `yaml:"max_rate"`
 }
 
 // DefaultConfig reads everything but debug messages.
@@ -56,6 +66,17 @@ func (c Config) Validate() error {
 	}
 	if c.MaxMessage < 256 || c.MaxMessage > 256<<10 {
 		return fmt.Errorf("journal max_message %d: write a number from 256 to 262144", c.MaxMessage)
+	}
+	if c.MaxRate < 0 || c.MaxRate > 1_000_000 {
+		return fmt.Errorf("journal max_rate %d: write a number from 1 to 1000000, or 0 for no limit", c.MaxRate)
+	}
+	for _, w := range slices.Concat(c.Units, c.Identifiers, c.ExcludeIdentifiers) {
+		if w == "" || len(w) > 256 || strings.ContainsAny(w, "\x00\n") {
+			return fmt.Errorf("journal filter %.60q: write the name of a unit or an identifier", w)
+		}
+	}
+	if slices.Contains(c.Matches, "+") && len(c.Units)+len(c.Identifiers) > 0 {
+		return errors.New("journal matches with + stand beside units or identifiers: write either")
 	}
 	for _, m := range c.Matches {
 		if m != "+" && (!strings.Contains(m, "=") || strings.HasPrefix(m, "-")) {
@@ -73,6 +94,8 @@ type Options struct {
 	// Root is put before the paths that tell whether journald runs; "" = "/".
 	Root string
 	Log  *slog.Logger
+	// Metrics is what is counted; nil = for nobody.
+	Metrics *Metrics
 }
 
 // Name is the source's name and the key of its position.
@@ -86,12 +109,16 @@ func New(o Options) source.Source {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Metrics == nil {
+		o.Metrics, _ = NewMetrics(nil) // fails to register only
+	}
 	return &journal{o: o}
 }
 
 type journal struct {
-	o    Options
-	past int // entries to begin with where there is no cursor
+	o     Options
+	limit *limiter
+	past  int // entries to begin with where there is no cursor
 }
 
 // Recent implements source.Recent.
@@ -109,6 +136,7 @@ const (
 
 // Run implements source.Source.
 func (j *journal) Run(ctx context.Context, emit source.Emit) error {
+	j.limit = newLimiter(j.o.MaxRate) // what was not kept is read again
 	command, err := j.command()
 	if err != nil {
 		return err
@@ -119,17 +147,20 @@ func (j *journal) Run(ctx context.Context, emit source.Emit) error {
 	}
 	cursor := string(position)
 	if cursor != "" && !validCursor(cursor) {
-		j.o.Log.Warn("stored cursor is damaged, starting with new entries", "cursor", cursor)
+		damaged := source.Failed(Name, fmt.Errorf("the stored cursor %.100q is damaged, reading begins with new entries", cursor), time.Now())
+		if err := emit(ctx, []record.Record{damaged}, nil); err != nil {
+			return err
+		}
 		cursor = ""
 	}
 	err = j.follow(ctx, emit, command, start{cursor: cursor})
 	if errors.Is(err, errCursor) {
-		if err := emit(ctx, []record.Record{gap(cursor, "", time.Now())}, nil); err != nil {
+		if err := emit(ctx, []record.Record{j.gap(cursor, "", time.Now())}, nil); err != nil {
 			return err
 		}
 		// Read on from the time that the cursor names: entries around it may
 		// come twice, none is skipped.
-		return j.follow(ctx, emit, command, start{since: cursorSeconds(cursor)})
+		return j.follow(ctx, emit, command, start{since: cursorSeconds(cursor), lost: cursor})
 	}
 	return err
 }
@@ -161,12 +192,21 @@ func (j *journal) running() bool {
 }
 
 // start is where a journalctl begins: at a cursor, at a time, or now.
-type start struct{ cursor, since string }
+type start struct {
+	cursor, since string
+	lost          string // the cursor that is gone, where since stands for it
+}
 
 // arguments returns journalctl's arguments. With a cursor the entry itself is
 // asked for again: only so can be seen that it is still there.
 func (j *journal) arguments(s start) []string {
 	args := []string{"--output=json", "--follow", "--all", "--no-pager", "--quiet", "--output-fields=" + strings.Join(wanted, ","), fmt.Sprintf("--priority=%d", j.o.Priority)}
+	for _, u := range j.o.Units {
+		args = append(args, "--unit="+u)
+	}
+	for _, id := range j.o.Identifiers {
+		args = append(args, "--identifier="+id)
+	}
 	switch {
 	case s.cursor != "":
 		args = append(args, "--no-tail", "--cursor="+s.cursor)
@@ -196,7 +236,7 @@ func (j *journal) follow(ctx context.Context, emit source.Emit, command []string
 		defer close(lines)
 		readLines(ctx, c.out, maxLine, lines)
 	}()
-	b := &batch{j: j, emit: emit, resumed: from.cursor}
+	b := &batch{j: j, emit: emit, resumed: from.cursor, lost: from.lost}
 	err = b.collect(ctx, lines)
 	cancel() // ends the child
 	ended := c.wait()
@@ -219,6 +259,8 @@ type batch struct {
 	j       *journal
 	emit    source.Emit
 	resumed string // the cursor that the first entry must have
+	lost    string // the cursor behind which entries are missing
+	newest  time.Time
 	seen    int
 	recs    []record.Record
 	cursor  string
@@ -264,6 +306,14 @@ func (b *batch) flush(ctx context.Context) error {
 	if !b.pending() {
 		return nil
 	}
+	if text, n := b.j.limit.summary(); n > 0 {
+		rec := source.Failed(Name, errors.New(text), time.Now())
+		b.recs = append(b.recs, withMissing(rec, uint64(n)))
+	}
+	if !b.newest.IsZero() {
+		b.j.o.Metrics.newest.Set(float64(b.newest.UnixMilli()) / 1e3)
+		b.j.o.Metrics.lag.Set(max(0, time.Since(b.newest).Seconds()))
+	}
 	var position []byte
 	if b.cursor != "" {
 		position = []byte(b.cursor)
@@ -276,34 +326,79 @@ func (b *batch) flush(ctx context.Context) error {
 }
 
 func (b *batch) add(l line) {
-	now := time.Now()
+	now, m := time.Now(), b.j.o.Metrics
+	unreadable := func(err error) {
+		m.read.Inc()
+		m.missing.WithLabelValues(missingUnreadable).Inc()
+		b.recs = append(b.recs, withMissing(source.Failed(Name, err, now), 1))
+	}
 	if l.cut > 0 {
-		b.recs = append(b.recs, source.Failed(Name, fmt.Errorf("an entry of more than %d bytes was left out", maxLine), now))
+		unreadable(fmt.Errorf("an entry of more than %d bytes was left out", maxLine))
 		return
 	}
 	e, err := parseEntry(l.text)
 	if err != nil {
-		b.recs = append(b.recs, source.Failed(Name, err, now))
+		unreadable(err)
 		return
 	}
-	b.seen++
-	if b.seen == 1 && b.resumed != "" {
-		if e.cursor == b.resumed {
-			return // sent before
-		}
-		b.recs = append(b.recs, gap(b.resumed, e.cursor, now))
+	if b.seen++; b.seen == 1 && b.begins(&e, now) {
+		return // it shows that nothing is missing, no more
 	}
+	m.read.Inc()
 	b.cursor = e.cursor
-	b.recs = append(b.recs, e.record(b.j.o.MaxMessage, now))
+	if e.at.After(b.newest) {
+		b.newest = e.at
+	}
+	who := first(e.fields, "SYSLOG_IDENTIFIER", "_COMM")
+	switch {
+	case slices.Contains(b.j.o.ExcludeIdentifiers, who):
+		m.dropped.WithLabelValues(droppedExcluded).Inc()
+	case !b.j.limit.allow(who, e.at):
+		m.dropped.WithLabelValues(droppedRate).Inc()
+	default:
+		rec := e.record(b.j.o.MaxMessage, now)
+		m.handed(&rec)
+		b.recs = append(b.recs, rec)
+	}
 }
 
-// gap says that entries were removed before they were read.
-func gap(from, to string, now time.Time) record.Record {
+// begins looks at the first entry: whether it was sent before, or entries
+// before it are missing.
+func (b *batch) begins(e *entry, now time.Time) (sent bool) {
+	switch {
+	case b.resumed != "" && e.cursor == b.resumed:
+		return true
+	case b.resumed != "":
+		b.recs = append(b.recs, b.j.gap(b.resumed, e.cursor, now))
+	case b.lost != "":
+		if n, ok := between(b.lost, e.cursor); ok && n > 0 {
+			b.recs = append(b.recs, b.j.gap(b.lost, e.cursor, now))
+		}
+	}
+	return false
+}
+
+// gap says that entries were removed before they were read, and counts them
+// where the cursors tell how many.
+func (j *journal) gap(from, to string, now time.Time) record.Record {
 	text := "entries after the cursor " + from + " were removed from the journal before they were read"
+	n, known := between(from, to)
 	if to != "" {
 		text += "; it goes on at " + to
 	}
-	return source.Failed(Name, errors.New(text), now)
+	if known {
+		text += fmt.Sprintf("; at most %d are missing", n)
+		j.o.Metrics.missing.WithLabelValues(missingRemoved).Add(float64(n))
+	}
+	return withMissing(source.Failed(Name, errors.New(text), now), n)
+}
+
+// withMissing says in a record how many are missing; 0 = not known.
+func withMissing(r record.Record, n uint64) record.Record {
+	if n > 0 {
+		r.Attrs = append(r.Attrs, record.Attr{Key: record.AttrMissing, Value: record.Int(int64(min(n, 1<<62)))})
+	}
+	return r
 }
 
 type line struct {
