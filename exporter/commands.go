@@ -9,10 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -388,6 +390,9 @@ func runImport(ctx context.Context, args []string, io stdio) error {
 	}
 	fmt.Fprintf(io.err, "%d events read, %d left out (the same channel, computer and record id again), %d unreadable\n",
 		report.Records, report.Duplicates, report.Unreadable)
+	for _, name := range slices.Sorted(maps.Keys(report.Computers)) {
+		fmt.Fprintf(io.err, "%d events of computer %.80q\n", report.Computers[name], name)
+	}
 	return err
 }
 

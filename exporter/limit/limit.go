@@ -2,7 +2,8 @@
 // life of a child to its parent's.
 //
 // Memory bounds the memory of the calling process: by an address space limit on
-// Linux, by a job object on Windows. Hide makes a command a child without a
+// Linux, by a job object on Windows; Process bounds its processor time too, so
+// that a loop ends although nobody watches any more. Hide makes a command a child without a
 // window that, on Linux, dies with the thread that starts it: that thread has
 // to be kept, as Start does. Elsewhere a child has to notice by itself that its
 // pipes have ended.

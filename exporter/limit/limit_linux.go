@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,16 @@ func Memory(limit int64) error {
 	}
 	total := uint64(pages*int64(os.Getpagesize()) + limit)
 	return unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: total, Max: total})
+}
+
+// Process bounds this process' memory and its processor time, 0 = no limit; one
+// that goes beyond that is killed.
+func Process(memory int64, processor time.Duration) error {
+	if err := Memory(memory); err != nil || processor == 0 {
+		return err
+	}
+	seconds := uint64(max(processor, time.Second) / time.Second)
+	return unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds})
 }
 
 // Hide ties the child's life to this process.

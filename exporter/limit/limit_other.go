@@ -5,6 +5,7 @@ package limit
 import (
 	"os/exec"
 	"runtime/debug"
+	"time"
 )
 
 // Memory: only the collector's own limit, elsewhere.
@@ -12,5 +13,8 @@ func Memory(limit int64) error {
 	debug.SetMemoryLimit(limit)
 	return nil
 }
+
+// Process: as Memory, elsewhere.
+func Process(memory int64, _ time.Duration) error { return Memory(memory) }
 
 func Hide(*exec.Cmd) {}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"nocturne/exporter/limit"
 	"nocturne/internal/record"
@@ -30,7 +31,10 @@ const (
 	msgError   kind = 'X' // the file cannot be read at all: text
 )
 
-const maxMessage = 8 << 20
+const (
+	maxMessage   = 8 << 20
+	maxProcessor = 30 * time.Minute // of one child
+)
 
 // Child reads a file and writes messages to out: the part of Import that runs
 // in a process of its own. args are where to begin, the memory limit in bytes,
@@ -82,8 +86,9 @@ func child(args []string, w *messages) error {
 	if err != nil || most <= 0 {
 		return fmt.Errorf("%s: memory limit %q: want a number", Subcommand, args[1])
 	}
-	if err := limit.Memory(most); err != nil {
-		return fmt.Errorf("limit memory to %d bytes: %w", most, err)
+	// The processor's time is bounded because a parent that is gone ends no loop.
+	if err := limit.Process(most, maxProcessor); err != nil {
+		return fmt.Errorf("limit memory to %d bytes and time to %s: %w", most, maxProcessor, err)
 	}
 	f, closer, err := openFile(args[2])
 	if err != nil {
@@ -91,6 +96,9 @@ func child(args []string, w *messages) error {
 	}
 	defer func() { _ = closer.Close() }() // only read
 	w.number(msgChunks, f.chunks, "")
+	if from == 0 && !careful && f.missing > 0 {
+		w.number(msgProblem, f.missing, fmt.Sprintf("the file ends early: its head counts %d chunks, %d are there", f.chunks+f.missing, f.chunks))
+	}
 	for i := from; i < f.chunks; i++ {
 		if err := w.announce(msgBegin, i); err != nil {
 			return err

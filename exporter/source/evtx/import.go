@@ -38,12 +38,16 @@ type Report struct {
 	Records    int // handed to emit
 	Duplicates int // the same channel, computer and record id again
 	Unreadable int // records and chunks that were lost, as far as they can be counted
+	// Computers are the machines that the events name, and how many events each;
+	// a machine may be renamed within a file. "" = others beyond a limit.
+	Computers map[string]int
 	// Problems say what was unreadable, up to a limit.
 	Problems []string
 }
 
 const (
 	maxProblems = 100
+	maxNames    = 32      // computers told apart
 	maxFailures = 64      // children that may end badly before the import gives up
 	maxSeen     = 8 << 20 // record ids remembered; a file of 1 GiB has about 1 million
 )
@@ -270,6 +274,20 @@ func number32(b []byte) int {
 	return int(binary.LittleEndian.Uint32(b) & 0x7fffffff)
 }
 
+// computers counts the machines that events name.
+func (im *importer) computers(recs []record.Record) {
+	if im.report.Computers == nil {
+		im.report.Computers = map[string]int{}
+	}
+	for i := range recs {
+		name := recs[i].Attr(record.AttrComputer).Str()
+		if _, known := im.report.Computers[name]; !known && len(im.report.Computers) >= maxNames {
+			name = ""
+		}
+		im.report.Computers[name]++
+	}
+}
+
 func (im *importer) records(ctx context.Context, payload []byte) error {
 	recs, _, err := record.DecodeRecords(payload)
 	if err != nil {
@@ -294,5 +312,6 @@ func (im *importer) records(ctx context.Context, payload []byte) error {
 		return &stopError{err}
 	}
 	im.report.Records += len(fresh)
+	im.computers(fresh)
 	return nil
 }

@@ -46,6 +46,9 @@ type file struct {
 	r      io.ReaderAt
 	start  int64 // of the first chunk
 	chunks int   // places for chunks up to the end of the file, whatever the header counts
+	// missing are chunks that the header counts behind the end of the file. It may
+	// count too few, but never did it count one that was not written.
+	missing int
 }
 
 func openFile(path string) (*file, io.Closer, error) {
@@ -80,7 +83,9 @@ func newFile(r io.ReaderAt, size int64) (*file, error) {
 	if start < fileHeader {
 		start = 4096 // damaged; every version has this
 	}
-	return &file{r: r, start: start, chunks: int((size - start + chunkSize - 1) / chunkSize)}, nil
+	l := &file{r: r, start: start, chunks: max(0, int((size-start+chunkSize-1)/chunkSize))}
+	l.missing = max(0, int(binary.LittleEndian.Uint16(head[42:]))-l.chunks)
+	return l, nil
 }
 
 // chunk returns the bytes of a place for a chunk, filled up with zeros where
