@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -612,6 +613,29 @@ func TestMetricsAreThereAtZero(t *testing.T) {
 			t.Errorf("%v", f)
 		}
 	}
+}
+
+// A channel whose call does not come back takes the promise of a Beat away; one
+// that waits to try again does not.
+func TestAllAlive(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	f := func(want bool, ages ...time.Duration) {
+		t.Helper()
+		c := &committer{}
+		for _, age := range ages {
+			l := new(atomic.Int64)
+			if age >= 0 {
+				l.Store(now.Add(-age).UnixNano())
+			}
+			c.lives = append(c.lives, l)
+		}
+		if c.allAlive(now) != want {
+			t.Errorf("%v: want %v", ages, want)
+		}
+	}
+	f(true)
+	f(true, 0, pulse, -1)
+	f(false, 0, 3*pulse)
 }
 
 var _ source.Source = (*winlog)(nil)
