@@ -63,10 +63,10 @@ func (l *burstLog) write(channel string, n int) {
 	}
 }
 
-func (l *burstLog) Oldest(channel string) (uint64, error) {
+func (l *burstLog) Kept(channel string) (oldest, count uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.first[channel], nil
+	return l.first[channel], l.last[channel] - l.first[channel] + 1, nil
 }
 
 func (l *burstLog) Subscribe(ch winlog.Channel, from winlog.Start) (winlog.Subscription, error) {

@@ -11,9 +11,9 @@ type EventAPI interface {
 	// Subscribe opens a channel. Its error wraps one of those below where the
 	// caller can do something about it.
 	Subscribe(ch Channel, from Start) (Subscription, error)
-	// Oldest returns the number of the oldest record in a channel's log; 0 for
-	// an empty one.
-	Oldest(channel string) (uint64, error)
+	// Kept returns the number of the oldest record in a channel's log, 0 for an
+	// empty one, and how many there are.
+	Kept(channel string) (oldest, count uint64, err error)
 }
 
 // Subscription is an open channel. It belongs to one goroutine.

@@ -37,6 +37,7 @@ const (
 	renderBookmark         = 2
 	formatMessageEvent     = 1
 	openChannelPath        = 1
+	logRecords             = 5
 	logOldestRecord        = 6
 	variantUint64          = 10
 )
@@ -88,28 +89,37 @@ func openPublisher(name string) (handle, error) {
 	return h, nil
 }
 
-// Oldest implements EventAPI.
-func (*system) Oldest(channel string) (uint64, error) {
+// Kept implements EventAPI.
+func (*system) Kept(channel string) (oldest, count uint64, err error) {
 	path, err := windows.UTF16PtrFromString(channel)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	h, _, err := evtOpenLog.Call(0, uintptr(unsafe.Pointer(path)), openChannelPath)
 	if h == 0 {
-		return 0, classify("EvtOpenLog", code(err))
+		return 0, 0, classify("EvtOpenLog", code(err))
 	}
 	defer closeHandle(h)
+	if oldest, err = logInfo(h, logOldestRecord); err != nil {
+		return 0, 0, err
+	}
+	count, err = logInfo(h, logRecords)
+	return oldest, count, err
+}
+
+// logInfo asks for a number of a log; 0 where an empty one has none.
+func logInfo(h handle, property uintptr) (uint64, error) {
 	// EVT_VARIANT: a value of 8 bytes, a count, a type.
 	var v struct {
 		value       uint64
 		count, kind uint32
 	}
 	var used uint32
-	if ok, _, err := evtGetLogInfo.Call(h, logOldestRecord, unsafe.Sizeof(v), uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&used))); ok == 0 {
+	if ok, _, err := evtGetLogInfo.Call(h, property, unsafe.Sizeof(v), uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&used))); ok == 0 {
 		return 0, classify("EvtGetLogInfo", code(err))
 	}
 	if v.kind != variantUint64 {
-		return 0, nil // of an empty log
+		return 0, nil
 	}
 	return v.value, nil
 }

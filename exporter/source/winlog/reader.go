@@ -57,6 +57,16 @@ func newReader(api EventAPI, ch Channel, at place, out *queue) *reader {
 	return r
 }
 
+// beginBehind lets a reader that has no place begin with about n past records.
+func (r *reader) beginBehind(n int) {
+	oldest, count, err := r.api.Kept(r.ch.Name)
+	if r.bookmark != "" || err != nil || oldest == 0 || count == 0 {
+		return
+	}
+	back := min(uint64(n), count)
+	r.bookmark, r.near = bookmarkAt(r.ch.Name, oldest+count-1-back), true
+}
+
 func (r *reader) run(ctx context.Context) {
 	wait := retryMin
 	for first := true; ctx.Err() == nil; first = false {
@@ -121,7 +131,7 @@ func (r *reader) gap(missing uint64, reason, text string) record.Record {
 func (r *reader) skip(ctx context.Context, err error) bool {
 	from := r.bookmark
 	if from == "" && r.oldest {
-		if oldest, err := r.api.Oldest(r.ch.Name); err == nil && oldest > 0 {
+		if oldest, _, err := r.api.Kept(r.ch.Name); err == nil && oldest > 0 {
 			from = bookmarkAt(r.ch.Name, oldest-1)
 		}
 	}
@@ -191,7 +201,7 @@ func (r *reader) resume(ctx context.Context) bool {
 	if r.bookmark == "" && !atOldest {
 		return true // a first start, with new events
 	}
-	oldest, err := r.api.Oldest(r.ch.Name)
+	oldest, _, err := r.api.Kept(r.ch.Name)
 	if err != nil {
 		r.log.Debug("oldest record not known", "err", err)
 		oldest = 0

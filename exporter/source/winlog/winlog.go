@@ -57,10 +57,18 @@ func New(o Options) source.Source {
 	if o.Metrics == nil {
 		o.Metrics, _ = NewMetrics(nil, o.Channels) // fails to register only
 	}
-	return &winlog{o}
+	return &winlog{o: o}
 }
 
-type winlog struct{ o Options }
+type winlog struct {
+	o    Options
+	past int // events of each channel to begin with where there is no place
+}
+
+// Recent implements source.Recent: n is shared among the channels.
+func (w *winlog) Recent(n int) source.Source {
+	return &winlog{o: w.o, past: max(1, n/max(1, len(w.o.Channels)))}
+}
 
 func (w *winlog) Name() string              { return Name }
 func (w *winlog) Category() record.Category { return record.EventLog }
@@ -120,6 +128,9 @@ func (w *winlog) Run(ctx context.Context, emit source.Emit) error {
 		ch := w.o.Channels[i]
 		r := newReader(api, ch, places[ch.Name], c.queue)
 		r.log, r.metrics = w.o.Log.With("channel", ch.Name), w.o.Metrics.of(ch.Name)
+		if w.past > 0 {
+			r.beginBehind(w.past)
+		}
 		c.lives[i] = &r.alive
 		readers.Go(func() { r.run(ctx) })
 	}

@@ -47,13 +47,13 @@ func (f *fakeLog) failing(call string) error {
 	return err
 }
 
-func (f *fakeLog) Oldest(string) (uint64, error) {
+func (f *fakeLog) Kept(string) (oldest, count uint64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.failing("oldest"); err != nil || len(f.events) == 0 {
-		return 0, err
+		return 0, 0, err
 	}
-	return uint64(f.events[0]), nil
+	return uint64(f.events[0]), uint64(len(f.events)), nil
 }
 
 func bookmark(id int) string { return bookmarkAt("System", uint64(id)) }
@@ -221,6 +221,7 @@ type session struct {
 	channel Channel
 	reg     *prometheus.Registry
 	metrics *Metrics
+	past    int
 }
 
 func newSession(log *fakeLog, position []byte) *session {
@@ -237,6 +238,9 @@ func (s *session) during(t *testing.T, d time.Duration, then ...func()) {
 		}
 	}
 	src := New(Options{Config: Config{Enabled: true, Channels: []Channel{s.channel}}, Positions: s.spool, API: s.log, Metrics: s.metrics})
+	if s.past > 0 {
+		src = src.(source.Recent).Recent(s.past)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- src.Run(ctx, s.spool.emit) }()
@@ -325,6 +329,24 @@ func TestFollowsAndResumes(t *testing.T) {
 			t.Error("the events are not counted well")
 		}
 		s.balanced(t)
+	})
+}
+
+// To show a person what it reads, the source begins with some past events.
+func TestRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for past, want := range map[int]string{2: "4 5", 99: "1 2 3 4 5"} {
+			s := newSession(newLog(1, 2, 3, 4, 5), nil)
+			s.past = past
+			if s.during(t, 0); s.spool.ids() != want || s.metric(t, "missing_total") != 0 {
+				t.Errorf("the last %d: records %s", past, s.spool.ids())
+			}
+		}
+		kept := newSession(newLog(1, 2, 3), at("System", 2))
+		kept.past = 3
+		if kept.during(t, 0); kept.spool.ids() != "3" {
+			t.Errorf("where it has a place, it goes on there: %s", kept.spool.ids())
+		}
 	})
 }
 
