@@ -71,7 +71,7 @@ func DefaultConfig() Config {
 }
 
 const (
-	maxChannels = 64 // all bookmarks have to fit one position of the spool
+	maxChannels = 32 // all bookmarks have to fit one position of the spool
 	maxWords    = 200
 )
 

@@ -105,8 +105,9 @@ func (l *ledger) skip(id uint64) {
 // A bookmark names its record: <Bookmark Channel='System' RecordId='90211' …>.
 var bookmarkRecord = regexp.MustCompile(`(RecordId\s*=\s*['"])([0-9]{1,20})(['"])`)
 
-// maxBookmark bounds what is kept of a bookmark.
-const maxBookmark = 4 << 10
+// maxBookmark bounds what is kept of a bookmark: those of all channels have to
+// fit one position of the spool, of 64 KiB. Windows writes about 150 bytes.
+const maxBookmark = 1 << 10
 
 // bookmarkAt makes a bookmark of a record, as Windows writes it.
 func bookmarkAt(channel string, id uint64) string {

@@ -1,6 +1,7 @@
 package winlog
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -239,5 +240,16 @@ func TestQueueBoundsWhatIsAhead(t *testing.T) {
 	}
 	if n := len(q.take()); n != 2 || q.bytes != 0 {
 		t.Errorf("%d parts, %d bytes left", n, q.bytes)
+	}
+}
+
+// The places of as many channels as there may be fit one position of the spool.
+func TestPositionFits(t *testing.T) {
+	places := map[string]place{}
+	for i := range maxChannels {
+		places[fmt.Sprint(strings.Repeat("c", 250), i)] = place{Bookmark: strings.Repeat("<BookmarkList>'", maxBookmark/15), mark: mark{ID: 1 << 62, At: 1 << 62}}
+	}
+	if b, err := json.Marshal(places); err != nil || len(b) > 64<<10 {
+		t.Errorf("%d bytes, %v", len(b), err)
 	}
 }

@@ -29,7 +29,7 @@ func TestValidate(t *testing.T) {
 	for i := range maxChannels + 1 {
 		many.Channels = append(many.Channels, Channel{Name: fmt.Sprint("c", i)})
 	}
-	f(many, "winlog has 65 channels: write at most 64")
+	f(many, "winlog has 33 channels: write at most 32")
 }
 
 func TestQuery(t *testing.T) {
