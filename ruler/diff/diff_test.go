@@ -241,6 +241,19 @@ func TestKnown(t *testing.T) {
 	}
 }
 
+// Fields of the inventory whose change nobody made.
+func TestClassesOfTheInventory(t *testing.T) {
+	for field, want := range map[string]Class{
+		"reboot_required": Status, "downloaded": Status, "speed_mbps": Status,
+		"pending_count": Volatile, "pending_definitions_count": Volatile, "last_search": Volatile, "last_success_seconds": Volatile, "last_error": Volatile, "attempt_count": Volatile, "devices_count": Volatile,
+		"automatic": Config, "update_server": Config, "version": Config, "signer": Config, "scsi_address": Config, "virtual": Config,
+	} {
+		if got := ClassOf(field); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, k := range Kinds() {
 		if k.String() == "unknown" {

@@ -53,7 +53,7 @@ func readUninstall(ctx context.Context, view uint32) ([]Program, error) {
 		}
 		return ctx.Err() == nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, registry.ErrNotExist) { // a Server Core may have no 32-bit program at all
 		return nil, fmt.Errorf("list the programs: %w", err)
 	}
 	return list, nil

@@ -31,8 +31,9 @@ import (
 // Config is the part of the exporter's configuration under "updates".
 type Config struct {
 	Enabled bool `yaml:"enabled"`
-	// Online asks the update server (WSUS, Microsoft, the mirrors) for what
-	// waits, instead of what the machine learnt at its own last check.
+	// Online asks the update server (WSUS, Microsoft, dnf's mirrors) for what
+	// waits, instead of what the machine learnt at its own last check. apt is
+	// never made to fetch its lists: that changes the machine.
 	Online bool `yaml:"online"`
 	// History is how many installations are stated.
 	History int `yaml:"history"`
