@@ -198,12 +198,6 @@ func (f *fields) float(key string, value *float64) {
 	}
 }
 
-func (f *fields) flag(key string, value *bool) {
-	if value != nil {
-		*f = append(*f, record.Attr{Key: key, Value: record.Bool(*value)})
-	}
-}
-
 // snapshot makes the record of one.
 func snapshot(at, received time.Time, body string, s *record.Snapshot) record.Record {
 	return record.Record{Time: at, Observed: received, Severity: record.Info, Name: record.NameSnapshot, Body: body, Snapshot: s}

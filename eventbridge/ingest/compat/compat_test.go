@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 		"no controller number":  {Storcli, `{"Name":"a","Controllers":[{}]}`, "controller without a number"},
 		"two drives in a slot":  {Storcli, `{"Name":"a","Controllers":[{"ControllerNumber":0,"EnclosureDevices":[{"Eid":1,"PhysicalDrives":[{"Slot":1},{"Slot":1}]}]}]}`, "named twice"},
 		"a sensor without name": {Superdoctor, `{"HostName":"a","Devices":[{"Value":1}]}`, "without a name"},
-		"too many sensors":      {Superdoctor, `{"HostName":"a","PSUs":[{"Name":"p","Devices":[` + strings.Repeat(`{"Name":"x"},`, 2) + `{"Name":"y"}]}]}`, "named twice"},
+		"too many sensors":      {Superdoctor, `{"HostName":"a","Devices":[` + strings.Repeat(`{"Name":"x"},`, maxList) + `{"Name":"y"}]}`, "more than 4096 parts"},
 		"another kind":          {"facter", `{}`, "want one of"},
 	} {
 		if _, err := Decode(c.kind, []byte(c.body), received); err == nil || !strings.Contains(err.Error(), c.want) {

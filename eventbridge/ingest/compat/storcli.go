@@ -83,8 +83,9 @@ const attrTool = "raid.tool_version"
 
 // parts collects devices at places that are named once.
 type parts struct {
-	s    record.Snapshot
-	seen map[string]bool
+	s     record.Snapshot
+	seen  map[string]bool
+	taken map[string]int // by type and place: numbers given so far
 }
 
 // add adds a device; a second one at the same place is an error: the message
@@ -100,6 +101,20 @@ func (p *parts) add(typ, place string, occupant *string, f fields) error {
 	}
 	p.s.Devices = append(p.s.Devices, record.Device{Type: typ, Place: place, Occupant: clip(strings.TrimSpace(value(occupant)), maxField), Fields: f})
 	return nil
+}
+
+// free gives a place that is taken a number: sensors can share a name, and
+// updates an id.
+func (p *parts) free(typ, place string) string {
+	if p.taken == nil {
+		p.taken = map[string]int{}
+	}
+	at, key := place, typ+"\x00"+place
+	for p.seen[typ+"\x00"+at] {
+		p.taken[key]++ // goes on where it was: thousands can share a name
+		at = place + "#" + strconv.Itoa(p.taken[key]+1)
+	}
+	return at
 }
 
 func (p *parts) observed(typ, scope string) {

@@ -93,7 +93,7 @@ func (s *sensor) add(p *parts, above string) error {
 	f.float(q.field, s.Value)
 	f.float("lower_critical", s.LowLimit)
 	f.float("upper_critical", s.HighLimit)
-	return p.add(record.DeviceSensor, above+name, nil, f)
+	return p.add(record.DeviceSensor, p.free(record.DeviceSensor, above+name), nil, f)
 }
 
 // state judges the value by its limits, in the exporter's words.

@@ -28,52 +28,97 @@ type update struct {
 	Categories    *string // joined by commas
 }
 
-// Device types and fields of updates.
+// Device types of updates, as the exporter names them.
 const (
-	deviceUpdateAgent   = "update_agent"
-	deviceUpdatePending = "update_pending"
-	placeWindows        = "windows"
+	deviceStatus  = "update_status"
+	devicePending = "update_pending"
 )
 
-var kb = regexp.MustCompile(`\bKB[0-9]{5,8}\b`)
+var kbNumber = regexp.MustCompile(`(?i)\bKB[ -]?(\d{5,8})\b`)
 
 func (u *updates) message(received time.Time) (Message, error) {
 	var p parts
-	var f fields
-	f.flag("automatic", u.AutomaticUpdates)
-	f.number("pending_count", u.NumUpdatesAvailable)
-	if !u.LastTimeUpdated.IsZero() {
-		at := u.LastTimeUpdated.Format(time.RFC3339)
-		f.text("last_success", &at)
-	}
-	if err := p.add(deviceUpdateAgent, placeWindows, nil, f); err != nil {
+	if err := p.add(deviceStatus, "", nil, u.status()); err != nil {
 		return Message{}, err
 	}
-	p.observed(deviceUpdateAgent, "")
+	p.observed(deviceStatus, "")
+	shared := map[string]int{}
 	for i := range u.UpdatesAvailable {
-		if err := u.UpdatesAvailable[i].add(&p, i); err != nil {
+		shared[u.UpdatesAvailable[i].kb()]++
+	}
+	for i := range u.UpdatesAvailable {
+		w := &u.UpdatesAvailable[i]
+		if err := p.add(devicePending, p.free(devicePending, w.place(i, shared[w.kb()] > 1)), nil, w.fields()); err != nil {
 			return Message{}, err
 		}
 	}
 	if u.UpdatesAvailable != nil {
-		p.observed(deviceUpdatePending, "")
+		p.observed(devicePending, "")
 	}
-	r := snapshot(received, received, fmt.Sprintf("updates: %d pending", len(u.UpdatesAvailable)), &p.s)
+	r := snapshot(received, received, fmt.Sprintf("updates: %d wait", len(u.UpdatesAvailable)), &p.s)
 	return Message{Host: u.HostName, Category: record.Updates, Record: r}, nil
 }
 
-// add puts an update at its own id: the same KB comes several times.
-func (u *update) add(p *parts, i int) error {
-	place := strings.ToLower(clip(strings.Trim(value(u.ID), "{} "), 64))
-	if place == "" {
-		place = "#" + strconv.Itoa(i+1)
+// status says how updating stands. AutomaticUpdates told whether the service
+// was enabled, not what it was set to do.
+func (u *updates) status() fields {
+	state := "unknown"
+	switch {
+	case u.AutomaticUpdates != nil && !*u.AutomaticUpdates:
+		state = "service_disabled"
+	case value(u.NumUpdatesAvailable) > 0 || len(u.UpdatesAvailable) > 0:
+		state = "pending"
+	case u.NumUpdatesAvailable != nil || u.UpdatesAvailable != nil:
+		state = "up_to_date"
 	}
 	var f fields
-	f.text("title", u.Title)
-	if found := kb.FindString(value(u.Title)); found != "" {
-		f.text("kb", &found)
+	source, disabled := "Windows Update", "disabled"
+	f.text(record.FieldState, &state)
+	f.text("source", &source)
+	if state == "service_disabled" {
+		f.text("service", &disabled)
 	}
-	f.text("category", u.Categories)
+	f.number("pending_count", u.NumUpdatesAvailable)
+	if !u.LastTimeUpdated.IsZero() {
+		at, seconds := u.LastTimeUpdated.Format(time.RFC3339), u.LastTimeUpdated.Unix()
+		f.text("last_success", &at)
+		f.number("last_success_seconds", &seconds)
+	}
+	return f
+}
+
+// kb is the number that the title names last, "" when it names none.
+func (u *update) kb() string {
+	all := kbNumber.FindAllStringSubmatch(clip(value(u.Title), maxField), -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return "KB" + all[len(all)-1][1]
+}
+
+// place is where the exporter has such an update: at its KB, and its id where
+// several have that KB.
+func (u *update) place(i int, shared bool) string {
+	kb, id := u.kb(), strings.ToLower(clip(strings.Trim(value(u.ID), "{} "), 64))
+	if id == "" {
+		id = "#" + strconv.Itoa(i+1)
+	}
+	switch {
+	case kb == "":
+		return id
+	case shared:
+		return kb + "/" + id
+	}
+	return kb
+}
+
+func (u *update) fields() fields {
+	var f fields
+	f.text("title", u.Title)
+	if kb := u.kb(); kb != "" {
+		f.text("kb", &kb)
+	}
+	f.text("categories", u.Categories) // in the server's language, unlike the exporter's category
 	f.text("published", u.DatePublished)
-	return p.add(deviceUpdatePending, place, nil, f)
+	return f
 }
