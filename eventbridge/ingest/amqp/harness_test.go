@@ -27,7 +27,7 @@ import (
 
 // bridge is what stands behind an Ingest: a real stream and a real register.
 type bridge struct {
-	t        *testing.T
+	t        testing.TB
 	broker   *rabbittest.Broker
 	log      stream.Log
 	registry *registry.Registry
@@ -36,7 +36,7 @@ type bridge struct {
 	token    string
 }
 
-func newBridge(t *testing.T, broker *rabbittest.Broker) *bridge {
+func newBridge(t testing.TB, broker *rabbittest.Broker) *bridge {
 	t.Helper()
 	_, conn := streamtest.Server(t)
 	b := &bridge{t: t, broker: broker, log: conn, edge: ingest.NewMetrics()}
@@ -108,7 +108,7 @@ func (b *bridge) enrol(name string) *server {
 }
 
 // frame makes a frame of n records, not signed.
-func (s *server) frame(t *testing.T, c record.Category, n int) []byte {
+func (s *server) frame(t testing.TB, c record.Category, n int) []byte {
 	t.Helper()
 	recs := make([]record.Record, n)
 	for i := range recs {
@@ -123,7 +123,7 @@ func (s *server) frame(t *testing.T, c record.Category, n int) []byte {
 	return b
 }
 
-func (s *server) signed(t *testing.T, c record.Category, n int) []byte {
+func (s *server) signed(t testing.TB, c record.Category, n int) []byte {
 	t.Helper()
 	b, err := record.Sign(s.frame(t, c, n), s.keyID, s.key)
 	if err != nil {
@@ -235,7 +235,7 @@ func (b *bridge) ledger(id record.ID) record.Totals {
 }
 
 // eventually waits until something holds.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	limit := time.After(60 * time.Second)
 	look := time.NewTicker(100 * time.Millisecond)
@@ -251,7 +251,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 type compatKind = compat.Kind
 
-func value(t *testing.T, m prometheus.Metric) float64 {
+func value(t testing.TB, m prometheus.Metric) float64 {
 	t.Helper()
 	var v dto.Metric
 	if err := m.Write(&v); err != nil {
