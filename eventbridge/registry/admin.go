@@ -75,6 +75,7 @@ type serverView struct {
 	SuccessionOf    record.ID  `json:"succession_of,omitzero"`
 	SuccessionBy    record.ID  `json:"succession_by,omitzero"`
 	Successor       record.ID  `json:"successor,omitzero"`
+	IdentifiedBy    string     `json:"identified_by,omitempty"` // who vouches for a server that never enrolled
 	Owed            int        `json:"owed_records"`
 }
 
@@ -86,7 +87,7 @@ func (r *Registry) viewServer(s *Server) serverView {
 	v := serverView{
 		ID: s.ID, Name: s.Name, OS: s.OS, ExporterVersion: s.ExporterVersion, Evidence: s.Evidence, Labels: s.Labels, State: s.State,
 		Token: s.Token, Created: s.Created, Changed: s.Changed, SuccessionOf: s.SuccessionOf, SuccessionBy: s.SuccessionBy,
-		Successor: s.Successor, Owed: len(s.Owed),
+		Successor: s.Successor, IdentifiedBy: s.IdentifiedBy, Owed: len(s.Owed),
 	}
 	if seen := r.LastSeen(s.ID); !seen.IsZero() {
 		seen = seen.UTC()
