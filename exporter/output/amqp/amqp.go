@@ -257,6 +257,9 @@ func (o *Output) returned() map[string]string {
 
 // ended says why there is no answer.
 func (o *Output) ended(ctx context.Context) error {
+	if ctx.Err() != nil { // which closed the connection, too
+		return fmt.Errorf("no confirm from the broker: %w", ctx.Err())
+	}
 	select {
 	case err := <-o.closed:
 		if err != nil {
@@ -264,9 +267,6 @@ func (o *Output) ended(ctx context.Context) error {
 			return fmt.Errorf("the broker ended the channel: %w", err)
 		}
 	default:
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("no confirm from the broker: %w", ctx.Err())
 	}
 	return errors.New("the connection ended before the broker confirmed")
 }
