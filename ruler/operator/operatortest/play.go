@@ -110,10 +110,14 @@ func (p *player) restart(how restart) {
 	p.table.Load(rows)
 }
 
-// pass lets time pass in ticks of a second.
+// pass lets time pass in ticks of a second; over days, of a minute.
 func (p *player) pass(to time.Time) {
+	tick := time.Second
+	if to.Sub(p.now) > 30*time.Hour {
+		tick = time.Minute
+	}
 	for p.now.Before(to) {
-		p.now = p.now.Add(time.Second)
+		p.now = p.now.Add(min(tick, to.Sub(p.now)))
 		p.entry++
 		p.apply(p.set.Tick(p.now))
 	}

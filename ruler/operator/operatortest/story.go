@@ -19,7 +19,8 @@
 //	ids of rules that this story shows not to fire
 //
 // Times are hours and minutes since the story began, with seconds if need be;
-// hours may exceed 24. Between the lines time passes in ticks of a second.
+// hours may exceed 24. Between the lines time passes in ticks of a second, or of
+// a minute where they are more than 30 hours apart.
 //
 // Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON;
 // boot (a new epoch); event key=value … (provider, id, channel, level, text,
