@@ -220,6 +220,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	corpus.Seeds(f, "mdraid/*/md*")
 	f.Add([]byte("md0 : active raid1 sdc1[2](F) sda1[0]\n      100 blocks super 1.2 [2/1] [U_]\n      resync=DELAYED\n"))
 	f.Add([]byte("/dev/md0:\n State : clean\n Raid Devices : 2\n  0 8 1 0 active sync /dev/sda1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

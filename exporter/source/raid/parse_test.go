@@ -424,6 +424,7 @@ func TestPlacesSortNaturally(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	corpus.Seeds(f, "raid/*/*.json")
 	f.Add([]byte(`{"Controllers":[{"Command Status":{"Controller":0,"Status":"Success"},"Response Data":{"Basics":{},"PD LIST":[{"EID:Slt":" :0","Size":"1 TB"}],"Virtual Drives":[{"VD Info":{"DG/VD":"0/1"}}],"Drive /c0/s1":[{}]}}]}`))
 	f.Add([]byte(`CLI Version = 1`))
 	f.Add([]byte(`{"Controllers":[{"Command Status":{"Status":"Failure","Detailed Status":[{"Status":"Failed","VD":1e9}]}}]}`))

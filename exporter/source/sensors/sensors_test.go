@@ -243,6 +243,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func FuzzIPMI(f *testing.F) {
+	corpus.Seeds(f, "ipmi/*/*.txt")
 	f.Add([]byte("Temp | 0Eh | ok | 3.1 | 44 degrees C\nPS2 | 65h | ok | 10.2 | Presence detected\n"))
 	f.Add([]byte("Temp | 44.000 | degrees C | ok | na | 3.000 | 8.000 | 88.000 | 93.000 | na\nA | 0x00 | ok\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -223,6 +223,28 @@ func TestRounds(t *testing.T) {
 	f("look for disks: exit status 127", "[sdx]; sdx X1 ok", true)
 }
 
+// Packed raw values: the number that the drive database makes of them, else the
+// lower half, which is what the disk counts in.
+func TestPackedValues(t *testing.T) {
+	f := func(text string, value, want int64) {
+		t.Helper()
+		a := attribute{}
+		a.Raw.String, a.Raw.Value = text, value
+		if got := a.raw(); got == nil || *got != want {
+			t.Errorf("%q %d: %v, want %d", text, value, got, want)
+		}
+	}
+	f("24 (Min/Max 19/38)", 163209347096, 24)
+	f("0", 0, 0)
+	f("8 (Average 12)", 8, 8)
+	f("", 38<<32|24, 24)
+	f("-", 7, 7)
+	a := attribute{}
+	if a.Raw.Value = -1; a.raw() != nil {
+		t.Error("a negative count is none")
+	}
+}
+
 // What the exit status and NVMe's warning say, in words.
 func TestText(t *testing.T) {
 	f := func(exit int, rest, want string) {
@@ -309,6 +331,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	corpus.Seeds(f, "smart/*/*.json")
 	f.Add([]byte(disk("S1", `,"smart_support":true,"ata_smart_attributes":{"table":[{"id":5,"raw":{"value":1,"string":"1 (x)"}}]},"scsi_error_counter_log":{"read":{"total_uncorrected_errors":1}}`)))
 	f.Add([]byte(`{"smartctl":{"exit_status":2},"devices":[{"name":"/dev/sda"}]}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
