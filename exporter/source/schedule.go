@@ -75,10 +75,13 @@ type Positioned interface {
 }
 
 // An early round waits for Settle, so that a burst of events is one round, and
-// is at least EarlyGap after the round before.
+// is at least EarlyGap after the round before. A disk that dies can write errors
+// for hours: after EarlyFree early rounds the gap doubles each time, up to the
+// schedule's own pace, until a wait for a round passes without an event.
 const (
-	Settle   = 2 * time.Second
-	EarlyGap = 5 * time.Second
+	Settle    = 2 * time.Second
+	EarlyGap  = 5 * time.Second
+	EarlyFree = 4
 )
 
 // Scheduled makes a source of a collector. The first round starts at once. A
@@ -97,6 +100,7 @@ type scheduled struct {
 	report   func(round)
 	failed   string        // the error of the last round
 	bell     chan struct{} // rung by wake; one ring waits
+	early    int           // early rounds since a wait without a ring
 }
 
 // wake asks for an early round if one of the records is a reason for it.
@@ -169,12 +173,16 @@ func (s *scheduled) wait(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	case <-t.C:
+		s.early = 0
 		return true
 	case <-s.bell:
 	}
-	d -= time.Since(began)
+	waited := time.Since(began)
+	d -= waited
 	s.report(round{early: true})
-	alive := sleep(ctx, min(d, max(Settle, EarlyGap-time.Since(began))))
+	gap := EarlyGap << min(max(0, s.early-EarlyFree+1), 16)
+	s.early++
+	alive := sleep(ctx, min(d, max(Settle, gap-waited)))
 	select {
 	case <-s.bell:
 	default:

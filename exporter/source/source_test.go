@@ -489,6 +489,40 @@ func TestOtherSourcesWake(t *testing.T) {
 	})
 }
 
+// A disk that writes errors all the time does not keep a controller busy, and
+// once it is quiet the next event is answered at once.
+func TestStormOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, reg := &sink{}, prometheus.NewRegistry()
+		began := time.Now()
+		var rounds []time.Duration
+		c := waker{stub{name: "raid", category: record.RAID, collect: func(context.Context) ([]record.Record, error) {
+			rounds = append(rounds, time.Since(began))
+			return rec("drives"), nil
+		}}}
+		events := stub{name: "winlog", category: record.EventLog, run: func(ctx context.Context, emit Emit) error {
+			for ctx.Err() == nil {
+				if now := time.Since(began); now < 10*time.Minute || now == 13*time.Minute+30*time.Second {
+					if err := emit(ctx, rec("wake"), nil); err != nil {
+						return err
+					}
+				}
+				sleep(ctx, time.Second)
+			}
+			return ctx.Err()
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 13*time.Minute+50*time.Second)
+		defer cancel()
+		if err := Supervise(ctx, options(s, reg, events, Scheduled(c, Schedule{Period: time.Minute, Deadline: 30 * time.Second}))); err != nil {
+			t.Fatal(err)
+		}
+		want := "[0s 5s 10s 15s 20s 30s 50s 1m0s 2m0s 3m0s 4m0s 5m0s 6m0s 7m0s 8m0s 9m0s 10m0s 11m0s 12m0s 13m0s 13m32s]"
+		if got := fmt.Sprint(rounds); got != want {
+			t.Errorf("rounds at %s\nwant %s", got, want)
+		}
+	})
+}
+
 // A tool that is installed later is found without a restart.
 func TestUnsupportedIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
