@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/windows/svc"
@@ -12,6 +11,7 @@ import (
 
 	"nocturne/exporter/app"
 	"nocturne/exporter/config"
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/ownlog"
 	"nocturne/exporter/service"
 )
@@ -20,7 +20,7 @@ import (
 // whether it was started by one: that question has the wrong answer in
 // containers and under Wine, and the flag says it already.
 func serviceMain(cfg config.Config, reload *app.Reloader) error {
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := enrol.Folder(cfg.Data); err != nil {
 		return err
 	}
 	file, err := app.OpenLogFile(filepath.Join(cfg.Data, "exporter.log"))

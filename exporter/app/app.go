@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -132,7 +131,7 @@ func (a *App) Close() error {
 
 func (a *App) build() error {
 	c := &a.o.Config
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+	if err := enrol.Folder(c.Data); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	unlock, err := lock(filepath.Join(c.Data, "lock"))

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
+	"nocturne/exporter/enrol"
 	"nocturne/exporter/source"
 	"nocturne/internal/record"
 )
@@ -17,7 +17,7 @@ const importName = "import"
 
 // Lock takes a data folder for a command that must not run beside an exporter.
 func Lock(dir string) (func() error, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := enrol.Folder(dir); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	unlock, err := lock(filepath.Join(dir, "lock"))

@@ -264,6 +264,15 @@ func (s *State) save(dir string, ca []byte) error {
 	return writeSecret(filepath.Join(dir, stateName), append(b, '\n'))
 }
 
+// Folder makes a data folder that only the service and administrators read. One
+// that is there stays as it is: an administrator may have let another account in.
+func Folder(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	return Protect(dir)
+}
+
 // Protect makes a folder that only the service and administrators read.
 func Protect(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
