@@ -32,16 +32,21 @@ type TrialSource struct {
 
 // NewTrial builds the sources of a configuration.
 func NewTrial(o Options) (*Trial, error) {
-	t := &Trial{}
-	on, err := names(o)
+	dir, err := os.MkdirTemp("", "nocturne-test-")
 	if err != nil {
 		return nil, err
 	}
-	if t.dir, err = os.MkdirTemp("", "nocturne-test-"); err != nil {
-		return nil, err
+	t := &Trial{dir: dir}
+	configured := &Trial{}
+	o.Config.Data = filepath.Join(dir, "configured")
+	err = errors.Join(configured.build(o, nil), configured.closeSpool())
+	on := map[string]bool{}
+	for _, s := range configured.All {
+		on[s.Name()] = true
 	}
 	o.Config = everything(o.Config)
-	if o.Config.Data = filepath.Join(t.dir, "data"); err == nil {
+	o.Config.Data = filepath.Join(dir, "all")
+	if err == nil {
 		err = t.build(o, on)
 	}
 	if err != nil {
@@ -68,24 +73,6 @@ func (t *Trial) build(o Options, on map[string]bool) error {
 	return nil
 }
 
-// names returns which sources a configuration turns on.
-func names(o Options) (map[string]bool, error) {
-	t := &Trial{}
-	var err error
-	if t.dir, err = os.MkdirTemp("", "nocturne-test-"); err != nil {
-		return nil, err
-	}
-	o.Config.Data = filepath.Join(t.dir, "data")
-	if err := t.build(o, nil); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
-	on := map[string]bool{}
-	for _, s := range t.All {
-		on[s.Name()] = true
-	}
-	return on, t.Close()
-}
-
 // bare returns an App that has a spool and nothing else.
 func bare(o Options) (*App, error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
@@ -110,12 +97,13 @@ func (t *Trial) Find(name string) (TrialSource, error) {
 }
 
 // Close removes what NewTrial made.
-func (t *Trial) Close() error {
-	var err error
-	if t.sp != nil {
-		err = t.sp.Close()
+func (t *Trial) Close() error { return errors.Join(t.closeSpool(), os.RemoveAll(t.dir)) }
+
+func (t *Trial) closeSpool() error {
+	if t.sp == nil {
+		return nil
 	}
-	return errors.Join(err, os.RemoveAll(t.dir))
+	return t.sp.Close()
 }
 
 // everything returns the configuration with every source turned on: each has a

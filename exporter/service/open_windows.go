@@ -209,7 +209,7 @@ func stop(ctx context.Context, sv *mgr.Service) error {
 func stateName(st svc.Status) State {
 	switch st.State {
 	case svc.Stopped:
-		if st.Win32ExitCode != 0 {
+		if c := windows.Errno(st.Win32ExitCode); c != 0 && c != windows.ERROR_SERVICE_NEVER_STARTED {
 			return Failed
 		}
 		return Stopped
