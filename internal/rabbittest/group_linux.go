@@ -1,7 +1,12 @@
 package rabbittest
 
 import (
+	"bytes"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
 )
 
@@ -16,3 +21,19 @@ func ownGroup(cmd *exec.Cmd) {
 func kill(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // gone already, if it fails
 
 func terminate(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+
+// killStrays ends what left the group: a node looks after its epmd every minute,
+// and may start one anew at the moment when both are ended. They are known by
+// a line of their environment.
+func killStrays(env string) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ") // a constant pattern
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil || !slices.ContainsFunc(bytes.Split(b, []byte{0}), func(line []byte) bool { return string(line) == env }) {
+			continue // gone, another user's, or another program
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil && pid != os.Getpid() {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already, if it fails
+		}
+	}
+}

@@ -85,6 +85,7 @@ func Start(t testing.TB) *Broker {
 	t.Cleanup(func() {
 		b.end(b.node)
 		b.end(b.epmdProcess)
+		killStrays("HOME=" + b.dir)
 		if t.Failed() && b.node != nil {
 			t.Logf("the broker's last words:\n%s", tail(b.node.out.String(), 30))
 		}
