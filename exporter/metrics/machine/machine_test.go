@@ -39,10 +39,10 @@ func badChild(how string) int {
 		go func() { panic("Failed to load mi.dll") }()
 		<-done
 	case "bad-hang":
-		select {}
+		<-time.After(time.Hour) // a timer, or Go calls it a deadlock
 	case "bad-lie":
 		_, _ = os.Stdout.Write([]byte{answerMetrics, 0xff, 0xff, 0xff, 0x7f})
-		select {}
+		<-time.After(time.Hour) // a timer, or Go calls it a deadlock
 	case "bad-error":
 		_ = writeAnswer(os.Stdout, answerError, []byte("mi.dll is missing"))
 	}
