@@ -9,7 +9,7 @@ PROGRESS := 2>&1 | awk -f deploy/progress.awk
 PROGRAMS := ./exporter ./eventbridge ./ruler ./deploy/nocturne
 VM := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
-FUZZTIME ?= 30s
+FUZZTIME ?= 60s
 CHAOSTIME ?= 10m
 
 .PHONY: help build test lint fmt fuzz bench chaos e2e run windows package clean
