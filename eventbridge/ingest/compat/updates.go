@@ -28,32 +28,26 @@ type update struct {
 	Categories    *string // joined by commas
 }
 
-// Device types of updates, as the exporter names them.
-const (
-	deviceStatus  = "update_status"
-	devicePending = "update_pending"
-)
-
 var kbNumber = regexp.MustCompile(`(?i)\bKB[ -]?(\d{5,8})\b`)
 
 func (u *updates) message(received time.Time) (Message, error) {
 	var p parts
-	if err := p.add(deviceStatus, "", nil, u.status()); err != nil {
+	if err := p.add(record.DeviceUpdateStatus, "", nil, u.status()); err != nil {
 		return Message{}, err
 	}
-	p.observed(deviceStatus, "")
+	p.observed(record.DeviceUpdateStatus, "")
 	shared := map[string]int{}
 	for i := range u.UpdatesAvailable {
 		shared[u.UpdatesAvailable[i].kb()]++
 	}
 	for i := range u.UpdatesAvailable {
 		w := &u.UpdatesAvailable[i]
-		if err := p.add(devicePending, p.free(devicePending, w.place(i, shared[w.kb()] > 1)), nil, w.fields()); err != nil {
+		if err := p.add(record.DeviceUpdatePending, p.free(record.DeviceUpdatePending, w.place(i, shared[w.kb()] > 1)), nil, w.fields()); err != nil {
 			return Message{}, err
 		}
 	}
 	if u.UpdatesAvailable != nil {
-		p.observed(devicePending, "")
+		p.observed(record.DeviceUpdatePending, "")
 	}
 	r := snapshot(received, received, fmt.Sprintf("updates: %d wait", len(u.UpdatesAvailable)), &p.s)
 	return Message{Host: u.HostName, Category: record.Updates, Record: r}, nil
