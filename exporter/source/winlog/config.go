@@ -64,7 +64,9 @@ func DefaultConfig() Config {
 		// A disk came or went, with its serial number.
 		{Name: ms + "Partition/Diagnostic", EventIDs: Choice{Include: []string{"1006"}}, Optional: true},
 		{Name: ms + "Kernel-WHEA/Errors", Optional: true},
-		{Name: ms + "Kernel-PnP/Configuration", Levels: bad, Optional: true},
+		// A device was configured, started, deleted, or had a problem: what makes
+		// the sources of hardware and storage look.
+		{Name: ms + "Kernel-PnP/Configuration", EventIDs: Choice{Include: []string{"400", "410", "411", "420", "430", "441", "442"}}, Optional: true},
 		{Name: ms + "FailoverClustering/Operational", Levels: bad, Optional: true},
 		{Name: ms + "Hyper-V-VMMS-Admin", Levels: bad, Optional: true},
 	}}
