@@ -20,7 +20,7 @@ var (
 type Settings struct {
 	Heartbeat time.Duration // default 2 min
 	RAID      time.Duration // between RAID snapshots; default 1 min
-	Hardware  time.Duration // between hardware snapshots; default 1 h
+	Hardware  time.Duration // between snapshots of hardware, updates, software and sensors; default 1 h
 	Events    float64       // Windows events per server and minute; default 3
 	Silence   time.Duration // how long a silent server is silent; default 7.5 heartbeats
 	Pace      float64       // stretches the scripts of incidents; default 1, for which a drive takes 2 min
@@ -166,6 +166,7 @@ func (m *Machine) begin(now time.Time) {
 	m.beat(now)
 	m.due[dueHeartbeat] = now.Add(m.set.Heartbeat)
 	m.hardware(now)
+	m.inventory(now)
 	m.due[dueHardware] = now.Add(m.set.Hardware)
 	m.raid(now)
 	m.due[dueRAID] = now.Add(m.set.RAID)
@@ -226,6 +227,7 @@ func (m *Machine) one(at time.Time) {
 		m.due[first] = at.Add(m.set.RAID)
 	case dueHardware:
 		m.hardware(at)
+		m.inventory(at)
 		m.due[first] = at.Add(m.set.Hardware)
 	case dueEvent:
 		m.event(at, noise(m.rnd))

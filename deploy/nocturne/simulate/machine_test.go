@@ -294,3 +294,47 @@ func TestCountersRise(t *testing.T) {
 		}
 	}
 }
+
+// Every server tells of updates, programs and sensors; patch day takes in what
+// waits.
+func TestInventory(t *testing.T) {
+	for index := range 20 {
+		m := NewMachine(Fleet(7, 20)[index], fast, 7, nil)
+		waits := func(outs []Output) string {
+			t.Helper()
+			found := map[record.Category]bool{}
+			state := ""
+			for _, o := range outs {
+				found[o.Category] = found[o.Category] || o.Record.Snapshot != nil && len(o.Record.Snapshot.Devices) > 0
+				if o.Category == record.Updates {
+					for _, d := range o.Record.Snapshot.Devices {
+						if d.Type == record.DeviceUpdateStatus {
+							state = d.Field(record.FieldState).Str()
+						}
+					}
+				}
+			}
+			for _, c := range []record.Category{record.Hardware, record.RAID, record.Updates, record.Software, record.Sensors} {
+				if !found[c] {
+					t.Errorf("server %d says nothing of %s", index, c)
+				}
+			}
+			return state
+		}
+		before := waits(m.Start(began))
+		if before != "pending" && before != "up_to_date" {
+			t.Errorf("server %d is %q", index, before)
+		}
+		if _, err := m.Begin(KindPatchday, "i1", began.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		var all []Output
+		for at := time.Minute; at <= time.Hour; at += time.Second {
+			outs, _ := m.Step(began.Add(at))
+			all = append(all, outs...)
+		}
+		if after := waits(all); before == "pending" && after != "up_to_date" {
+			t.Errorf("server %d is %q after its patch day", index, after)
+		}
+	}
+}
