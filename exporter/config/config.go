@@ -169,14 +169,18 @@ func (c *Config) Validate() error {
 	seen, files := map[string]bool{}, map[string]bool{}
 	for i := range c.Outputs {
 		o := &c.Outputs[i]
-		check(fmt.Sprintf("output %q", o.Name), o.Validate())
+		what := fmt.Sprintf("output %q", o.Name)
+		if o.Name == "" || seen[o.Name] { // the name finds no line, or that of another
+			what = fmt.Sprintf("output %d %q", i+1, o.Name)
+		}
+		check(what, o.Validate())
 		if seen[o.Name] {
-			errs = append(errs, fmt.Errorf("output %q: two have this name, give each its own", o.Name))
+			errs = append(errs, fmt.Errorf("%s: two have this name, give each its own", what))
 		}
 		seen[o.Name] = true
 		if path := o.File.Path; path != "" {
 			if files[path] {
-				errs = append(errs, fmt.Errorf("output %q: another one writes to %s, give each its own file", o.Name, path))
+				errs = append(errs, fmt.Errorf("%s: another one writes to %s, give each its own file", what, path))
 			}
 			files[path] = true
 		}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -261,7 +262,8 @@ func lineOf(root *yaml.Node, text string) int {
 	return line
 }
 
-// child finds a key of a mapping, or the item of a list whose name is quoted.
+// child finds a key of a mapping, or the item of a list: by its number, counted
+// from 1, or by its name, which is quoted.
 func child(n *yaml.Node, word string) (k, v *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -274,6 +276,9 @@ func child(n *yaml.Node, word string) (k, v *yaml.Node) {
 		}
 	}
 	if n.Kind == yaml.SequenceNode {
+		if i, err := strconv.Atoi(word); err == nil && i > 0 && i <= len(n.Content) {
+			return n.Content[i-1], n.Content[i-1]
+		}
 		name := strings.Trim(word, `"`)
 		for _, item := range n.Content {
 			if _, v := child(item, "name"); v != nil && v.Value == name {
