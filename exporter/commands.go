@@ -83,11 +83,11 @@ func (c *common) load() (config.Config, error) {
 		return config.Default(), err
 	}
 	cfg, err := config.Load(*c.path)
+	if *c.data != "" {
+		cfg.Data = *c.data // also with a file that is wrong: `status` goes on
+	}
 	if err != nil {
 		return cfg, err
-	}
-	if *c.data != "" {
-		cfg.Data = *c.data
 	}
 	if *c.level != "" {
 		cfg.LogLevel = *c.level

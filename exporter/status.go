@@ -43,7 +43,7 @@ func runStatus(ctx context.Context, args []string, io stdio) error {
 	}
 	cfg, err := f.load()
 	r := report{Config: "valid", Service: serviceState(ctx)}
-	if err != nil { // at night of all times: go on with the defaults
+	if err != nil { // at night of all times: go on with its folder, or the defaults
 		r.Config = err.Error()
 		r.Wrong = append(r.Wrong, "the configuration is not valid: a restart would fail")
 	}

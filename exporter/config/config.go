@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"go.yaml.in/yaml/v3"
+
 	"nocturne/exporter/enrol"
 	"nocturne/exporter/limit"
 	"nocturne/exporter/metrics"
@@ -99,7 +101,8 @@ func Load(path string) (Config, error) {
 }
 
 // Decode lays a YAML document over c and validates the whole. Every error that
-// has a line in the document names it.
+// has a line in the document names it. Of a document that does not fit, c has
+// the data folder all the same.
 func (c *Config) Decode(b []byte) error {
 	root, err := document(bytes.NewReader(b))
 	if err != nil {
@@ -109,6 +112,9 @@ func (c *Config) Decode(b []byte) error {
 		return c.Validate()
 	}
 	if err := mistakes(root, reflect.TypeFor[Config]()); err != nil {
+		if _, v := child(root, "data"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
+			c.Data = v.Value // so that `exporter status` finds the exporter that still runs with the file as it was
+		}
 		return err
 	}
 	if err := root.Decode(c); err != nil {
