@@ -95,6 +95,8 @@ func run(ctx context.Context, args []string, io stdio) error {
 		case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
 			fmt.Fprint(io.out, usage)
 			return flag.ErrHelp
+		case slices.Contains([]string{"-version", "--version"}, args[0]):
+			name, args = "version", nil
 		case args[0] != "" && args[0][0] != '-':
 			name, args = args[0], args[1:]
 		}

@@ -48,7 +48,8 @@ func TestCommandLine(t *testing.T) {
 		{"help", []string{"--help"}, "exporter enrol --server URL --token TOKEN", flag.ErrHelp.Error()},
 		{"help of a command", []string{"run", "--help"}, "-config", flag.ErrHelp.Error()},
 		{"unknown command", []string{"rum"}, "exporter [run]", `unknown command "rum"`},
-		{"version", []string{"version"}, "", ""},
+		{"version", []string{"version"}, version(), ""},
+		{"version as a flag", []string{"--version"}, version(), ""},
 		{"check", []string{"run", "--config", empty, "-check"}, "configuration is valid", ""},
 		{"check without command", []string{"--config", empty, "-check"}, "configuration is valid", ""},
 		{"check finds mistakes", []string{"--config", write(t, "heartbeat: {intervall: 1m}\n"), "-check"}, "", "line 1: unknown key intervall"},
@@ -68,9 +69,12 @@ func TestCommandLine(t *testing.T) {
 		{"test shows", []string{"test", "heartbeat", "--config", empty}, "nocturne.heartbeat", ""},
 		{"test shows one", []string{"test", "--config", empty, "--data", data, "heartbeat"}, "nocturne.heartbeat", ""},
 		{"test in JSON", []string{"test", "--config", empty, "--json", "heartbeat"}, `"category":"heartbeat","name":"nocturne.heartbeat"`, ""},
+		{"test of all checks", []string{"test", "--config", empty, "check"}, "each check is a source of its own", ""},
 		{"test of nothing", []string{"test", "--config", empty, "nothing"}, "", `no source is called "nothing"`},
 		{"status of nothing", []string{"status", "--config", empty, "--data", data}, "no exporter runs in " + data, "exit code 3"},
 		{"status with a wrong file", []string{"status", "--config", write(t, "raid: 1\n"), "--data", data, "--json"}, `"running": false`, "exit code 3"},
+		{"status with a wrong file and a folder", []string{"status", "--config", write(t, "raid: 1\n"), "--data", data}, "no exporter runs in " + data, "exit code 3"},
+		{"status with a wrong file names its folder", []string{"status", "--config", write(t, "data: "+filepath.ToSlash(data)+"\nraidd: {}\n")}, "no exporter runs in " + filepath.ToSlash(data), "exit code 3"},
 		{"evtx-child alone", []string{"evtx-child"}, "", ""},
 	}
 	for _, c := range cases {

@@ -88,8 +88,13 @@ func look(ctx context.Context, s app.TrialSource, limit time.Duration, asJSON bo
 		return nil
 	})
 	fmt.Fprintf(io.err, "%d records in %s; nothing was sent\n", count, time.Since(began).Round(time.Millisecond))
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("source %s: %w", s.Name(), err)
+	case count == 0 && s.Name() == "check":
+		fmt.Fprintln(io.err, "each check is a source of its own: `exporter test` lists them, `exporter test check/NAME` runs one")
+	case count == 0:
+		fmt.Fprintln(io.err, "no failure: the source saw nothing to tell of")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Systemd struct {
 	Root string // put before every path; "" = "/"
 }
 
-var errNoSystemd = fmt.Errorf("systemd does not run here: let your own supervisor start `exporter run`, and stop it with SIGTERM: %w", errors.ErrUnsupported)
+var errNoSystemd = fmt.Errorf("systemd does not run here: let your own supervisor start `exporter run`; SIGTERM stops it, SIGHUP makes it read its configuration again: %w", errors.ErrUnsupported)
 
 func (s *Systemd) systemctl(ctx context.Context, args ...string) (string, error) {
 	if _, err := os.Stat(filepath.Join("/", s.Root, "run/systemd/system")); err != nil {
