@@ -94,6 +94,9 @@ func (a *App) Status(ctx context.Context) Status {
 	for _, stage := range stages {
 		s.Stages[stage.Name()] = stage.Totals()
 	}
+	if a.broker != nil {
+		s.Errors = append(s.Errors, a.broker.Trouble()...)
+	}
 	var err error
 	if s.Free, err = diskFree(a.cfg.Data); err != nil {
 		s.Errors = append(s.Errors, err.Error())

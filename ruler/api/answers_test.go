@@ -2,7 +2,9 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -309,6 +311,15 @@ func TestPipeline(t *testing.T) {
 	})
 	if p := get[Pipeline](untold, "/pipeline"); p.OK || p.Text != "Alertmanager at http://am:9093 does not take notifications, 3 wait: connection\ufffdrefused." {
 		t.Errorf("without Alertmanager: %q", p.Text)
+	}
+
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"probe":{"ok":true},"errors":["no broker for frames since then","b","c","d","e","f"]}`)
+	}))
+	t.Cleanup(broken.Close)
+	ill := newBench(t, func(c *Config) { c.Bridge.URL = broken.URL })
+	if p := get[Pipeline](ill, "/pipeline"); p.OK || !p.Bridge.ProbeOK || len(p.Problems) != maxBridgeErrors || p.Problems[0] != "the eventbridge says: no broker for frames since then" {
+		t.Errorf("what the bridge says: %q", p.Problems)
 	}
 
 	down := newBench(t, func(c *Config) { c.Bridge.URL = "http://127.0.0.1:1" })

@@ -49,6 +49,8 @@ type bridgeSink struct {
 	Store   string           `json:"store"` // "up", or the last error
 }
 
+const maxBridgeErrors = 5
+
 // stageOrder is how records pass; a stage we do not know comes last.
 var stageOrder = []string{"ingest", "otlp", "append"}
 
@@ -149,6 +151,9 @@ func (out *Pipeline) addBridge(st *bridgeStatus) {
 		}
 		out.Sinks = append(out.Sinks, sink)
 		out.Stages = append(out.Stages, stageOf("sink "+k.Name, k.In, k.Out, k.Waiting, k.Dropped))
+	}
+	for _, e := range st.Errors[:min(len(st.Errors), maxBridgeErrors)] {
+		out.Problems = append(out.Problems, "the eventbridge says: "+inline(e))
 	}
 	out.Bridge.ProbeOK, out.Bridge.Error = st.Probe.OK, clip(strings.Join(append(st.Errors, st.Probe.Error), " "), maxText)
 	out.addHeads(st)

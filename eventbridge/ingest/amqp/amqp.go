@@ -113,10 +113,11 @@ func (in *Ingest) keep(ctx context.Context, input string, queues []queue) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := in.session(ctx, input, queues)
-		in.Metrics.up[input].Set(0)
 		if ctx.Err() != nil {
+			in.Metrics.up[input].Set(0)
 			return
 		}
+		in.Metrics.gone(input, in.Now(), err)
 		in.Metrics.failures[input].Inc()
 		if time.Since(began) > maxWait {
 			wait = 0
@@ -161,7 +162,7 @@ func (in *Ingest) session(ctx context.Context, input string, queues []queue) err
 		return context.Cause(dialing)
 	}
 	in.Metrics.sessions[input].Inc()
-	in.Metrics.up[input].Set(1)
+	in.Metrics.there(input)
 	in.Log.Info("broker is there", "input", input, "queues", len(queues))
 	in.Metrics.queues[input].Set(0)
 	defer in.Metrics.queues[input].Set(0)

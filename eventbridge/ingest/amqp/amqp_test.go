@@ -106,7 +106,12 @@ func brokerRestarts(t *testing.T, b *bridge, exchange string) {
 	// RabbitMQ 3.10 can lose the leader of a queue that was made a moment before
 	// a kill -9; after a stop in order they are all on disk.
 	b.broker.Stop()
+	eventually(t, "the trouble is told", func() bool {
+		told := in.Metrics.Trouble()
+		return len(told) == 1 && strings.HasPrefix(told[0], "no broker for frames since ")
+	})
 	b.broker.Up()
+	eventually(t, "the trouble ends", func() bool { return len(in.Metrics.Trouble()) == 0 })
 	for range 3 {
 		for range 20 {
 			b.publish(in.topology.Queue(record.EventLog), s.signed(t, record.EventLog, 5))

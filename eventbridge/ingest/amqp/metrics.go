@@ -1,6 +1,12 @@
 package amqp
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/eventbridge/ingest"
@@ -59,13 +65,42 @@ type Metrics struct {
 	kinds       map[string]prometheus.Counter
 	bytes       prometheus.Counter
 	ingest.Collectors
+
+	mu      sync.Mutex
+	trouble map[string]string // by input: since when there is no broker, and why
+}
+
+// Trouble says of each input that has no broker since when, and why. It may be
+// called concurrently.
+func (m *Metrics) Trouble() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Values(m.trouble))
+}
+
+func (m *Metrics) there(input string) {
+	m.up[input].Set(1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.trouble, input)
+}
+
+// gone keeps what was said first: since is when the broker was lost.
+func (m *Metrics) gone(input string, now time.Time, err error) {
+	m.up[input].Set(0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trouble[input] == "" {
+		m.trouble[input] = fmt.Sprintf("no broker for %s since %s, its messages wait there: %v", input, now.UTC().Format(time.RFC3339), err)
+	}
 }
 
 // NewMetrics returns the metrics, all at zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		Frames: ingest.NewStage("amqp", "frames over AMQP.", append(deadReasons(), dropReturned)...),
-		Compat: ingest.NewStage("compat", "messages of the old agent.", compatReasons()...),
+		Frames:  ingest.NewStage("amqp", "frames over AMQP.", append(deadReasons(), dropReturned)...),
+		trouble: map[string]string{},
+		Compat:  ingest.NewStage("compat", "messages of the old agent.", compatReasons()...),
 	}
 	m.Collectors = ingest.Collectors{m.Frames, m.Compat}
 	inputs := []string{inputFrames, inputCompat}
