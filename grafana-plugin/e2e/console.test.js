@@ -158,6 +158,7 @@ describe('console', { skip: missing ?? false }, () => {
     await page.getByText('3 messages').waitFor();
     assert.equal(await page.locator('.message.resolved').count(), 1);
     assert.equal(await page.getByText('Drive failed in slot c0/e252/s4').count(), 1, 'label sets of one notification are one alert');
+    assert.ok(await page.getByText('Its evidence.').count() > 0, 'the text of a message is shown');
     await page.shot('delivered');
     await page.view('/pipeline');
     await page.getByRole('heading', { name: 'Stages', exact: true }).waitFor();

@@ -119,7 +119,7 @@ func (w *world) neighbours(mux *http.ServeMux) {
 		type object = map[string]any
 		alert := func(status, name, severity, server, id string) object {
 			return object{"status": status, "startsAt": start, "labels": object{"alertname": name, "severity": severity, "server": server, "server_id": apitest.ID(5).String(), "notification_id": id, "simulated": "true", "device": "physical_drive c0/e252/s4"},
-				"annotations": object{"summary": name + " on " + server}}
+				"annotations": object{"summary": name + " on " + server, "description": "Its evidence."}}
 		}
 		answer(rw, object{"messages": []object{
 			{"received_at": start.Add(-20 * time.Minute), "status": "firing", "alerts": []object{alert("firing", "Rack s01 is silent", "critical", "sim-south-12", "e5f6071829304152")}},

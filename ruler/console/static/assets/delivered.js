@@ -21,5 +21,11 @@ function message(m) {
     h('div', { class: 'line' }, clock(m.at), badge(m.status === 'resolved' ? 'resolved' : m.alerts[0]?.severity || 'firing'), m.alerts.length > 1 && h('span', { class: 'dim' }, plural(m.alerts.length, 'alert'))),
     m.alerts.map((a) => h('div', { class: 'alert' },
       h('div', { class: 'line' }, a.notification_id ? h('a', { class: 'strong', href: '#/notifications/' + encodeURIComponent(a.notification_id) }, data(a.summary, 200)) : h('span', { class: 'strong' }, data(a.summary, 200)), simulated(a.simulated)),
-      h('div', { class: 'dim' }, a.server_id ? serverLink(a.server_id, a.server) : data(a.server, 80), a.device && [' · ', data(a.device, 80)]))));
+      h('div', { class: 'dim' }, a.server_id ? serverLink(a.server_id, a.server) : data(a.server, 80), a.device && [' · ', data(a.device, 80)]),
+      said(a) && h('div', null, data(said(a), 300)))));
+}
+
+// What the message says beside its title.
+function said(a) {
+  return a.annotations.find((f) => f.name === 'description')?.value;
 }
