@@ -87,7 +87,11 @@ func look(ctx context.Context, s app.TrialSource, limit time.Duration, asJSON bo
 		}
 		return nil
 	})
-	fmt.Fprintf(io.err, "%d records in %s; nothing was sent\n", count, time.Since(began).Round(time.Millisecond))
+	noun := "records"
+	if count == 1 {
+		noun = "record"
+	}
+	fmt.Fprintf(io.err, "%d %s in %s; nothing was sent\n", count, noun, time.Since(began).Round(time.Millisecond))
 	switch {
 	case err != nil:
 		return fmt.Errorf("source %s: %w", s.Name(), err)
