@@ -240,15 +240,20 @@ func TestNoiseAlertsNobody(t *testing.T) {
 		var doc struct {
 			Rules []struct {
 				Match map[string]any `yaml:"match"`
+				Count struct {
+					Event map[string]any `yaml:"event"`
+				} `yaml:"count"`
 			} `yaml:"rules"`
 		}
 		if err := yaml.Unmarshal(b, &doc); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range doc.Rules {
-			for _, p := range list(r.Match["provider"]) {
-				for _, id := range list(r.Match["event_id"]) {
-					bad[strings.ToLower(p+" "+id)] = true
+			for _, events := range []map[string]any{r.Match, r.Count.Event} {
+				for _, p := range list(events["provider"]) {
+					for _, id := range list(events["event_id"]) {
+						bad[strings.ToLower(p+" "+id)] = true
+					}
 				}
 			}
 		}
