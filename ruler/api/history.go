@@ -78,7 +78,8 @@ func changeText(c *store.Change) string {
 // typeTexts are types of devices whose names are no words.
 var typeTexts = map[string]string{
 	record.DeviceBIOS: "BIOS", record.DeviceBoard: "mainboard", record.DeviceCPU: "CPU", record.DeviceMemory: "memory module",
-	record.DeviceNIC: "network card", record.DeviceOS: "operating system", record.DeviceBattery: "cache battery",
+	record.DeviceNIC: "network card", record.DeviceOS: "operating system", record.DeviceBattery: "cache battery", record.DevicePCI: "PCI card",
+	record.DeviceMDArray: "software RAID", record.DeviceMDMember: "member of software RAID", record.DeviceSMARTDrive: "disk (SMART)",
 }
 
 func typeText(typ string) string {

@@ -90,7 +90,7 @@ function groups(devices) {
     const controller = list.find((d) => d.type === 'controller');
     const drives = list.filter((d) => d.type === 'physical_drive');
     return card(group ? ['Controller ', data(group, 40), controller?.model && [' · ', data(controller.model, 60)]] : subjects[key] ?? words(key),
-      h('span', { class: 'dim' }, plural(list.length, 'part')), drives.length > 0 && bays(drives), folded(list));
+      h('span', { class: 'dim' }, group || key === 'hardware' ? plural(list.length, 'part') : plural(list.length, 'entry', 'entries')), drives.length > 0 && bays(drives), folded(list));
   });
   const gone = devices.filter((d) => d.removed_at);
   if (gone.length) cards.push(card('Parts that are gone', h('span', { class: 'dim' }, number(gone.length)), folded(gone)));
