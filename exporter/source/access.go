@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Access lists of Windows, as data. access_windows.go reads them.
@@ -62,10 +63,28 @@ var administrators = []string{
 	"S-1-3-4", // whoever owns it, and the owner is looked at
 }
 
+// administrator tells whether an account or group is one of administrators: the
+// well-known ones, and of any domain or machine the account Administrator (500),
+// Domain Admins (512) and Enterprise Admins (519), whom servers of a domain let
+// in as administrators.
+func administrator(sid string) bool {
+	if slices.Contains(administrators, sid) {
+		return true
+	}
+	if !strings.HasPrefix(sid, "S-1-5-21-") || strings.Count(sid, "-") != 7 {
+		return false
+	}
+	switch sid[strings.LastIndexByte(sid, '-')+1:] {
+	case "500", "512", "519":
+		return true
+	}
+	return false
+}
+
 // checkAccess tells what is wrong with an access list. self is who we are;
 // entries that deny are not weighed.
 func checkAccess(owner, self string, list []accessEntry, p place) error {
-	trusted := func(sid string) bool { return sid == self || slices.Contains(administrators, sid) }
+	trusted := func(sid string) bool { return sid == self || administrator(sid) }
 	if !trusted(owner) {
 		return fmt.Errorf("%w (%s); as administrator: takeown /a /f, then icacls /reset", errForeign, owner)
 	}

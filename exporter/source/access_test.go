@@ -31,6 +31,9 @@ func TestCheckAccess(t *testing.T) {
 	f("our folder, as the installer leaves it", admins, holdsProgram, nil, allow(system, full), allow(admins, full), allow("S-1-3-4", full))
 	f("a program of our own user", me, isProgram, nil, allow(me, full))
 
+	f("a folder that the domain's administrators keep", "S-1-5-21-4-5-6-512", holdsProgram, nil, allow("S-1-5-21-4-5-6-512", full), allow("S-1-5-21-4-5-6-519", full), allow("S-1-5-21-4-5-6-500", full))
+	f("domain users", admins, holdsProgram, errWritable, allow("S-1-5-21-4-5-6-513", modify))
+	f("a number that only ends alike", admins, holdsProgram, errWritable, allow("S-1-5-21-4-5-6-1512", modify))
 	f("a folder below C:\\ that somebody made", admins, holdsProgram, errWritable, allow(admins, full), allow(everybody, modify))
 	f("a program in it", admins, isProgram, errWritable, allow(admins, full), allow(everybody, modify))
 	f("a folder below ProgramData as it is by default: DLLs can be put beside", admins, holdsProgram, errWritable, allow(system, full), allow(users, 0x116))
