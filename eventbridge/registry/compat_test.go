@@ -54,6 +54,46 @@ func TestSigner(t *testing.T) {
 	}
 }
 
+// What another bridge has just written is not refused because this one has not
+// heard of it, nor because the register cannot be asked: over AMQP a refusal is
+// for good.
+func TestSignerAsksTheRegister(t *testing.T) {
+	r, a, c, kv := start(t, DefaultConfig())
+	other := open(t, Options{Config: DefaultConfig(), BridgeID: "b2", KV: kv, Append: a, Now: c.Now})
+	db7 := enrol(t, r, token(t, r, TokenRequest{}), "db7", Evidence{})
+	keyOf := func(hash string) string {
+		b, err := hex.DecodeString(hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record.KeyID(db7.ServerID, b)
+	}
+	s, err := r.Server(db7.ServerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := other.Signer(t.Context(), keyOf(s.Credentials[0].Hash)); err != nil {
+		t.Errorf("enrolled at the other bridge: %v", err)
+	}
+	c.add(askAgain)
+	_, hash := newCredential(db7.ServerID)
+	if _, err := r.update(t.Context(), db7.ServerID, func(s *Server) error {
+		s.addCredential(Credential{Hash: hash, Created: c.Now()})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := other.Signer(t.Context(), keyOf(hash)); err != nil {
+		t.Errorf("enrolled again at the other bridge: %v", err)
+	}
+	for i := range 200 {
+		_, _, err = other.Signer(t.Context(), record.KeyID(record.ID{9, byte(i)}, []byte("x")))
+	}
+	if !errors.Is(err, ErrBusy) || denied(err) != "" {
+		t.Errorf("many unknown keys: %v, want %v", err, ErrBusy)
+	}
+}
+
 func TestCompat(t *testing.T) {
 	r, tape, _, _ := start(t, DefaultConfig())
 	id, err := r.Compat(t.Context(), "db7", 2)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -141,7 +142,8 @@ func (r *Registry) principal(s *Server, match, revoked bool) (Principal, error) 
 
 // Signer finds out who a key id speaks for, and the key: the SHA-256 of the
 // credential's secret. A signature made with it proves as much as showing the
-// credential. The error is a *Denied.
+// credential. The error is a *Denied, or wraps ErrBusy when the register could
+// not be asked: then it says nothing of the key.
 func (r *Registry) Signer(ctx context.Context, keyID string) (Principal, []byte, error) {
 	p, key, err := r.signer(ctx, keyID)
 	var d *Denied
@@ -157,22 +159,62 @@ func (r *Registry) signer(ctx context.Context, keyID string) (Principal, []byte,
 		return Principal{}, nil, &Denied{ReasonMalformed, http.StatusUnauthorized, err.Error(), "sign with the credential that enrolment gave"}
 	}
 	e := r.find(id)
-	if e == nil {
-		e = r.lookUp(ctx, id)
+	p, key, err := r.signs(e, keyID)
+	if err == nil || e != nil && time.Duration(r.now().UnixNano()-e.asked.Load()).Abs() < askAgain {
+		return p, key, err
 	}
+	// The cache may be behind another bridge, which enrolled the server a moment
+	// ago, and who is refused is refused for good.
+	if e, err = r.ask(ctx, id); err != nil {
+		return Principal{}, nil, fmt.Errorf("look up server %s: %w: %w", id, ErrBusy, err)
+	}
+	return r.signs(e, keyID)
+}
+
+// signs looks for the key among a server's credentials; nil = no such server.
+func (r *Registry) signs(e *entry, keyID string) (Principal, []byte, error) {
 	if e == nil {
 		return Principal{}, nil, &Denied{ReasonUnknown, http.StatusUnauthorized, "no such server", "enrol this server again with a new join token"}
 	}
 	s := e.server.Load()
 	for i := range s.Credentials {
 		key, err := hex.DecodeString(s.Credentials[i].Hash)
-		if err == nil && record.KeyID(id, key) == keyID {
+		if err == nil && record.KeyID(s.ID, key) == keyID {
 			p, err := r.principal(s, true, s.Credentials[i].Revoked)
 			return p, key, err
 		}
 	}
 	p, err := r.principal(s, false, false)
 	return p, nil, err
+}
+
+// askAgain is how long the bucket's word on a server holds against a signer: a
+// revoked one may have a queue full of frames.
+const askAgain = time.Second
+
+var errManyAsk = errors.New("too many look-ups at once")
+
+// ask reads a server from the bucket into the cache; nil = there is none. An
+// error means that nobody knows now.
+func (r *Registry) ask(ctx context.Context, id record.ID) (*entry, error) {
+	now := r.now()
+	if !r.asks.allow(now) {
+		return nil, errManyAsk
+	}
+	kve, err := r.kv.Get(ctx, serverKey+id.String())
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.apply(kve)
+	e := r.find(id)
+	if e == nil {
+		return nil, errors.New("its entry cannot be read")
+	}
+	e.asked.Store(now.UnixNano())
+	return e, nil
 }
 
 // has tells whether one of the server's credentials has this hash. It looks at

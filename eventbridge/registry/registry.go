@@ -97,6 +97,7 @@ type Registry struct {
 
 	locks [64]sync.Mutex // by key: writes from this bridge do not contend with each other
 	miss  limiter        // bounds look-ups of ids that the cache does not know
+	asks  limiter        // bounds those for signers, whose frames wait meanwhile
 }
 
 // entry is one server of the cache. What it points to is never changed.
@@ -104,6 +105,7 @@ type entry struct {
 	server   atomic.Pointer[Server]
 	revision uint64 // under Registry.mu
 	seen     atomic.Int64
+	asked    atomic.Int64 // when Signer last read it from the bucket
 }
 
 type tokenEntry struct {
@@ -120,7 +122,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	r := &Registry{
 		cfg: o.Config, bridge: o.BridgeID, kv: o.KV, append: o.Append, log: o.Log, now: o.Now,
 		servers: map[record.ID]*entry{}, machines: map[string]map[record.ID]struct{}{}, names: map[string]map[record.ID]struct{}{}, tokens: map[string]tokenEntry{},
-		miss: limiter{rate: 50, burst: 50},
+		miss: limiter{rate: 50, burst: 50}, asks: limiter{rate: 50, burst: 50},
 	}
 	r.Metrics = newMetrics(r)
 	var err error

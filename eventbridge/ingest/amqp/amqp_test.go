@@ -1,13 +1,17 @@
 package amqp
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	rabbitmq "github.com/rabbitmq/amqp091-go"
 
 	"nocturne/eventbridge/ingest"
+	"nocturne/eventbridge/registry"
 	"nocturne/internal/rabbit"
 	"nocturne/internal/rabbittest"
 	"nocturne/internal/record"
@@ -172,6 +176,26 @@ func topologyDiffers(t *testing.T, b *bridge, exchange string) {
 	})
 	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
 	stop()
+}
+
+// A frame is not buried because the register cannot be asked now.
+func TestJudgeWaitsForTheRegister(t *testing.T) {
+	b := newBridge(t, nil)
+	s := b.enrol("db7")
+	elsewhere := b.openRegistry("b2") // knows what it read at its start
+	newcomer := b.enrol("db8")
+	in := New(Options{Config: DefaultConfig(), BridgeID: "b2", Registry: elsewhere, Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler)})
+	if _, reason, err := in.judge(t.Context(), s.signed(t, record.EventLog, 1)); reason != "" || err != nil {
+		t.Errorf("known: %s, %v", reason, err)
+	}
+	if err := b.conn.JetStream().DeleteKeyValue(t.Context(), registry.Bucket); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, reason, err := in.judge(ctx, newcomer.signed(t, record.EventLog, 1)); reason != "" || err == nil {
+		t.Errorf("the register is away: reason %q, %v: want an error without a reason", reason, err)
+	}
 }
 
 const oldHeartbeat = `{"HostName":"DB7","OperatingSystem":"Microsoft Windows Server 2016 Standard","Version":"10.0.14393","BuildNumber":"14393","LastBootUpTime":"2026-01-01T00:00:00Z","DateTime":"2026-11-28T06:00:00Z"}`

@@ -9,6 +9,7 @@ import (
 	rabbitmq "github.com/rabbitmq/amqp091-go"
 
 	"nocturne/eventbridge/ingest"
+	"nocturne/eventbridge/registry"
 	"nocturne/internal/record"
 )
 
@@ -20,11 +21,15 @@ func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.D
 	for i := range batch {
 		h, reason, err := in.judge(ctx, batch[i].Body)
 		in.Metrics.Frames.In(uint64(h.Count))
-		if reason == "" {
+		if reason == "" && err == nil {
 			waiting += uint64(h.Count)
 			good = append(good, subjectFrame{ingest.Frame{Bytes: batch[i].Body, Received: now, Skew: ingest.Skew(now, h.Sent), Records: uint64(h.Count)}, h.Subject})
 			in.Registry.Seen(h.Subject, in.Now())
 			continue
+		}
+		if reason == "" && err != nil {
+			in.Metrics.Frames.Drop(dropReturned, waiting+uint64(h.Count))
+			return err
 		}
 		if berr := in.bury(ctx, s, &batch[i], reason, err.Error()); berr != nil {
 			in.Metrics.Frames.Drop(dropReturned, waiting+uint64(h.Count))
@@ -41,7 +46,7 @@ func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.D
 }
 
 // judge checks a frame and who speaks in it. A reason other than "" says why it
-// will never be taken.
+// will never be taken; an error without a reason: not now.
 func (in *Ingest) judge(ctx context.Context, body []byte) (h record.Header, reason string, err error) {
 	if h, err = record.CheckFrame(body); err != nil {
 		return h, record.RejectOf(err).String(), err
@@ -49,7 +54,10 @@ func (in *Ingest) judge(ctx context.Context, body []byte) (h record.Header, reas
 	if h.KeyID == "" {
 		return h, record.RejectMAC.String(), errors.New("the frame is not signed; over AMQP it must be")
 	}
-	who, key, err := in.Registry.Signer(ctx, h.KeyID)
+	who, key, err := in.signer(ctx, h.KeyID)
+	if errors.Is(err, registry.ErrBusy) {
+		return h, "", err
+	}
 	if err != nil {
 		return h, deadCredential, fmt.Errorf("key %s: %w", h.KeyID, err)
 	}
@@ -60,6 +68,18 @@ func (in *Ingest) judge(ctx context.Context, body []byte) (h record.Header, reas
 		return h, deadIdentity, fmt.Errorf("the key speaks for server %s and its exporter only", who.Server.ID)
 	}
 	return h, "", nil
+}
+
+// signer asks the register until it answers: a frame is not buried because the
+// register is away.
+func (in *Ingest) signer(ctx context.Context, keyID string) (registry.Principal, []byte, error) {
+	for {
+		who, key, err := in.Registry.Signer(ctx, keyID)
+		if ctx.Err() != nil || !errors.Is(err, registry.ErrBusy) {
+			return who, key, err
+		}
+		sleep(ctx, streamWait)
+	}
 }
 
 // Headers of dead letters.

@@ -30,6 +30,8 @@ type bridge struct {
 	t        testing.TB
 	broker   *rabbittest.Broker
 	log      stream.Log
+	conn     *stream.Conn
+	kv       jetstream.KeyValue
 	registry *registry.Registry
 	gatherer *ingest.Gatherer
 	edge     *ingest.Metrics
@@ -39,7 +41,7 @@ type bridge struct {
 func newBridge(t testing.TB, broker *rabbittest.Broker) *bridge {
 	t.Helper()
 	_, conn := streamtest.Server(t)
-	b := &bridge{t: t, broker: broker, log: conn, edge: ingest.NewMetrics()}
+	b := &bridge{t: t, broker: broker, log: conn, conn: conn, edge: ingest.NewMetrics()}
 	quiet := slog.New(slog.DiscardHandler)
 	b.gatherer = ingest.NewGatherer(ingest.GathererConfig{Bridge: "b1", QueueBytes: 16 << 20, QueueWait: time.Second, AppendTimeout: 5 * time.Second, TickPeriod: time.Hour},
 		conn, func() bool { return true }, b.edge, quiet)
@@ -48,14 +50,21 @@ func newBridge(t testing.TB, broker *rabbittest.Broker) *bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.registry, err = registry.Open(t.Context(), registry.Options{Config: registry.DefaultConfig(), BridgeID: "b1", KV: kv, Append: b.gatherer, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.kv = kv
+	b.registry = b.openRegistry("b1")
 	if b.token, _, err = b.registry.CreateToken(t.Context(), registry.TokenRequest{Uses: 1000}); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func (b *bridge) openRegistry(id string) *registry.Registry {
+	b.t.Helper()
+	r, err := registry.Open(b.t.Context(), registry.Options{Config: registry.DefaultConfig(), BridgeID: id, KV: b.kv, Append: b.gatherer, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
 }
 
 // run runs something until the test ends, or until what it returns is called.
