@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	rabbitmq "github.com/rabbitmq/amqp091-go"
@@ -89,12 +90,17 @@ const (
 	headerQueue  = "nocturne-queue" // where it came from
 )
 
+// maxWhy bounds headerError: an error may repeat what it met, and a broker cuts
+// off whoever sends headers of more than 128 KiB.
+const maxWhy = 1 << 10
+
 // buryTime is how long the broker may take to confirm a dead letter.
 const buryTime = 30 * time.Second
 
 // bury puts a message into the queue of dead letters and waits for the
 // broker's confirm, so that it is in one queue or the other.
 func (in *Ingest) bury(ctx context.Context, s *session, d *rabbitmq.Delivery, reason, why string) error {
+	why = strings.ToValidUTF8(why[:min(len(why), maxWhy)], "")
 	ctx, cancel := context.WithTimeout(ctx, buryTime)
 	defer cancel()
 	s.mu.Lock()
