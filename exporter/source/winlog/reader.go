@@ -49,7 +49,7 @@ type reader struct {
 }
 
 func newReader(api EventAPI, ch Channel, at place, out *queue) *reader {
-	r := &reader{api: api, ch: ch, filter: newFilter(&ch), out: out, bookmark: at.Bookmark, size: maxBatch}
+	r := &reader{api: api, ch: ch, filter: newFilter(&ch), out: out, bookmark: at.Bookmark, near: at.Near, oldest: at.Oldest, size: maxBatch}
 	r.ledger = ledger{exact: !ch.filtered() && !ch.forwarded(), forwarded: ch.forwarded(), mark: at.mark}
 	if ch.forwarded() {
 		r.recent = newRecent(maxRecent)
@@ -148,7 +148,9 @@ func (r *reader) skip(ctx context.Context, err error) bool {
 	return r.hand(ctx, recs, r.place(), 0)
 }
 
-func (r *reader) place() *place { return &place{Bookmark: r.bookmark, mark: r.ledger.mark} }
+func (r *reader) place() *place {
+	return &place{Bookmark: r.bookmark, mark: r.ledger.mark, Near: r.near, Oldest: r.oldest}
+}
 
 // contained follows the channel and makes a panic an error.
 func (r *reader) contained(ctx context.Context) (err error) {
@@ -162,12 +164,18 @@ func (r *reader) contained(ctx context.Context) (err error) {
 
 func (r *reader) follow(ctx context.Context) error {
 	r.alive.Store(time.Now().UnixNano())
+	first := r.firstPlace() // before the subscription: what comes in between is read twice rather than never
 	sub, err := r.api.Subscribe(r.ch, Start{Bookmark: r.bookmark, Oldest: r.oldest, Near: r.near})
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", r.ch.Name, err)
 	}
 	defer func() { _ = sub.Close() }() // the handle is gone either way
-	if !r.resume(ctx) {
+	if first != nil {
+		r.bookmark, r.near, r.oldest, r.ledger.mark = first.Bookmark, first.Near, first.Oldest, first.mark
+		if !r.hand(ctx, nil, first, 0) {
+			return ctx.Err()
+		}
+	} else if !r.resume(ctx) {
 		return ctx.Err()
 	}
 	r.metrics.open.Set(1)
@@ -193,6 +201,29 @@ func (r *reader) follow(ctx context.Context) error {
 		}
 		r.size = min(2*r.size, maxBatch)
 	}
+}
+
+// firstPlace is where a channel stands that was never read; nil for another
+// one, or where nobody knows. Many a channel says its first word when something
+// breaks, and the machine with it: what is written while the exporter is not
+// there has to be found.
+func (r *reader) firstPlace() *place {
+	if r.bookmark != "" || r.oldest {
+		return nil
+	}
+	oldest, count, err := r.api.Kept(r.ch.Name)
+	switch {
+	case err != nil:
+		r.log.Debug("newest record not known", "err", err)
+		return nil
+	case count == 0:
+		return &place{Oldest: true}
+	}
+	p := &place{Bookmark: bookmarkAt(r.ch.Name, oldest+count-1), Near: true}
+	if !r.ledger.forwarded {
+		p.mark = mark{ID: oldest + count - 1, At: time.Now().UnixNano()}
+	}
+	return p
 }
 
 // resume says what was removed from the log since the last event that was read.

@@ -77,6 +77,10 @@ func (w *winlog) Category() record.Category { return record.EventLog }
 type place struct {
 	Bookmark string `json:"bookmark"`
 	mark
+	// Near: the bookmark was made here and not by Windows. Oldest: the log was
+	// empty when it was first looked at, so everything in it is new.
+	Near   bool `json:"near,omitempty"`
+	Oldest bool `json:"oldest,omitempty"`
 }
 
 // UnmarshalJSON reads what Run stores, and the bare bookmark that the first

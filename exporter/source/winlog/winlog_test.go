@@ -39,6 +39,45 @@ func TestFollowsAndResumes(t *testing.T) {
 	})
 }
 
+// A channel that never said anything speaks while the exporter is not there.
+func TestQuietChannelIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for why, log := range map[string]*fakeLog{"an empty log": newLog(), "a log that nobody read": newLog(1, 2, 3)} {
+			s := newSession(log, nil)
+			s.during(t, 0)
+			s.log.write(4, 5)()
+			s.during(t, 0, s.log.write(6))
+			if s.spool.ids() != "4 5 6" || s.spool.place(t, "System").Bookmark != bookmark(6) {
+				t.Errorf("%s: records %s", why, s.spool.ids())
+			}
+			if s.metric(t, "missing_total") != 0 || s.metric(t, "resets_total") != 0 {
+				t.Errorf("%s: something is said to be missing: %s", why, s.spool.said())
+			}
+			s.during(t, 0)
+			if s.spool.ids() != "4 5 6" {
+				t.Errorf("%s: a third start: records %s", why, s.spool.ids())
+			}
+			s.balanced(t)
+		}
+		lost := newSession(newLog(1, 2), nil)
+		lost.during(t, 0)
+		lost.log.events = []int{8, 9} // wrapped
+		lost.during(t, 0)
+		if lost.spool.ids() != "gap 8 9" || lost.metric(t, "missing_total", missingRemoved) != 5 {
+			t.Errorf("wrapped meanwhile: %s, %s", lost.spool.ids(), lost.spool.said())
+		}
+		reopened := newSession(newLog(1), nil)
+		reopened.during(t, 2*time.Second, func() {
+			reopened.log.mu.Lock()
+			reopened.log.fail["next"] = classify("EvtNext", codeQueryResultStale)
+			reopened.log.mu.Unlock()
+		}, func() { time.Sleep(pulse) }, reopened.log.write(2))
+		if got := strings.ReplaceAll(reopened.spool.ids(), "gap ", ""); got != "2" {
+			t.Errorf("written while the event log service restarts: records %s", reopened.spool.ids())
+		}
+	})
+}
+
 // To show a person what it reads, the source begins with some past events.
 func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
