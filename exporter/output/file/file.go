@@ -1,7 +1,7 @@
 // Package file writes records as JSON lines to a file, as the console output
 // does to the screen. A frame counts as stored after the file was synced to
 // disk. The file is rotated by size and a stated number of old ones is kept;
-// only the exporter's user can read them.
+// only the exporter's user can read them, on Windows whoever the folder lets in.
 //
 // What a write could not finish is cut off again, also after a crash: a reader
 // may see a line twice, never half of one.
@@ -66,11 +66,13 @@ type Output struct {
 	f    handle // nil = not open
 	size int64
 	wrap func(*os.File) handle // for tests
+
+	rename func(from, to string) error // os.Rename, but in tests
 }
 
 // New returns an output that opens its file at its first Hello.
 func New(cfg Config) *Output {
-	return &Output{cfg: cfg, wrap: func(f *os.File) handle { return f }}
+	return &Output{cfg: cfg, wrap: func(f *os.File) handle { return f }, rename: os.Rename}
 }
 
 // Hello implements output.Output.
@@ -178,8 +180,10 @@ func (o *Output) append(text []byte) error {
 	return nil
 }
 
-// rotate gives the file the number 1 and every older one the next; the oldest
-// goes.
+// rotate gives the file the number 1 and every older one the next, up to a
+// number that is free; without one the oldest goes. Windows renames no file that
+// a reader has open: rotate is then tried again and again, and must not push
+// another old file out each time.
 func (o *Output) rotate() error {
 	err := o.f.Close()
 	o.f = nil
@@ -192,9 +196,16 @@ func (o *Output) rotate() error {
 		}
 		return o.open()
 	}
-	for n := o.cfg.MaxFiles - 1; n > 0; n-- {
+	free := 1
+	for free < o.cfg.MaxFiles-1 {
+		if _, err := os.Lstat(o.numbered(free)); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		free++
+	}
+	for n := free; n > 0; n-- {
 		// Renaming replaces: the oldest one goes by that.
-		if err := os.Rename(o.numbered(n-1), o.numbered(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := o.rename(o.numbered(n-1), o.numbered(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

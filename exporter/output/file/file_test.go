@@ -116,6 +116,40 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// Somebody holds the file open, and Windows does not rename it: what is old
+// already stays until the file can be rotated.
+func TestRotationThatFailsLosesNothing(t *testing.T) {
+	o, r := fresh(t)
+	o.cfg.MaxFiles, r.cfg.MaxFiles = 4, 4
+	body := strings.Repeat("x", 500)
+	for i := range uint64(4) {
+		send(t, o, outputtest.Data(i+1, body))
+	}
+	rename := o.rename
+	o.rename = func(from, to string) error {
+		if from == o.cfg.Path {
+			return errors.New("in use by another process")
+		}
+		return rename(from, to)
+	}
+	for range 6 {
+		if _, err := o.Send(t.Context(), []spool.Frame{outputtest.Data(5, body)}); err == nil {
+			t.Fatal("it was sent")
+		}
+	}
+	if got := r.Bodies(); len(got) < 3 { // the oldest one has gone for the new one
+		t.Errorf("%d records are left of 4", len(got))
+	}
+	o.rename = rename
+	send(t, o, outputtest.Data(5, body))
+	if got := r.Bodies(); len(got) != 4 {
+		t.Errorf("%d records, want 4", len(got))
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A crash leaves half a line; it is not there any more after the next start.
 func TestHalfALine(t *testing.T) {
 	o, r := fresh(t)
