@@ -25,7 +25,8 @@ type Roster struct {
 }
 
 // NewRoster returns the roster of these checks. refused is about check files
-// that are not taken, and is told as a failure of the source; nil = none.
+// that are not taken, and is told as a failure of the source; nil = none. While
+// there are any, no check is said to be gone: it may be theirs.
 func NewRoster(specs []Spec, refused error, positions source.Positions) *Roster {
 	r := &Roster{refused: refused, positions: positions}
 	for i := range specs {
@@ -76,6 +77,11 @@ func (r *Roster) snapshot() (snap *record.Snapshot, body string, position []byte
 		return nil, "", nil, nil
 	}
 	gone := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(r.names, name) })
+	known := append([]string{}, r.names...) // [] and not null
+	if r.refused != nil {
+		known, gone = append(known, gone...), nil
+		slices.Sort(known)
+	}
 	if len(gone) > 0 {
 		snap, body = &record.Snapshot{}, "no longer configured: check "+strings.Join(gone, ", ")
 	}
@@ -94,6 +100,6 @@ func (r *Roster) snapshot() (snap *record.Snapshot, body string, position []byte
 			}
 		}
 	}
-	position, err = json.Marshal(append([]string{}, r.names...)) // [] and not null
+	position, err = json.Marshal(known)
 	return snap, body, position, err
 }

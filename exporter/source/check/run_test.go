@@ -283,6 +283,9 @@ func TestRoster(t *testing.T) {
 	f(`nocturne.snapshot no longer configured: check a {"Sections":[{"Type":"check","Scope":"a"},{"Type":"licence","Scope":"a"},{"Type":"dongle","Scope":"a"}],"Devices":null}`, run(nil, "b"))
 	f("", run(nil, "b"))
 	f(`nocturne.source.failed source check: file x null`, run(errors.New("file x"), "b"))
+	f(`nocturne.source.failed source check: file b null`, run(errors.New("file b"))) // a mistake in a file takes no check out
+	f("", run(nil, "b"))
+	f(`nocturne.source.failed source check: file b null`, run(errors.New("file b")))
 	f(`nocturne.snapshot no longer configured: check b {"Sections":[{"Type":"check","Scope":"b"}],"Devices":null}`, run(nil))
 	f("", run(nil))
 }
