@@ -71,7 +71,7 @@ func TestQuietChannelIsFoundAgain(t *testing.T) {
 			reopened.log.mu.Lock()
 			reopened.log.fail["next"] = classify("EvtNext", codeQueryResultStale)
 			reopened.log.mu.Unlock()
-		}, func() { time.Sleep(pulse) }, reopened.log.write(2))
+		}, reopened.log.write(), reopened.log.write(2))
 		if got := strings.ReplaceAll(reopened.spool.ids(), "gap ", ""); got != "2" {
 			t.Errorf("written while the event log service restarts: records %s", reopened.spool.ids())
 		}
