@@ -32,6 +32,9 @@ func main() {
 // run carries out a command line. flag.ErrHelp means that help was asked for
 // and printed.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if c, rest, ok := find(args); ok {
+		return c.run(ctx, rest, stdout, stderr)
+	}
 	fs := flag.NewFlagSet("ruler", flag.ContinueOnError)
 	path := fs.String("config", "", "configuration file (YAML); without one the defaults hold")
 	listen := fs.String("listen", "", "address of the page, the API and /metrics; overrides listen")
@@ -44,12 +47,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	to := stderr
 	if errors.Is(err, flag.ErrHelp) {
 		to = stdout
+		usage(&said)
 	}
 	if _, werr := said.WriteTo(to); err != nil || werr != nil {
 		return errors.Join(err, werr)
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: the ruler takes flags only", fs.Arg(0))
+		return unknown(fs.Args())
 	}
 	cfg, err := config.Load(*path)
 	if err != nil {

@@ -192,7 +192,7 @@ func (s *server) handler(rt route) http.Handler {
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byte, error) {
-	actor, err := s.guard(r, rt.write)
+	actor, err := s.guard(r, rt.role.writes())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,17 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) adminRoutes() []route {
+	return []route{
+		{method: "POST", path: "/join-tokens", name: "join_tokens", summary: "Make a join token and the lines to paste on a new server",
+			body: JoinRequest{}, result: JoinAnswer{}, role: roleAdmin, handle: s.join},
+		{method: "GET", path: "/audit", name: "audit", summary: "What was changed, by whom",
+			params: []param{limitParam()}, result: AuditList{}, handle: s.auditLog},
+		{method: "GET", path: "/openapi.json", name: "openapi", summary: "This document",
+			result: json.RawMessage{}, handle: func(*request) (any, error) { return json.RawMessage(s.openapi), nil }},
+	}
+}
+
 // auditor is a Reader that also keeps the audit log. Every store.Store is one.
 type auditor interface {
 	Audit(ctx context.Context, e store.AuditEntry) error

@@ -12,6 +12,15 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) demoRoutes() []route {
+	return []route{
+		{method: "GET", path: "/delivered", name: "delivered", summary: "Messages at the demo receiver, newest first",
+			params: []param{limitParam()}, result: Delivered{}, handle: s.delivered},
+		{method: "POST", path: "/demo/incident", name: "demo_incident", summary: "Break a simulated server; refused for a real one",
+			body: IncidentRequest{}, result: IncidentAnswer{}, role: roleEditor, handle: s.incident},
+	}
+}
+
 // webhook is what Alertmanager posts (webhook payload, version 4), as the demo
 // receiver keeps it.
 type webhook struct {

@@ -8,6 +8,21 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) changeRoutes() []route {
+	category := enum("category", "of the snapshots", categoryNames()...)
+	return []route{
+		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
+			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
+		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
+			params: []param{
+				{name: "server", kind: kindServer, doc: "server id"}, category, enum("kind", "of change", changeKinds...),
+				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"),
+				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
+				limitParam(), beforeID(),
+			}, result: ChangeList{}, handle: s.changes},
+	}
+}
+
 func (s *server) history(r *request) (any, error) {
 	id := r.id("id")
 	if _, err := s.reader.Server(r.ctx, id); err != nil {

@@ -10,6 +10,21 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) notificationRoutes() []route {
+	return []route{
+		{method: "GET", path: "/notifications", name: "notifications", summary: "List notifications",
+			params: []param{
+				enum("state", "default: both", string(store.Firing), string(store.Resolved)), enum("severity", "the worst of its parts", severities...),
+				{name: "server", kind: kindServer, doc: "server id"}, text("class", "problem class"), text("rule", "id of a rule that opened it"),
+				text("site", "exactly this site"), text("search", "part of the text"),
+				{name: "muted", kind: kindBool, doc: "only muted or folded ones, or only others"},
+				limitParam(), offsetParam(),
+			}, result: NotificationList{}, handle: s.notifications},
+		{method: "GET", path: "/notifications/{id}", name: "notification", summary: "One notification with why, evidence and deliveries",
+			params: []param{{name: "id", kind: kindText, max: 64, path: true, doc: "notification id"}}, result: NotificationDetail{}, handle: s.notification},
+	}
+}
+
 func (s *server) notifications(r *request) (any, error) {
 	q := store.NotificationQuery{
 		State: store.NotificationState(r.text("state")), Server: r.id("server"), Severity: r.text("severity"), Class: r.text("class"),

@@ -10,6 +10,16 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) fleetRoutes() []route {
+	return []route{
+		{method: "GET", path: "/overview", name: "overview", summary: "The fleet in one answer: counts, sites, what this installation can do",
+			result: Overview{}, handle: s.overview},
+		{method: "GET", path: "/silent", name: "silent", summary: "Servers that stopped speaking, longest first",
+			params: []param{{name: "planned", kind: kindBool, def: "false", doc: "also those that said goodbye"}, limitParam(), offsetParam()},
+			result: SilentList{}, handle: s.silent},
+	}
+}
+
 func (s *server) overview(r *request) (any, error) {
 	o, err := s.reader.Overview(r.ctx)
 	if err != nil {

@@ -16,6 +16,13 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) pipelineRoutes() []route {
+	return []route{
+		{method: "GET", path: "/pipeline", name: "pipeline", summary: "How well records flow: in, out, dropped, waiting, lag, ledger, sinks",
+			result: Pipeline{}, handle: s.pipeline},
+	}
+}
+
 // bridgeStatus is what we read of the bridge's GET /admin/v1/status.
 type bridgeStatus struct {
 	joinline.Bridge

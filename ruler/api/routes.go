@@ -26,7 +26,7 @@ type route struct {
 	params       []param
 	body         any // zero value of the request's type; nil = none
 	result       any // zero value of the answer's type
-	write        bool
+	role         role
 	handle       func(*request) (any, error)
 }
 
@@ -40,6 +40,18 @@ type param struct {
 	min, max int      // of kindInt; max bytes of kindText
 	def      string
 }
+
+// role is what a caller must be. Whoever may do more may do less.
+type role uint8
+
+// The roles, the least first. What a viewer may ask changes nothing.
+const (
+	roleViewer role = iota
+	roleEditor
+	roleAdmin
+)
+
+func (r role) writes() bool { return r > roleViewer }
 
 type kind uint8
 
@@ -104,65 +116,9 @@ var (
 	sortKeys    = []string{"worst", "-worst", "name", "-name", "site", "-site", "state", "-state", "last_seen", "-last_seen", "os", "-os"}
 )
 
-// routes is the whole API.
+// routes is the whole API: every resource brings its own, in its own file.
 func (s *server) routes() []route {
-	category := enum("category", "of the snapshots", categoryNames()...)
-	kindOf := enum("kind", "of change", changeKinds...)
-	return []route{
-		{method: "GET", path: "/overview", name: "overview", summary: "The fleet in one answer: counts, sites, what this installation can do",
-			result: Overview{}, handle: s.overview},
-		{method: "GET", path: "/servers", name: "servers", summary: "List servers",
-			params: []param{
-				{name: "search", kind: kindText, max: maxName, doc: "part of name, id, site, rack, role, owner or operating system"},
-				text("site", "exactly this site"), text("rack", "exactly this rack"), text("role", "exactly this role"), text("owner", "exactly this owner"),
-				{name: "state", kind: kindList, enum: stateNames(), doc: "any of these; default: all but decommissioned"},
-				enum("severity", "worst open notification", severities...),
-				{name: "simulated", kind: kindBool, doc: "only simulated or only real ones"},
-				{name: "clones", kind: kindBool, doc: "only identities that are used twice, or only others"},
-				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
-				limitParam(), offsetParam(),
-			}, result: ServerList{}, handle: s.servers},
-		{method: "GET", path: "/servers/{id}", name: "server", summary: "One server: facts, devices, open notifications",
-			params: []param{serverID}, result: ServerDetail{}, handle: s.server},
-		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
-			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
-		{method: "GET", path: "/servers/{id}/ledger", name: "server_ledger", summary: "What of one server's records arrived, per sequence",
-			params: []param{serverID}, result: ServerLedger{}, handle: s.ledger},
-		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
-			params: []param{
-				{name: "server", kind: kindServer, doc: "server id"}, category, kindOf,
-				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"),
-				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
-				limitParam(), beforeID(),
-			}, result: ChangeList{}, handle: s.changes},
-		{method: "GET", path: "/notifications", name: "notifications", summary: "List notifications",
-			params: []param{
-				enum("state", "default: both", string(store.Firing), string(store.Resolved)), enum("severity", "the worst of its parts", severities...),
-				{name: "server", kind: kindServer, doc: "server id"}, text("class", "problem class"), text("rule", "id of a rule that opened it"),
-				text("site", "exactly this site"), text("search", "part of the text"),
-				{name: "muted", kind: kindBool, doc: "only muted or folded ones, or only others"},
-				limitParam(), offsetParam(),
-			}, result: NotificationList{}, handle: s.notifications},
-		{method: "GET", path: "/notifications/{id}", name: "notification", summary: "One notification with why, evidence and deliveries",
-			params: []param{{name: "id", kind: kindText, max: 64, path: true, doc: "notification id"}}, result: NotificationDetail{}, handle: s.notification},
-		{method: "GET", path: "/silent", name: "silent", summary: "Servers that stopped speaking, longest first",
-			params: []param{{name: "planned", kind: kindBool, def: "false", doc: "also those that said goodbye"}, limitParam(), offsetParam()},
-			result: SilentList{}, handle: s.silent},
-		{method: "GET", path: "/pipeline", name: "pipeline", summary: "How well records flow: in, out, dropped, waiting, lag, ledger, sinks",
-			result: Pipeline{}, handle: s.pipeline},
-		{method: "GET", path: "/delivered", name: "delivered", summary: "Messages at the demo receiver, newest first",
-			params: []param{limitParam()}, result: Delivered{}, handle: s.delivered},
-		{method: "POST", path: "/demo/incident", name: "demo_incident", summary: "Break a simulated server; refused for a real one",
-			body: IncidentRequest{}, result: IncidentAnswer{}, write: true, handle: s.incident},
-		{method: "POST", path: "/join-tokens", name: "join_tokens", summary: "Make a join token and the lines to paste on a new server",
-			body: JoinRequest{}, result: JoinAnswer{}, write: true, handle: s.join},
-		{method: "GET", path: "/audit", name: "audit", summary: "What was changed, by whom",
-			params: []param{limitParam()}, result: AuditList{}, handle: s.auditLog},
-		{method: "GET", path: "/discovery", name: "discovery", summary: "Targets for Prometheus' HTTP service discovery",
-			result: []TargetGroup{}, handle: s.discovery},
-		{method: "GET", path: "/openapi.json", name: "openapi", summary: "This document",
-			result: json.RawMessage{}, handle: func(*request) (any, error) { return json.RawMessage(s.openapi), nil }},
-	}
+	return slices.Concat(s.fleetRoutes(), s.serverRoutes(), s.changeRoutes(), s.notificationRoutes(), s.pipelineRoutes(), s.demoRoutes(), s.adminRoutes())
 }
 
 // request is a checked request.

@@ -12,6 +12,28 @@ import (
 	"nocturne/ruler/store"
 )
 
+func (s *server) serverRoutes() []route {
+	return []route{
+		{method: "GET", path: "/servers", name: "servers", summary: "List servers",
+			params: []param{
+				{name: "search", kind: kindText, max: maxName, doc: "part of name, id, site, rack, role, owner or operating system"},
+				text("site", "exactly this site"), text("rack", "exactly this rack"), text("role", "exactly this role"), text("owner", "exactly this owner"),
+				{name: "state", kind: kindList, enum: stateNames(), doc: "any of these; default: all but decommissioned"},
+				enum("severity", "worst open notification", severities...),
+				{name: "simulated", kind: kindBool, doc: "only simulated or only real ones"},
+				{name: "clones", kind: kindBool, doc: "only identities that are used twice, or only others"},
+				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
+				limitParam(), offsetParam(),
+			}, result: ServerList{}, handle: s.servers},
+		{method: "GET", path: "/servers/{id}", name: "server", summary: "One server: facts, devices, open notifications",
+			params: []param{serverID}, result: ServerDetail{}, handle: s.server},
+		{method: "GET", path: "/servers/{id}/ledger", name: "server_ledger", summary: "What of one server's records arrived, per sequence",
+			params: []param{serverID}, result: ServerLedger{}, handle: s.ledger},
+		{method: "GET", path: "/discovery", name: "discovery", summary: "Targets for Prometheus' HTTP service discovery",
+			result: []TargetGroup{}, handle: s.discovery},
+	}
+}
+
 func (s *server) servers(r *request) (any, error) {
 	q := store.ServerQuery{
 		Text: r.text("search"), Site: r.text("site"), Rack: r.text("rack"), Role: r.text("role"), Owner: r.text("owner"),
