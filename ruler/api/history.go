@@ -13,10 +13,14 @@ func (s *server) changeRoutes() []route {
 	return []route{
 		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
 			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
+		{method: "GET", path: "/servers/{id}/diff", name: "server_diff", summary: "What differs on one server between any two times",
+			params: []param{serverID, {name: "from", kind: kindTime, doc: "the earlier time, RFC 3339"}, {name: "to", kind: kindTime, doc: "the later time; default: now"}},
+			result: ServerDiff{}, handle: s.serverDiff},
 		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
 			params: []param{
 				{name: "server", kind: kindServer, doc: "server id"}, category, enum("kind", "of change", changeKinds...),
-				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"),
+				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"), text("field", "of kind field, such as firmware"),
+				{name: "serial", kind: kindText, max: maxName, doc: "of the device, or of a part that came or left"},
 				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
 				limitParam(), beforeID(),
 			}, result: ChangeList{}, handle: s.changes},
@@ -45,7 +49,7 @@ func (s *server) history(r *request) (any, error) {
 
 func (s *server) changes(r *request) (any, error) {
 	q := store.ChangeQuery{
-		Server: r.id("server"), Category: categoryOf(r.text("category")), Kind: r.text("kind"), Type: r.text("device_type"), Place: r.text("place"),
+		Server: r.id("server"), Category: categoryOf(r.text("category")), Kind: r.text("kind"), Type: r.text("device_type"), Place: r.text("place"), Field: r.text("field"), Serial: r.text("serial"),
 		Since: r.time("since"), Before: r.time("before"), BeforeID: int64(r.int("before_id")), Limit: r.int("limit"),
 	}
 	page, err := s.reader.Changes(r.ctx, q)
@@ -69,7 +73,7 @@ func changeOf(c store.Change) Change {
 	return Change{
 		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Simulated: c.Simulated, Category: c.Category.String(),
 		Kind: c.Kind, DeviceType: clip(c.Type, maxName), Place: clip(c.Place, maxName), FromPlace: clip(c.From, maxName), Field: clip(c.Field, maxName),
-		Before: clip(c.Before, maxText), After: clip(c.After, maxText), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c),
+		Before: clip(c.Before, maxText), After: clip(c.After, maxText), Serial: clip(c.Occupant, maxName), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c),
 	}
 }
 

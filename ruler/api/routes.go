@@ -118,7 +118,7 @@ var (
 
 // routes is the whole API: every resource brings its own, in its own file.
 func (s *server) routes() []route {
-	return slices.Concat(s.fleetRoutes(), s.serverRoutes(), s.changeRoutes(), s.notificationRoutes(), s.pipelineRoutes(), s.demoRoutes(), s.adminRoutes())
+	return slices.Concat(s.fleetRoutes(), s.serverRoutes(), s.changeRoutes(), s.serialRoutes(), s.notificationRoutes(), s.pipelineRoutes(), s.demoRoutes(), s.adminRoutes())
 }
 
 // request is a checked request.

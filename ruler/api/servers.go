@@ -25,8 +25,8 @@ func (s *server) serverRoutes() []route {
 				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
 				limitParam(), offsetParam(),
 			}, result: ServerList{}, handle: s.servers},
-		{method: "GET", path: "/servers/{id}", name: "server", summary: "One server: facts, devices, open notifications",
-			params: []param{serverID}, result: ServerDetail{}, handle: s.server},
+		{method: "GET", path: "/servers/{id}", name: "server", summary: "One server: facts, devices, open notifications; now or as of any time",
+			params: []param{serverID, {name: "at", kind: kindTime, doc: "as it was then, RFC 3339; devices without what is volatile"}}, result: ServerDetail{}, handle: s.server},
 		{method: "GET", path: "/servers/{id}/ledger", name: "server_ledger", summary: "What of one server's records arrived, per sequence",
 			params: []param{serverID}, result: ServerLedger{}, handle: s.ledger},
 		{method: "GET", path: "/discovery", name: "discovery", summary: "Targets for Prometheus' HTTP service discovery",
@@ -52,6 +52,9 @@ func (s *server) servers(r *request) (any, error) {
 }
 
 func (s *server) server(r *request) (any, error) {
+	if then := r.time("at"); !then.IsZero() {
+		return s.serverPast(r, then)
+	}
 	id := r.id("id")
 	d, err := s.reader.Server(r.ctx, id)
 	if err != nil {

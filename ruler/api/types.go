@@ -72,6 +72,8 @@ type ServerDetail struct {
 	Observed      []Observed     `json:"observed" doc:"the present snapshot of each category"`
 	Lines         []Server       `json:"lines" doc:"the other lines of the same identity, when it is used twice"`
 	Notifications []Notification `json:"notifications" doc:"those that are open, worst first"`
+	AsOf          *time.Time     `json:"as_of" doc:"the time that was asked for; null = now"`
+	KnownSince    *time.Time     `json:"known_since" doc:"with at: nothing older is known; else null"`
 }
 
 // Fact is a named value.
@@ -145,6 +147,7 @@ type Change struct {
 	Field      string     `json:"field" doc:"of kind field"`
 	Before     string     `json:"before" doc:"the value before, or the serial that left"`
 	After      string     `json:"after" doc:"the value after, or the serial that came"`
+	Serial     string     `json:"serial" doc:"of the device, where it is known; of kind removed, the last known one"`
 	RecordID   string     `json:"record_id" doc:"the record that showed it"`
 	Hash       string     `json:"hash" doc:"of the snapshot that showed it"`
 	Text       string     `json:"text" doc:"the change in a sentence"`

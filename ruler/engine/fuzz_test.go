@@ -42,7 +42,7 @@ func FuzzWorkingState(f *testing.F) {
 
 // A snapshot from a damaged disk is refused, never a crash.
 func FuzzUnpack(f *testing.F) {
-	_, b := pack(&record.Snapshot{Devices: []record.Device{{Type: record.DeviceCPU, Place: "0"}}})
+	_, b := Pack(&record.Snapshot{Devices: []record.Device{{Type: record.DeviceCPU, Place: "0"}}})
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := Unpack(b); err == nil && s == nil {

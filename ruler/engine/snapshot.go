@@ -33,7 +33,7 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	c.Previous = prev
 	i.Changes, i.Current = diff.Compare(prev, cur)
 	kept := diff.Stable(i.Current)
-	hash, bytes := pack(kept)
+	hash, bytes := Pack(kept)
 	if hash == s.currentHash(cat) {
 		return nil
 	}
@@ -44,14 +44,20 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	out.Snapshots = append(out.Snapshots, store.SnapshotWrite{Server: s.id, Category: cat, At: at, Hash: hash, Bytes: bytes})
 	changes := diff.Significant(i.Changes)
 	for _, ch := range changes {
-		out.Changes = append(out.Changes, store.Change{Server: s.id, Category: cat, At: at, Stream: p.streamTime(), Kind: ch.Kind.String(), Type: ch.Type, Place: ch.Place,
-			Field: ch.Field, Before: before(&ch), After: after(&ch), From: ch.From, RecordID: in.recordID(), Hash: hash})
+		row := ChangeRow(&ch)
+		row.Server, row.Category, row.At, row.Stream, row.RecordID, row.Hash = s.id, cat, at, p.streamTime(), in.recordID(), hash
+		out.Changes = append(out.Changes, row)
 	}
 	p.counts.changes += int64(len(changes))
 	out.History = append(out.History, store.HistoryEntry{Server: s.id, Category: cat, At: at, Hash: hash, RecordID: in.recordID(), Changes: len(changes)})
 	p.devices(s, cat, prev, kept)
 	p.out.urgent = true
 	return nil
+}
+
+// ChangeRow is a difference in the store's words.
+func ChangeRow(c *diff.Change) store.Change {
+	return store.Change{Kind: c.Kind.String(), Type: c.Type, Place: c.Place, Field: c.Field, Before: before(c), After: after(c), From: c.From, Occupant: c.Occupant}
 }
 
 func before(c *diff.Change) string {
@@ -133,8 +139,8 @@ var (
 	})
 )
 
-// pack returns a snapshot's content hash and its bytes as stored.
-func pack(s *record.Snapshot) (store.Hash, []byte) {
+// Pack returns a snapshot's content hash and its bytes as stored.
+func Pack(s *record.Snapshot) (store.Hash, []byte) {
 	raw := record.AppendRecords(nil, []record.Record{{Name: record.NameSnapshot, Snapshot: s}})
 	sum := sha256.Sum256(raw)
 	return store.Hash(sum[:16]), packer().EncodeAll(raw, nil)

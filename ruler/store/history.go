@@ -66,6 +66,7 @@ type Change struct {
 	Before   string          `json:"before"`     // value, or the occupant that left
 	After    string          `json:"after"`      // value, or the occupant that came
 	From     string          `json:"from_place"` // of kind moved
+	Occupant string          `json:"occupant"`   // known serial of the device; of kind removed, the last known one
 	RecordID string          `json:"record_id"`
 	Hash     Hash            `json:"hash"` // of the snapshot that showed it
 	// Simulated tells that the server is; filled in by readers.
@@ -79,6 +80,8 @@ type ChangeQuery struct {
 	Kind     string
 	Type     string
 	Place    string
+	Field    string
+	Serial   string // of the device, or of one that came or left
 	Since    time.Time
 	Before   time.Time
 	BeforeID int64 // for paging: only ids below

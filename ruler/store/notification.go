@@ -137,6 +137,7 @@ type NotificationDetail struct {
 type NotificationQuery struct {
 	State    NotificationState // "" = both
 	Server   record.ID
+	Device   string // "physical_drive c0/e252/s4"
 	Severity string
 	Class    string
 	RuleID   string
@@ -146,6 +147,7 @@ type NotificationQuery struct {
 	// ResolvedSince also lists resolved ones that closed at or after; with
 	// State Firing. It is what a sender asks for.
 	ResolvedSince time.Time
+	OpenAt        time.Time // were open at this time
 	Offset        int
 	Limit         int // 0 = 100, at most 1000; senders may say 100,000
 }

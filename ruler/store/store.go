@@ -57,8 +57,6 @@ type Store interface {
 	Facts(ctx context.Context, after uint64, limit int) ([]Fact, error)
 	// Groups counts the servers that should be heard from, by site and rack.
 	Groups(ctx context.Context) ([]GroupSize, error)
-	// Snapshot returns a snapshot's bytes by content hash.
-	Snapshot(ctx context.Context, hash Hash) ([]byte, error)
 
 	// Outbox returns every open notification that people are to be told of, and
 	// those that were resolved since; of older ones those whose end a target that
@@ -77,6 +75,8 @@ type Store interface {
 
 // Reader is what the API needs. Its answers are consistent per call.
 type Reader interface {
+	Inventory
+
 	// Servers lists a page and the number of all matches.
 	Servers(ctx context.Context, q ServerQuery) (ServerPage, error)
 	// Server returns one server with its devices; ErrNotFound when unknown.

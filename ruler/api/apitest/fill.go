@@ -21,11 +21,17 @@ func Fill(ctx context.Context, s store.Store, f *Fleet) error {
 		for _, v := range d.Devices {
 			c.Devices = append(c.Devices, store.DeviceWrite{Server: d.ID, Device: v})
 		}
+	}
+	for _, h := range f.Entries {
+		c.Snapshots = append(c.Snapshots, store.SnapshotWrite{Server: h.Server, Category: h.Category, At: h.At, Hash: h.Hash, Bytes: f.Contents[h.Hash]})
+	}
+	for _, d := range f.List { // after those of the past, so that these are the present ones
 		for _, o := range d.Observed {
-			c.Snapshots = append(c.Snapshots, store.SnapshotWrite{Server: d.ID, Category: o.Category, At: o.At, Hash: o.Hash, Bytes: []byte("x")})
+			c.Snapshots = append(c.Snapshots, store.SnapshotWrite{Server: d.ID, Category: o.Category, At: o.At, Hash: o.Hash, Bytes: f.Contents[o.Hash]})
 		}
 	}
-	c.History = f.Entries
+	c.History = slices.Clone(f.Entries)
+	slices.SortStableFunc(c.History, func(a, b store.HistoryEntry) int { return a.At.Compare(b.At) })
 	c.Changes = slices.Clone(f.ChangeLog)
 	slices.Reverse(c.Changes)
 	for _, n := range f.Problems {

@@ -85,7 +85,7 @@ func (f *Fleet) add(s store.Server, now time.Time) {
 	}
 	d := store.ServerDetail{Server: s, Devices: devices(n, s.OSType, now)}
 	for _, c := range []record.Category{record.RAID, record.Hardware} {
-		h, since := store.Hash{byte(c), byte(n)}, now.Add(-time.Duration(23+c)*time.Hour)
+		h, since := f.snapshot(&d, c), now.Add(-time.Duration(23+c)*time.Hour)
 		d.Observed = append(d.Observed, store.Observed{Category: c, At: since, Hash: h})
 		f.Entries = append(f.Entries, store.HistoryEntry{Server: s.ID, Category: c, At: since, Hash: h, RecordID: recordID(s.ID, c, 3)})
 	}
@@ -145,12 +145,18 @@ func (f *Fleet) failedDrive(id record.ID, now time.Time) {
 	rec := recordID(id, record.RAID, 41)
 	f.ChangeLog = append(f.ChangeLog,
 		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DeviceVirtualDrive, Place: "c0/v0", Field: "state", Before: "Optl", After: "Dgrd", RecordID: rec},
-		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DevicePhysicalDrive, Place: "c0/e252/s4", Field: "state", Before: "Onln", After: "Failed", RecordID: rec},
+		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: t0, Stream: t0, Kind: "field", Type: record.DevicePhysicalDrive, Place: "c0/e252/s4", Field: "state", Before: "Onln", After: "Failed", Occupant: "ZA10504K", RecordID: rec},
 		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-30 * time.Hour), Stream: now.Add(-30 * time.Hour), Kind: "replaced", Type: record.DevicePhysicalDrive, Place: "c0/e252/s7", Before: "ZA10404X", After: "ZA10507K", RecordID: recordID(id, record.RAID, 12)},
 		store.Change{Server: id, Name: s.Name, Category: record.RAID, At: now.Add(-31 * time.Hour), Stream: now.Add(-31 * time.Hour), Kind: "moved", Type: record.DevicePhysicalDrive, From: "c0/e252/s8", Place: "c0/e252/s9", After: "ZA10509K", RecordID: recordID(id, record.RAID, 11)},
 		store.Change{Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-90 * time.Hour), Stream: now.Add(-90 * time.Hour), Kind: "added", Type: record.DeviceMemory, Place: "DIMM_B1", After: "3G000005", RecordID: recordID(id, record.Hardware, 2)},
 		store.Change{Server: id, Name: s.Name, Category: record.Hardware, At: now.Add(-91 * time.Hour), Stream: now.Add(-91 * time.Hour), Kind: "removed", Type: record.DeviceMemory, Place: "DIMM_C1", Before: "3H000005", RecordID: recordID(id, record.Hardware, 2)})
-	f.Entries = append([]store.HistoryEntry{{Server: id, Category: record.RAID, At: t0, Hash: store.Hash{0xfa}, RecordID: rec, Changes: 2}}, f.Entries...)
+	h := f.snapshot(s, record.RAID)
+	for i := range s.Observed {
+		if s.Observed[i].Category == record.RAID {
+			s.Observed[i].Hash, s.Observed[i].At = h, t0
+		}
+	}
+	f.Entries = append([]store.HistoryEntry{{Server: id, Category: record.RAID, At: t0, Hash: h, RecordID: rec, Changes: 2}}, f.Entries...)
 	drive := f.problem("a1b2c3d4e5f60718", s.Server, "physical_drive c0/e252/s4", "drive_failed", "critical", "Drive failed in slot c0/e252/s4", t0)
 	drive.Reason = "state went from Onln to Failed"
 	drive.Parts = []store.Part{

@@ -22,6 +22,7 @@ type Fleet struct {
 	ChangeLog     []store.Change // newest first
 	Problems      []store.NotificationDetail
 	PipelineState store.Pipeline
+	Contents      map[store.Hash][]byte // snapshots by content
 	// Err is what every call answers, where it is set.
 	Err error
 }
@@ -135,7 +136,7 @@ func (f *Fleet) Changes(_ context.Context, q store.ChangeQuery) (store.ChangePag
 	is := func(want, got string) bool { return want == "" || want == got }
 	for _, c := range f.ChangeLog {
 		if (q.Server.IsZero() || q.Server == c.Server) && (q.Category == 0 || q.Category == c.Category) && is(q.Kind, c.Kind) && is(q.Type, c.Type) &&
-			is(q.Place, c.Place) && !c.At.Before(q.Since) && (q.Before.IsZero() || c.At.Before(q.Before)) && (q.BeforeID == 0 || c.ID < q.BeforeID) {
+			is(q.Place, c.Place) && is(q.Field, c.Field) && about(&c, q.Serial) && !c.At.Before(q.Since) && (q.Before.IsZero() || c.At.Before(q.Before)) && (q.BeforeID == 0 || c.ID < q.BeforeID) {
 			for i := range f.List {
 				c.Simulated = c.Simulated || f.List[i].ID == c.Server && f.List[i].Simulated
 			}
@@ -157,7 +158,7 @@ func (f *Fleet) Notifications(_ context.Context, q store.NotificationQuery) (sto
 	for _, n := range f.Problems {
 		text := strings.ToLower(n.Title + "\n" + n.Name + "\n" + n.Device + "\n" + n.Reason + "\n" + n.Class + "\n" + n.ID)
 		state := q.State == "" || q.State == n.State || !q.ResolvedSince.IsZero() && !n.Resolved.Before(q.ResolvedSince)
-		if state && (q.Server.IsZero() || q.Server == n.Server) && is(q.Severity, n.Severity) && is(q.Class, n.Class) && is(q.RuleID, n.RuleID) &&
+		if state && (q.Server.IsZero() || q.Server == n.Server) && is(q.Device, n.Device) && openAt(&n.Notification, q.OpenAt) && is(q.Severity, n.Severity) && is(q.Class, n.Class) && is(q.RuleID, n.RuleID) &&
 			is(q.Site, n.Labels["site"]) && (q.Muted == nil || *q.Muted == silenced(n.Notification)) && strings.Contains(text, strings.ToLower(q.Text)) {
 			page.Notifications = append(page.Notifications, n.Notification)
 		}

@@ -109,10 +109,10 @@ func (w *writer) whereIs(partition int) string {
 func (w *writer) partition(c *store.PartitionCommit) {
 	w.state(c)
 	for i := range c.Servers {
-		w.server(&c.Servers[i])
+		w.server(&c.Servers[i], c.StreamTime)
 	}
 	for i := range c.Devices {
-		w.device(&c.Devices[i])
+		w.device(&c.Devices[i], c.StreamTime)
 	}
 	for i := range c.Snapshots {
 		n := &c.Snapshots[i]
@@ -125,7 +125,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	}
 	for i := range c.Changes {
 		h := &c.Changes[i]
-		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.RecordID, h.Hash[:])
+		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.Occupant, h.RecordID, h.Hash[:])
 	}
 	for i := range c.Notifications {
 		w.notification(&c.Notifications[i])
@@ -158,16 +158,22 @@ func (w *writer) state(c *store.PartitionCommit) {
 	}
 }
 
-func (w *writer) server(c *store.ServerWrite) {
+func (w *writer) server(c *store.ServerWrite, now time.Time) {
 	w.exec(stServer, c.ID[:], c.Partition)
 	if l := c.Labels; l != nil {
 		w.exec(stServerLabels, l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, unix(l.Enrolled), unix(l.Enrolled), c.ID[:])
+		if now.IsZero() {
+			now = l.Enrolled
+		}
+		w.log(c.ID, logLabels, now, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated})
 	}
 	if f := c.Facts; f != nil {
 		w.exec(stServerFacts, f.OSName, f.OSType, f.OSVersion, f.OSBuild, unix(f.BootTime), f.ExporterVersion, f.ReportedName, f.MachineID, f.SMBIOSUUID, int64(f.Interval), c.ID[:])
+		w.log(c.ID, logFacts, now, factsLog{f.OSName, f.OSType, f.OSVersion, f.OSBuild, f.ExporterVersion, f.ReportedName, f.BootTime})
 	}
 	if st := c.State; st != nil {
 		w.exec(stServerState, string(st.State), st.Reason, unix(st.Since), c.ID[:])
+		w.log(c.ID, logState, st.Since, stateLog{st.State, st.Reason})
 	}
 	if sn := c.Seen; sn != nil {
 		w.exec(stServerSeen, unix(sn.At), int64(sn.Skew), c.ID[:])
@@ -181,7 +187,8 @@ func (w *writer) server(c *store.ServerWrite) {
 	}
 }
 
-func (w *writer) device(d *store.DeviceWrite) {
+func (w *writer) device(d *store.DeviceWrite, now time.Time) {
+	w.occupant(d, now)
 	if d.Delete {
 		w.exec(stDeviceDelete, d.Server[:], d.Category, d.Type, d.Place)
 		return

@@ -48,6 +48,11 @@ func (s *Store) Changes(ctx context.Context, q store.ChangeQuery) (store.ChangeP
 	f.equal("c.kind", q.Kind)
 	f.equal("c.type", q.Type)
 	f.equal("c.place", q.Place)
+	f.equal("c.field", q.Field)
+	if q.Serial != "" {
+		f.add("c.id IN (SELECT id FROM changes WHERE occupant = ? UNION SELECT id FROM changes WHERE kind <> 'field' AND before = ? UNION SELECT id FROM changes WHERE kind <> 'field' AND after = ?)",
+			q.Serial, q.Serial, q.Serial)
+	}
 	if !q.Since.IsZero() {
 		f.add("c.stream >= ?", unix(q.Since))
 	}
@@ -63,12 +68,12 @@ func (s *Store) Changes(ctx context.Context, q store.ChangeQuery) (store.ChangeP
 		var c store.Change
 		var server, hash []byte
 		var at, stream int64
-		err := rows.Scan(&c.ID, &server, &c.Name, &c.Category, &at, &stream, &c.Kind, &c.Type, &c.Place, &c.Field, &c.Before, &c.After, &c.From, &c.RecordID, &hash, &c.Simulated)
+		err := rows.Scan(&c.ID, &server, &c.Name, &c.Category, &at, &stream, &c.Kind, &c.Type, &c.Place, &c.Field, &c.Before, &c.After, &c.From, &c.Occupant, &c.RecordID, &hash, &c.Simulated)
 		c.Server, c.At, c.Stream = serverID(server), moment(at), moment(stream)
 		copy(c.Hash[:], hash)
 		page.Changes = append(page.Changes, c)
 		return err
-	}, `SELECT c.id, c.server, coalesce(s.name, ''), c.category, c.at, c.stream, c.kind, c.type, c.place, c.field, c.before, c.after, c.from_place, c.record_id, c.hash, coalesce(s.simulated, 0)
+	}, `SELECT c.id, c.server, coalesce(s.name, ''), c.category, c.at, c.stream, c.kind, c.type, c.place, c.field, c.before, c.after, c.from_place, c.occupant, c.record_id, c.hash, coalesce(s.simulated, 0)
 		FROM changes c LEFT JOIN servers s ON s.id = c.server`+f.String()+" ORDER BY c.id DESC LIMIT ?", append(f.args, limit+1)...)
 	if err != nil {
 		return store.ChangePage{}, fmt.Errorf("list changes: %w", err)

@@ -50,6 +50,10 @@ func notificationFilter(q store.NotificationQuery) filter {
 	if !q.Server.IsZero() {
 		f.add("n.server = ?", q.Server[:])
 	}
+	f.equal("n.device", q.Device)
+	if !q.OpenAt.IsZero() {
+		f.add("n.opened <= ? AND (n.state = 'firing' OR n.resolved > ?)", unix(q.OpenAt), unix(q.OpenAt))
+	}
 	f.equal("n.severity", q.Severity)
 	f.equal("n.class", q.Class)
 	f.equal("n.rule_id", q.RuleID)

@@ -28,8 +28,11 @@ import (
 //go:embed schema.sql
 var schema1 string
 
+//go:embed inventory.sql
+var schemaInventory string
+
 // migrations bring the file from version i to i+1.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schemaInventory}
 
 const readers = 4
 

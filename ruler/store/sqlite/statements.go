@@ -22,6 +22,9 @@ const (
 	stServerSums
 	stDevice
 	stDeviceDelete
+	stOccupantLeft
+	stOccupantCame
+	stServerLog
 	stSnapshot
 	stCurrent
 	stHistory
@@ -47,7 +50,7 @@ const (
 var statementNames = [statementCount]string{
 	"move position", "write base", "write delta", "fold deltas",
 	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "sum up server",
-	"write device", "delete device", "write snapshot", "write current snapshot", "write history", "write change",
+	"write device", "delete device", "close occupant", "open occupant", "write server log", "write snapshot", "write current snapshot", "write history", "write change",
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
 	"prune changes", "prune history", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log",
@@ -75,12 +78,18 @@ var statementSQL = [statementCount]string{
 	stDevice: `INSERT INTO devices (server, category, type, place, occupant, state, fields, first, changed, removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET occupant = excluded.occupant, state = excluded.state, fields = excluded.fields, changed = excluded.changed, removed = excluded.removed`,
 	stDeviceDelete: `DELETE FROM devices WHERE server = ? AND category = ? AND type = ? AND place = ?`,
-	stSnapshot:     `INSERT INTO snapshots (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`,
+	stOccupantLeft: `UPDATE occupants SET until = max(since, ?) WHERE server = ? AND category = ? AND type = ? AND place = ? AND until = 0 AND serial <> ?`,
+	stOccupantCame: `INSERT INTO occupants (serial, server, category, type, place, model, since, until)
+		SELECT ?1, ?2, ?3, ?4, ?5, coalesce(json_extract(?6, '$.model'), ''), ?7, 0
+		WHERE NOT EXISTS (SELECT 1 FROM occupants WHERE server = ?2 AND category = ?3 AND type = ?4 AND place = ?5 AND until = 0)`,
+	stServerLog: `INSERT INTO server_log (server, kind, at, value) SELECT ?1, ?2, ?3, ?4
+		WHERE ?4 IS NOT (SELECT value FROM server_log WHERE server = ?1 AND kind = ?2 ORDER BY n DESC LIMIT 1)`,
+	stSnapshot: `INSERT INTO snapshots (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`,
 	stCurrent: `INSERT INTO current (server, category, at, hash) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, hash = excluded.hash`,
 	stHistory: `INSERT INTO history (server, category, at, hash, record_id, changes) VALUES (?, ?, ?, ?, ?, ?)`,
-	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, record_id, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, occupant, record_id, hash)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stNotification: `INSERT INTO notifications (id, partition, server, name, device, class, state, severity, rank, rule_id, title, reason, site,
 		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, saved, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)

@@ -1,0 +1,180 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/store"
+)
+
+// The kinds of lines in server_log.
+const (
+	logLabels = "labels"
+	logFacts  = "facts"
+	logState  = "state"
+)
+
+// What the lines hold. Fields are added, never renamed.
+type labelsLog struct {
+	Name      string `json:"name"`
+	Site      string `json:"site"`
+	Rack      string `json:"rack"`
+	Role      string `json:"role"`
+	Owner     string `json:"owner"`
+	Simulated bool   `json:"simulated"`
+}
+
+type factsLog struct {
+	OSName          string    `json:"os_name"`
+	OSType          string    `json:"os_type"`
+	OSVersion       string    `json:"os_version"`
+	OSBuild         string    `json:"os_build"`
+	ExporterVersion string    `json:"exporter_version"`
+	ReportedName    string    `json:"reported_name"`
+	BootTime        time.Time `json:"boot_time,omitzero"`
+}
+
+type stateLog struct {
+	State  store.ServerState `json:"state"`
+	Reason string            `json:"reason"`
+}
+
+// log notes what a server's row says from now on, where it says something new.
+func (w *writer) log(id record.ID, kind string, at time.Time, value any) {
+	b, err := json.Marshal(value)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("write server log: %w", err)
+	}
+	w.exec(stServerLog, id[:], kind, unix(at), string(b))
+}
+
+// occupant notes who came to a device's place and who left it.
+func (w *writer) occupant(d *store.DeviceWrite, now time.Time) {
+	serial, left := d.Occupant, d.Changed
+	if d.Delete || !d.Removed.IsZero() {
+		serial, left = "", d.Removed
+	}
+	if left.IsZero() {
+		left = now
+	}
+	w.exec(stOccupantLeft, unix(left), d.Server[:], d.Category, d.Type, d.Place, serial)
+	if serial != "" {
+		w.exec(stOccupantCame, serial, d.Server[:], d.Category, d.Type, d.Place, object(d.Fields), unix(d.Changed))
+	}
+}
+
+// ServerAt implements store.Inventory.
+func (s *Store) ServerAt(ctx context.Context, id record.ID, at time.Time) (store.ServerPast, error) {
+	past, err := s.serverAt(ctx, id, at)
+	if err != nil {
+		return store.ServerPast{}, fmt.Errorf("read server %s as it was: %w", id, err)
+	}
+	return past, nil
+}
+
+func (s *Store) serverAt(ctx context.Context, id record.ID, at time.Time) (store.ServerPast, error) {
+	past := store.ServerPast{At: at, Snapshots: []store.HistoryEntry{}}
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return past, err
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	var there, known int64
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM servers WHERE id = ?", id[:]).Scan(&there); err != nil {
+		return past, err
+	}
+	if there == 0 {
+		return past, store.ErrNotFound
+	}
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(min(at), 0) FROM (SELECT min(at) AS at FROM server_log WHERE server = ?1 AND at > 0 UNION ALL SELECT min(at) FROM history WHERE server = ?1) WHERE at > 0`, id[:]).Scan(&known)
+	if err != nil {
+		return past, err
+	}
+	past.Known = moment(known)
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var kind, value string
+		var since int64
+		if err := rows.Scan(&kind, &since, &value); err != nil {
+			return err
+		}
+		return setPast(&past, kind, value, moment(since))
+	}, "SELECT kind, at, value FROM server_log WHERE n IN (SELECT max(n) FROM server_log WHERE server = ? AND at <= ? GROUP BY kind)", id[:], unix(at))
+	if err != nil {
+		return past, err
+	}
+	// The last one that was taken in, as the engine's own state is: a record that
+	// came late was merged into what was known.
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		h := store.HistoryEntry{Server: id}
+		var at int64
+		var hash []byte
+		err := rows.Scan(&h.Category, &at, &hash, &h.RecordID, &h.Changes)
+		h.At = moment(at)
+		copy(h.Hash[:], hash)
+		past.Snapshots = append(past.Snapshots, h)
+		return err
+	}, "SELECT category, at, hash, record_id, changes FROM history WHERE n IN (SELECT max(n) FROM history WHERE server = ? AND at <= ? GROUP BY category) ORDER BY category", id[:], unix(at))
+	return past, err
+}
+
+// Occupants implements store.Inventory.
+func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.OccupantPage, error) {
+	var f filter
+	f.equal("o.serial", q.Serial)
+	f.equal("o.type", q.Type)
+	if !q.Server.IsZero() {
+		f.add("o.server = ?", q.Server[:])
+	}
+	f.text(q.Text, "o.serial", "o.model")
+	page := store.OccupantPage{Occupants: []store.Occupant{}}
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM occupants o"+f.String(), f.args...).Scan(&page.Total)
+	if err == nil {
+		err = each(ctx, s.read, func(rows *sql.Rows) error {
+			var v store.Occupant
+			var server []byte
+			var since, until, seen int64
+			err := rows.Scan(&v.Serial, &server, &v.Name, &v.Simulated, &seen, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until)
+			v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
+			if until == 0 {
+				v.LastSeen = moment(seen)
+			}
+			page.Occupants = append(page.Occupants, v)
+			return err
+		}, `SELECT o.serial, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), coalesce(s.last_seen, 0), o.category, o.type, o.place, o.model, o.since, o.until
+			FROM occupants o LEFT JOIN servers s ON s.id = o.server`+f.String()+" ORDER BY o.since DESC, o.serial, o.type, o.place, o.n DESC LIMIT ? OFFSET ?", append(f.args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
+	}
+	if err != nil {
+		return store.OccupantPage{}, fmt.Errorf("list serial numbers: %w", err)
+	}
+	return page, nil
+}
+
+// setPast reads a line of server_log.
+func setPast(p *store.ServerPast, kind, value string, since time.Time) error {
+	switch kind {
+	case logLabels:
+		var l labelsLog
+		if err := fromJSON(value, &l); err != nil {
+			return err
+		}
+		p.Labels = &store.ServerLabels{Name: l.Name, Site: l.Site, Rack: l.Rack, Role: l.Role, Owner: l.Owner, Simulated: l.Simulated}
+	case logFacts:
+		var f factsLog
+		if err := fromJSON(value, &f); err != nil {
+			return err
+		}
+		p.Facts = &store.ServerFacts{OSName: f.OSName, OSType: f.OSType, OSVersion: f.OSVersion, OSBuild: f.OSBuild, ExporterVersion: f.ExporterVersion,
+			ReportedName: f.ReportedName, BootTime: f.BootTime}
+	case logState:
+		var st stateLog
+		if err := fromJSON(value, &st); err != nil {
+			return err
+		}
+		p.State = &store.StateWrite{State: st.State, Reason: st.Reason, Since: since}
+	}
+	return nil
+}
