@@ -130,6 +130,9 @@ func (p *partition) forget(s *server, reason string) {
 // heard notes that a server speaks, and what its heartbeat says.
 func (p *partition) heard(s *server, in *input) {
 	s.used |= in.bridge.bit
+	if s.saved == 0 && s.id == s.root.root {
+		p.audit("first heard", s.id.String(), "")
+	}
 	moved := in.skew-s.told > int64(skewStep) || s.told-in.skew > int64(skewStep)
 	if p.clock.stream-s.saved >= int64(seenEvery) || moved {
 		s.saved, s.told = p.clock.stream, in.skew

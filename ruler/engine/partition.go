@@ -59,7 +59,7 @@ type ruleset struct {
 func newRuleset(rules []*rule.Rule) ruleset {
 	r := ruleset{rules: rules, silence: map[string]bool{}}
 	for _, v := range rules {
-		if a, ok := v.Spec.(*rule.Absent); ok && a.Category == record.Heartbeat {
+		if a, ok := v.Spec.(*rule.Absent); ok && a.Category == record.Heartbeat && a.While == rule.WhileHeard {
 			r.silence[v.ID] = true
 		}
 	}

@@ -88,7 +88,7 @@ func TestGoodbyeIsNoSilence(t *testing.T) {
 	if got := told(t, s); len(got) != 0 {
 		t.Errorf("notifications %q", got)
 	}
-	if v, _ := s.Server(ctx, a.id); v.State != store.StateStopped || v.StateReason != "said goodbye: shutdown" {
+	if v, _ := s.Server(ctx, a.id); v.State != store.StateStopped || v.StateReason != "said goodbye (shutdown), has 5m to come back" {
 		t.Errorf("server %+v", v.Server)
 	}
 	w.run(5 * time.Minute)

@@ -97,7 +97,7 @@ const (
 )
 
 func (s *server) serverFacts() operator.ServerFacts {
-	return operator.ServerFacts{ID: s.id, Name: s.name, Site: s.about.site, Rack: s.about.rack, Role: s.about.role, Owner: s.about.owner, OS: s.about.os, Simulated: s.about.simulated}
+	return operator.ServerFacts{ID: s.id, Name: s.name, Site: s.about.site, Rack: s.about.rack, Role: s.about.role, Owner: s.about.owner, OS: s.about.os, Simulated: s.about.simulated, Heard: s.saved != 0}
 }
 
 func (s *server) currentHash(c record.Category) store.Hash {

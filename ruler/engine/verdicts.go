@@ -102,6 +102,8 @@ func (p *partition) silence(s *server, v *operator.Verdict) {
 	case operator.Resolved:
 		s.silent = false // heard has set the state
 		p.out.dirty[s.root] = struct{}{}
+	case operator.Muted: // the goodbye, and what it allows
+		p.out.server(s.id).State = &store.StateWrite{State: s.state.word(), Reason: v.Reason, Since: p.streamTime()}
 	}
 }
 

@@ -211,7 +211,7 @@ func testRules(t testing.TB) []*rule.Rule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, goodbye := "30s", "5m"
+	after, goodbye := "30s", rule.GoodbyeOverride{All: "5m"}
 	rules, err = rule.Overrides{"server-silent": {After: &after, Goodbye: &goodbye}}.Apply(rules)
 	if err != nil {
 		t.Fatal(err)

@@ -41,13 +41,19 @@ type presence struct {
 
 type presenceMode uint8
 
+// The numbers are in the store.
 const (
-	watched presenceMode = iota // heard; deadline counts from the last record
-	left                        // said goodbye; deadline counts from it
-	silent                      // past its deadline
+	watched      presenceMode = 0 // heard; deadline counts from the last record
+	left         presenceMode = 1 // its exporter stopped; deadline counts from its goodbye
+	silent       presenceMode = 2 // past its deadline
+	leftRestart  presenceMode = 3 // it restarts
+	leftShutdown presenceMode = 4 // it was switched off
 )
 
 func newAbsent(r *rule.Rule) Operator {
+	if w := r.Spec.(*rule.Absent).While; w == rule.WhileShutdown || w == rule.WhileExpected {
+		return newAwait(r)
+	}
 	return &absent{rule: r, spec: r.Spec.(*rule.Absent), servers: map[record.ID]*presence{}, dirty: map[record.ID]struct{}{},
 		due: newCalendar(func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) })}
 }
@@ -72,7 +78,7 @@ func (a *absent) Step(ctx Context, in Input) []Verdict {
 		}
 	case in.Header.Category == a.spec.Category && in.Record.Name != record.NameSourceFailed:
 		return a.heard(ctx, in, id, p)
-	case in.Header.Category == record.Heartbeat && a.spec.WhileHeartbeat && p != nil:
+	case in.Header.Category == record.Heartbeat && p != nil:
 		a.beat(ctx.Now, id, p)
 	}
 	return nil
@@ -108,30 +114,41 @@ func (a *absent) after(r *record.Record) time.Duration {
 }
 
 func (a *absent) goodbye(ctx Context, in Input, id record.ID, p *presence) []Verdict {
-	reason := keep(in.Record.Attr(record.AttrReason).Text())
-	if reason == "" {
-		reason = "no reason given"
-	}
+	said, words := farewellOf(in.Record), farewellWords(in.Record)
 	var out []Verdict
 	if p.mode == silent {
 		v := newVerdict(a.rule, Resolved, id, ctx.Now)
-		v.RecordID, v.Reason = in.RecordID, "said goodbye: "+reason
+		v.RecordID, v.Reason = in.RecordID, "said goodbye: "+words
 		out = append(out, v)
 	}
 	v := newVerdict(a.rule, Muted, id, ctx.Now)
 	v.RecordID = in.RecordID
-	v.Reason = fmt.Sprintf("said goodbye (%s), has %s to come back", reason, span(a.spec.Goodbye))
-	p.mode, p.last, p.alive = left, ctx.Now.UnixNano(), 0
-	a.deadline(id, p, ctx.Now.Add(a.spec.Goodbye))
+	p.mode, p.last, p.alive = said.mode(), ctx.Now.UnixNano(), 0
+	if stay := time.Duration(said.allows(a.spec.Goodbye)); stay > 0 {
+		v.Reason = fmt.Sprintf("said goodbye (%s), has %s to come back", words, span(stay))
+		a.deadline(id, p, ctx.Now.Add(stay))
+	} else {
+		v.Reason = fmt.Sprintf("said goodbye (%s), may stay away until it is back", words)
+		p.deadline = 0
+		a.dirty[id] = struct{}{}
+	}
 	return append(out, v)
 }
 
 // beat notes that a server is alive. After a gap the others get their full
 // time again.
 func (a *absent) beat(now time.Time, id record.ID, p *presence) {
+	_, gone := p.mode.farewell()
+	if a.spec.While != rule.WhileHeartbeat {
+		if gone {
+			p.mode = watched
+			a.deadline(id, p, now.Add(a.spec.After))
+		}
+		return
+	}
 	if p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap) {
 		p.aliveSince = now.UnixNano()
-		if p.mode == left {
+		if gone {
 			p.mode = watched
 		}
 		if p.mode == watched {
@@ -172,10 +189,10 @@ func (a *absent) Tick(now time.Time) []Verdict {
 		}
 		p.slot = 0
 		switch {
-		case p.mode == silent:
+		case p.mode == silent, p.deadline == 0:
 		case p.deadline > now.UnixNano():
 			p.slot = a.due.file(id, p.deadline)
-		case a.spec.WhileHeartbeat && (p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap)):
+		case a.spec.While == rule.WhileHeartbeat && (p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap)):
 			// Not alive: the next heartbeat files it again.
 			p.alive = 0
 			a.dirty[id] = struct{}{}
@@ -190,8 +207,9 @@ func (a *absent) fire(now time.Time, id record.ID, p *presence) Verdict {
 	v := newVerdict(a.rule, Firing, id, now)
 	last := time.Unix(0, p.last)
 	v.Reason = fmt.Sprintf("no %s for %s", a.what(), span(now.Sub(last)))
-	if p.mode == left {
-		v.Reason = fmt.Sprintf("said goodbye %s ago and did not come back", span(now.Sub(last)))
+	if said, gone := p.mode.farewell(); gone {
+		v.Reason = fmt.Sprintf([...]string{byStop: "said goodbye %s ago and did not come back", byRestart: "went down %s ago and did not come back",
+			byShutdown: "shut down %s ago and did not come back"}[said], span(now.Sub(last)))
 	}
 	v.Before = "last seen " + last.UTC().Format(time.RFC3339)
 	p.mode, p.deadline = silent, 0
@@ -207,7 +225,9 @@ func (a *absent) what() string {
 	return a.spec.Category.String() + " record"
 }
 
-const presenceVersion = 1
+// Version 1 knew one kind of goodbye and may be of any category; version 2 says
+// of which it is.
+const presenceVersion = 2
 
 // Save implements Operator.
 func (a *absent) Save(dirtyOnly bool) []KeyedState {
@@ -227,7 +247,7 @@ func (a *absent) Save(dirtyOnly bool) []KeyedState {
 	for _, id := range ids {
 		s := KeyedState{RuleID: a.rule.ID, Shape: a.rule.Shape, Server: id, Key: string(id[:])}
 		if p := a.servers[id]; p != nil {
-			w := writer{presenceVersion, byte(p.mode)}
+			w := writer{presenceVersion, byte(a.spec.Category), byte(p.mode)}
 			// Deadline and life signs lie near the last record: small numbers.
 			for _, v := range []int64{p.last, p.deadline - p.last, p.alive - p.last, p.aliveSince - p.last} {
 				w.int(v)
@@ -248,25 +268,58 @@ func (a *absent) Load(s KeyedState) error {
 		delete(a.servers, s.Server)
 		return nil
 	}
-	r, err := open(s, a.rule.Shape, presenceVersion)
+	p, err := a.decode(s)
 	if err != nil {
 		return err
 	}
-	if len(r.b) == 0 || presenceMode(r.b[0]) > silent {
-		return fmt.Errorf("load state of rule %s: %w", s.RuleID, record.ErrMalformed)
-	}
-	p := &presence{mode: presenceMode(r.b[0])}
-	r.b = r.b[1:]
-	p.last = r.int()
-	p.deadline, p.alive, p.aliveSince = r.int()+p.last, r.int()+p.last, r.int()+p.last
-	if err := r.close(s); err != nil {
-		return err
-	}
 	a.servers[s.Server] = p
-	if p.mode != silent {
+	if s.Shape != a.rule.Shape {
+		a.judgeAnew(p)
+		a.dirty[s.Server] = struct{}{}
+	}
+	if p.mode != silent && p.deadline != 0 {
 		p.slot = a.due.file(s.Server, p.deadline)
 	}
 	return nil
+}
+
+// judgeAnew makes a presence that another shape of the rule left behind fit
+// this one. What was open is closed when the shape changes, so a server that is
+// still silent must fire again: forgetting it would be forgetting the outage.
+func (a *absent) judgeAnew(p *presence) {
+	stay := a.spec.After
+	if said, gone := p.mode.farewell(); gone {
+		stay = time.Duration(said.allows(a.spec.Goodbye))
+	} else {
+		p.mode = watched
+	}
+	p.deadline = p.last + int64(stay)
+	if stay == 0 {
+		p.deadline = 0
+	}
+}
+
+func (a *absent) decode(s KeyedState) (*presence, error) {
+	r := reader{b: s.Data}
+	version, category := r.byte(), byte(a.spec.Category)
+	if version == presenceVersion {
+		category = r.byte()
+	} else if version != 1 {
+		return nil, fmt.Errorf("load state of rule %s: unknown version: %w", s.RuleID, ErrShape)
+	}
+	p := &presence{mode: presenceMode(r.byte())}
+	p.last = r.int()
+	p.deadline, p.alive, p.aliveSince = r.int()+p.last, r.int()+p.last, r.int()+p.last
+	if p.mode > leftShutdown {
+		r.bad = true
+	}
+	if err := r.close(s); err != nil {
+		return nil, err
+	}
+	if category != byte(a.spec.Category) {
+		return nil, fmt.Errorf("load state of rule %s: of another category: %w", s.RuleID, ErrShape)
+	}
+	return p, nil
 }
 
 // Forget implements Operator.

@@ -41,6 +41,8 @@ type ServerFacts struct {
 	Owner     string
 	OS        string // os.type of the last heartbeat: the one thing an agent says
 	Simulated bool
+	// Heard tells whether the server has sent anything before, ever.
+	Heard bool
 }
 
 // Input is one record and what the engine found out about it.

@@ -79,6 +79,12 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			if op.spec.Category != record.Heartbeat {
 				s.watch(record.Heartbeat, op)
 			}
+		case *await:
+			for _, c := range record.Categories() {
+				if op.spec.While == rule.WhileExpected || c == record.Heartbeat {
+					s.watch(c, op)
+				}
+			}
 		case *clone:
 			s.watch(record.Heartbeat, op)
 		default:

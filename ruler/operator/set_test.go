@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ var everyKind = `rules:
   - {id: g, name: G, ` + tail + `, expires: 30s, change: {device: physical_drive, kinds: [added, removed, replaced, moved, field]}}
   - {id: h, name: H, ` + tail + `, absent: {category: heartbeat, after: 10s, goodbye: 25s}}
   - {id: i, name: I, ` + tail + `, absent: {category: raid, after: 20s, while: heartbeat}}
+  - {id: o, name: O, ` + tail + `, absent: {category: heartbeat, after: 10s, goodbye: {stop: 12s, restart: 20s, shutdown: back}}}
+  - {id: p, name: P, ` + tail + `, absent: {category: heartbeat, after: 30s, while: shutdown}}
+  - {id: q, name: Q, ` + tail + `, absent: {category: heartbeat, after: 30s, while: expected}}
   - {id: j, name: J, ` + tail + `, clone: {quiet: 20s}}
   - {id: l, name: L, ` + tail + `, count: {event: {provider: p1, device: {type: nic, attr: event.data.n}}, more_than: 2, within: 15s}}
   - {id: m, name: M, ` + tail + `, count: {counter: {device: physical_drive, field: media_errors}, more_than: 3, within: 2m}}
@@ -90,7 +94,14 @@ func (f *feed) next() (Context, Input) {
 	case 0, 1, 2:
 		r.Name = record.NameHeartbeat
 	case 3:
+		if f.IntN(4) == 0 {
+			h.Category, h.Producer, r.Name = record.Agent, "bridge/b1/registry", record.NameLabels
+			ctx.Server.Heard = f.IntN(4) > 0
+			break
+		}
 		r.Name = f.pick(record.NameHeartbeat, record.NameGoodbye)
+		r.Attrs = []record.Attr{{Key: record.AttrReason, Value: record.String(f.pick("stop", "shutdown", "shutdown"))},
+			{Key: record.AttrShutdownAction, Value: record.String(f.pick("", "restart", "power off", "power off"))}}
 	case 4, 5:
 		h.Category, r.Name = record.EventLog, f.pick(record.NameWindowsEvent, record.NameWindowsEvent, record.NameJournal, "other")
 		r.Attrs = []record.Attr{{Key: record.AttrProvider, Value: record.String(f.pick("p1", "P1", "p2", "p3"))},
@@ -288,7 +299,8 @@ func TestLoadRefuses(t *testing.T) {
 		op := func() Operator { return newSet(t, all).ops[set.byID[s.RuleID]] }
 		other := s
 		other.Shape = "other"
-		if err := op().Load(other); !errors.Is(err, ErrShape) {
+		_, kept := op().(*absent) // what it knows fits every shape
+		if err := op().Load(other); !kept && !errors.Is(err, ErrShape) || kept && err != nil {
 			t.Errorf("rule %s, another shape: %v", s.RuleID, err)
 		}
 		newer := s
@@ -469,6 +481,83 @@ func TestAbsentAtScale(t *testing.T) {
 		t.Errorf("%d of %d servers seen silent", fired, n)
 	}
 	runtime.KeepAlive(set)
+}
+
+// A rule whose deadline was changed judges every server anew from its last
+// record: one that was silent fires again, since what was open was closed.
+func TestAbsentJudgesAnew(t *testing.T) {
+	old := newSet(t, rules(t, silentRule))
+	for i := range 4 {
+		beat(old, i, epoch0)
+	}
+	bye := func(n int, attrs ...record.Attr) {
+		id := serverID(n)
+		old.Step(Context{Now: epoch0, Server: ServerFacts{ID: id}}, Input{Record: &record.Record{Name: record.NameGoodbye, Attrs: append(attrs, record.Attr{Key: record.AttrReason, Value: record.String("shutdown")})},
+			Header: &record.Header{Subject: id, Category: record.Heartbeat}})
+	}
+	bye(2)
+	bye(3, record.Attr{Key: record.AttrShutdownAction, Value: record.String("halt")})
+	old.Tick(epoch0.Add(5 * time.Minute)) // 0 and 1 are silent
+	beat(old, 1, epoch0.Add(6*time.Minute))
+	states := old.Save(false)
+	set := newSet(t, rules(t, strings.NewReplacer("after: 5m", "after: 10m", "goodbye: 30m", "goodbye: {restart: 1h, shutdown: back}").Replace(silentRule)))
+	if left, err := set.Load(states); left != 0 || err != nil {
+		t.Fatal(left, err)
+	}
+	var got []string
+	for s := range 7200 {
+		for _, v := range set.Tick(epoch0.Add(6*time.Minute + time.Duration(s)*time.Second)) {
+			got = append(got, fmt.Sprintf("%s %d %s", v.At.Sub(epoch0), v.Server[3], v.Reason))
+		}
+	}
+	want := []string{"10m0s 0 no heartbeat for 10m", "16m0s 1 no heartbeat for 10m", "1h0m0s 2 went down 1h ago and did not come back"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// State of version 1, and the shape that the default rules had then, are taken.
+func TestAbsentUpgrade(t *testing.T) {
+	all, err := rule.ParseFS(os.DirFS("../../alerts"), "records")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := newSet(t, all)
+	id := serverID(1)
+	for ruleID, shape := range map[string]string{"server-silent": "d81edae53ff4", "raid-silent": "8369f234595c"} {
+		if r := all[set.byID[ruleID]]; r.Shape != shape {
+			t.Errorf("rule %s has the shape %s: an upgrade closes what is open for it and judges anew", ruleID, r.Shape)
+		}
+		w := writer{1, byte(watched)}
+		for _, v := range []int64{epoch0.UnixNano(), int64(5 * time.Minute), 0, 0} {
+			w.int(v)
+		}
+		if left, err := set.Load([]KeyedState{{RuleID: ruleID, Shape: shape, Server: id, Key: string(id[:]), Data: w}}); left != 0 || err != nil {
+			t.Fatal(left, err)
+		}
+	}
+	if v := set.Tick(epoch0.Add(5 * time.Minute)); len(v) != 2 || v[0].Kind != Firing || v[1].Kind != Firing {
+		t.Errorf("%+v", v)
+	}
+}
+
+// What comes after the end of the machine decides how long it may stay away.
+func TestFarewell(t *testing.T) {
+	for _, c := range []struct {
+		reason, action string
+		want           farewell
+	}{
+		{"stop", "", byStop}, {"update", "", byStop}, {"", "", byStop}, {"weather", "power off", byStop},
+		{"shutdown", "restart", byRestart}, {"shutdown", "Neu starten", byRestart}, {"shutdown", "kexec", byRestart}, {"shutdown", "soft-reboot", byRestart},
+		{"shutdown", "power off", byShutdown}, {"shutdown", "poweroff", byShutdown}, {"shutdown", "shutdown", byShutdown}, {"shutdown", "Herunterfahren", byShutdown},
+		{"shutdown", "", byRestart},        // nobody said that it stays off
+		{"shutdown", "uzavřít", byRestart}, // nor can it be read
+	} {
+		r := &record.Record{Attrs: []record.Attr{{Key: record.AttrReason, Value: record.String(c.reason)}, {Key: record.AttrShutdownAction, Value: record.String(c.action)}}}
+		if got := farewellOf(r); got != c.want {
+			t.Errorf("%q %q: %d, want %d", c.reason, c.action, got, c.want)
+		}
+	}
 }
 
 // States come from our own store, but a disk may hand back anything.

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,14 +23,74 @@ type Overrides map[string]Override
 // Override is one rule's. Nil fields leave the rule as it is. Times are
 // durations as in rule files.
 type Override struct {
-	Enabled  *bool    `yaml:"enabled,omitempty"`
-	Severity *string  `yaml:"severity,omitempty"`
-	For      *string  `yaml:"for,omitempty"`
-	Expires  *string  `yaml:"expires,omitempty"`
-	After    *string  `yaml:"after,omitempty"`   // absent
-	Goodbye  *string  `yaml:"goodbye,omitempty"` // absent
-	Quiet    *string  `yaml:"quiet,omitempty"`   // clone
-	OK       []string `yaml:"ok,omitempty"`      // state
+	Enabled  *bool            `yaml:"enabled,omitempty"`
+	Severity *string          `yaml:"severity,omitempty"`
+	For      *string          `yaml:"for,omitempty"`
+	Expires  *string          `yaml:"expires,omitempty"`
+	After    *string          `yaml:"after,omitempty"`   // absent
+	Goodbye  *GoodbyeOverride `yaml:"goodbye,omitempty"` // absent
+	Quiet    *string          `yaml:"quiet,omitempty"`   // clone
+	OK       []string         `yaml:"ok,omitempty"`      // state
+}
+
+// GoodbyeOverride is one time for every goodbye, or one for each kind that is to
+// be another one.
+type GoodbyeOverride struct {
+	All      string `yaml:"-"`
+	Stop     string `yaml:"stop,omitempty"`
+	Restart  string `yaml:"restart,omitempty"`
+	Shutdown string `yaml:"shutdown,omitempty"` // a time, or "back"
+}
+
+// UnmarshalYAML takes both forms.
+func (g *GoodbyeOverride) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return n.Decode(&g.All)
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key := n.Content[i].Value; !slices.Contains([]string{"stop", "restart", "shutdown"}, key) {
+			return fmt.Errorf("line %d: goodbye has no field %.40q: known are stop, restart, shutdown", n.Content[i].Line, key)
+		}
+	}
+	type plain GoodbyeOverride
+	return n.Decode((*plain)(g))
+}
+
+// MarshalYAML writes what UnmarshalYAML reads.
+func (g GoodbyeOverride) MarshalYAML() (any, error) {
+	if g.All != "" {
+		return g.All, nil
+	}
+	type plain GoodbyeOverride
+	return plain(g), nil
+}
+
+func (g *GoodbyeOverride) apply(a *Absent) error {
+	if a.While == WhileShutdown || a.While == WhileExpected {
+		return fmt.Errorf("a rule with \"while: %s\" knows none: change its \"after\"", a.While)
+	}
+	if *g == (GoodbyeOverride{}) {
+		return errors.New("it says nothing: write a time such as 30m, or stop, restart and shutdown")
+	}
+	for _, f := range []struct {
+		to   *time.Duration
+		name string
+		s    string
+	}{{&a.Goodbye.Stop, "stop", g.Stop}, {&a.Goodbye.Restart, "restart", g.Restart}, {&a.Goodbye.Shutdown, "shutdown", g.Shutdown}} {
+		switch {
+		case g.All != "":
+			if err := setDuration(f.to, g.All); err != nil {
+				return err
+			}
+		case f.s == untilBack && f.name == "shutdown":
+			*f.to = 0
+		case f.s != "":
+			if err := setDuration(f.to, f.s); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // UnmarshalYAML refuses fields that an override does not have, whatever the
@@ -131,7 +192,7 @@ func (ov Override) spec(s Spec, no func(string) error) (Spec, error) {
 			}
 		}
 		if ov.Goodbye != nil {
-			if err := setDuration(&a.Goodbye, *ov.Goodbye); err != nil {
+			if err := ov.Goodbye.apply(&a); err != nil {
 				return nil, fmt.Errorf("goodbye: %w", err)
 			}
 		}

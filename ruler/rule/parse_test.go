@@ -107,7 +107,7 @@ func TestParse(t *testing.T) {
 		},
 		&rule.State{Device: "virtual_drive", Field: "state", OK: []string{"Optl"}},
 		&rule.Change{Devices: []string{"memory"}, Kinds: []string{"removed", "field"}, Ignore: []string{"speed"}},
-		&rule.Absent{Category: record.RAID, After: time.Hour, Goodbye: 10 * time.Minute, WhileHeartbeat: true},
+		&rule.Absent{Category: record.RAID, After: time.Hour, Goodbye: rule.Goodbye{Stop: 10 * time.Minute, Restart: 10 * time.Minute, Shutdown: 10 * time.Minute}, While: rule.WhileHeartbeat},
 		&rule.Clone{Quiet: rule.DefaultQuiet},
 	}
 	for i, r := range rules {
@@ -207,7 +207,7 @@ func TestOverrides(t *testing.T) {
 	no := false
 	rules := parse(t, good)
 	got, err := rule.Overrides{
-		"silent":         {After: str("30s"), Goodbye: str("5m")},
+		"silent":         {After: str("30s"), Goodbye: &rule.GoodbyeOverride{All: "5m"}},
 		"disk-bad-block": {Severity: str("critical"), Expires: str("1h")},
 		"vd":             {For: str("1s"), OK: []string{"Optl", "Rec"}},
 		"clone":          {Quiet: str("1m")},
@@ -217,7 +217,7 @@ func TestOverrides(t *testing.T) {
 		t.Fatalf("%d rules, %v", len(got), err)
 	}
 	a := got[2].Spec.(*rule.Absent)
-	if a.After != 30*time.Second || a.Goodbye != 5*time.Minute || got[0].Severity != "critical" || got[0].Expires != time.Hour || got[1].For != time.Second ||
+	if a.After != 30*time.Second || a.Goodbye != (rule.Goodbye{Stop: 5 * time.Minute, Restart: 5 * time.Minute, Shutdown: 5 * time.Minute}) || got[0].Severity != "critical" || got[0].Expires != time.Hour || got[1].For != time.Second ||
 		len(got[1].Spec.(*rule.State).OK) != 2 || got[3].Spec.(*rule.Clone).Quiet != time.Minute {
 		t.Errorf("%+v", got)
 	}
@@ -232,11 +232,11 @@ func TestOverrides(t *testing.T) {
 		`silent: a rule of kind absent has no "for"`:                         {"silent": {For: str("1m")}},
 		`silent: a rule of kind absent has no "expires"`:                     {"silent": {Expires: str("1m")}},
 		`vd: a rule of kind state has no "after"`:                            {"vd": {After: str("1m")}},
-		`vd: a rule of kind state has no "goodbye"`:                          {"vd": {Goodbye: str("1m")}},
+		`vd: a rule of kind state has no "goodbye"`:                          {"vd": {Goodbye: &rule.GoodbyeOverride{All: "1m"}}},
 		`vd: a rule of kind state has no "quiet"`:                            {"vd": {Quiet: str("1m")}},
 		`mem: a rule of kind change has no "ok"`:                             {"mem": {OK: []string{"x"}}},
 		`silent: after: "soon" is not a time span`:                           {"silent": {After: str("soon")}},
-		`silent: goodbye: "0s" is not between 1s and 366d in whole seconds`:  {"silent": {Goodbye: str("0s")}},
+		`silent: goodbye: "0s" is not between 1s and 366d in whole seconds`:  {"silent": {Goodbye: &rule.GoodbyeOverride{All: "0s"}}},
 		`clone: quiet: "x" is not a time span`:                               {"clone": {Quiet: str("x")}},
 		`vd: for: "x" is not a time span`:                                    {"vd": {For: str("x")}},
 		`mem: expires: "x" is not a time span`:                               {"mem": {Expires: str("x")}},

@@ -112,11 +112,17 @@ func (r *Rule) seal() {
 		Kind, Class  string
 		For, Expires time.Duration
 		Servers      Selector
-		Spec         Spec
+		Spec         any
 	}{r.Kind, r.Class, r.For, r.Expires, r.Servers, r.Spec}
-	r.Shape = digest(shape)
-	r.Version = digest([]any{shape, r.ID, r.Name, r.Severity, r.Summary.String(), r.Description.String(), r.Runbook, r.Retell})
+	whole := []any{shape, r.ID, r.Name, r.Severity, r.Summary.String(), r.Description.String(), r.Runbook, r.Retell}
+	if s, ok := r.Spec.(shaper); ok {
+		shape.Spec = s.shape()
+	}
+	r.Shape, r.Version = digest(shape), digest(whole)
 }
+
+// shaper is a Spec with parts that state does not depend on.
+type shaper interface{ shape() any }
 
 // digest hashes a value by its JSON: map keys are sorted there.
 func digest(v any) string {

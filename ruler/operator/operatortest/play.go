@@ -181,6 +181,8 @@ func (p *player) line(l *line) error {
 		p.set.Forget(s.facts.ID)
 	case "labels":
 		return s.label(l.args)
+	case "registered":
+		return p.registered(s, l)
 	case "heartbeat", "goodbye":
 		return p.beat(s, l)
 	case "event", "journal":
@@ -192,6 +194,18 @@ func (p *player) line(l *line) error {
 		}
 		return p.snapshot(s, category, l)
 	}
+	return nil
+}
+
+// registered states a server as a bridge's register does.
+func (p *player) registered(s *server, l *line) error {
+	if err := s.label(l.args); err != nil {
+		return err
+	}
+	p.entry++
+	h := &record.Header{Kind: record.FrameData, Producer: "bridge/b1/registry", Subject: s.facts.ID, Category: record.Agent, First: p.entry, Last: p.entry, Count: 1, Sent: p.now.UnixNano()}
+	r := &record.Record{Name: record.NameLabels, Time: p.now, Observed: p.now}
+	p.apply(p.set.Step(operator.Context{Now: p.now, Server: s.facts}, operator.Input{Record: r, Header: h, Seq: p.entry, RecordID: fmt.Sprintf("%s-%d", s.facts.Name, p.entry)}))
 	return nil
 }
 
@@ -216,8 +230,14 @@ func (p *player) beat(s *server, l *line) error {
 	epoch := s.epoch
 	if l.verb == "goodbye" {
 		r.Name = record.NameGoodbye
-		if len(l.args) == 1 {
-			r.Attrs = set(r.Attrs, record.AttrReason, record.String(l.args[0]))
+		for i, a := range l.args {
+			k, v, ok := strings.Cut(a, "=")
+			if i == 0 {
+				k, v = record.AttrReason, a
+			} else if !ok {
+				return fmt.Errorf("goodbye %q", a)
+			}
+			r.Attrs = set(r.Attrs, k, value(v))
 		}
 		p.step(s, record.Heartbeat, epoch, r)
 		return nil
@@ -364,6 +384,7 @@ func devices(args []string) [][]string {
 func (p *player) step(s *server, c record.Category, epoch record.Epoch, r *record.Record) {
 	p.entry++
 	s.seq++
+	s.facts.Heard = true
 	h := &record.Header{Kind: record.FrameData, Producer: "exporter/" + s.facts.ID.String(), Subject: s.facts.ID, Category: c, Epoch: epoch,
 		First: s.seq, Last: s.seq, Count: 1, Sent: p.now.UnixNano()}
 	ctx := operator.Context{Now: p.now, Server: s.facts, Previous: s.known[c]}

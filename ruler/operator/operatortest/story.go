@@ -22,13 +22,14 @@
 // hours may exceed 24. Between the lines time passes in ticks of a second, or of
 // a minute where they are more than 30 hours apart.
 //
-// Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON;
+// Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON [key=value …];
 // boot (a new epoch); event key=value … (provider, id, channel, level, text,
 // data.*, any other attribute); raid, hardware or another category of snapshots
 // with devices separated by ";",
 // each "TYPE PLACE SERIAL key=value …", which change the snapshot sent before
 // ("-TYPE PLACE" takes a device out, observed=TYPE,TYPE restricts this one
-// snapshot to these types); labels key=value …; forget; end.
+// snapshot to these types); labels key=value …; registered [key=value …]
+// (a bridge's register states the server); forget; end.
 //
 // Every story is run three times: straight through, with a save and load of
 // everything after each line, and with loads from the deltas alone. All three
