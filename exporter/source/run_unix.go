@@ -110,8 +110,14 @@ func checkOwner(path string, info os.FileInfo, _ place) error {
 		return &os.PathError{Op: "trust", Path: path, Err: errForeign}
 	}
 	sticky := info.IsDir() && info.Mode()&os.ModeSticky != 0
-	if info.Mode().Perm()&0o002 != 0 && !sticky {
+	if info.Mode().Perm()&0o002 != 0 && !sticky || info.Mode().Perm()&0o020 != 0 && !sticky && !ownGroup(int(st.Gid)) {
 		return &os.PathError{Op: "trust", Path: path, Err: errWritable}
 	}
 	return nil
+}
+
+// ownGroup tells whether a group has no rights beyond our own: root's, or for a
+// program without root's rights the one that it runs in.
+func ownGroup(gid int) bool {
+	return gid == 0 || os.Geteuid() != 0 && gid == os.Getegid()
 }

@@ -437,6 +437,33 @@ func TestCheckTool(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(open, "others may write it")
+	link := func(to, at string) string {
+		t.Helper()
+		if err := os.Symlink(to, at); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	if err := CheckTool(link(good, filepath.Join(t.TempDir(), "tool"))); err != nil {
+		t.Errorf("a link in a folder of ours: %v", err)
+	}
+	inOpen := link(good, filepath.Join(filepath.Dir(open), "link"))
+	f(inOpen, "others may write it") // whoever writes the folder leads the link elsewhere
+	f(link(inOpen, filepath.Join(t.TempDir(), "tool")), "others may write it")
+	f(filepath.Join(link(filepath.Dir(inOpen), filepath.Join(t.TempDir(), "dir")), "link"), "others may write it")
+	self := filepath.Join(t.TempDir(), "self")
+	f(link(self, self), "too many links")
+	if os.Geteuid() == 0 {
+		grouped := script(t, "")
+		for _, path := range []string{filepath.Dir(grouped), grouped} {
+			if err := errors.Join(os.Chown(path, 0, 65534), os.Chmod(path, 0o770)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f(grouped, "others may write it")
+	} else {
+		t.Log("NOT RUN: only root can give a file to another group")
+	}
 	if err := CheckFolder(filepath.Dir(good)); err != nil {
 		t.Error(err)
 	}
