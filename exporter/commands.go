@@ -211,6 +211,10 @@ func runApp(ctx context.Context, o app.Options, level *slog.LevelVar) error {
 			return err
 		}
 		if err = a.Run(ctx); errors.Is(err, app.ErrStuck) {
+			if ctx.Err() != nil { // asked to stop: nobody is to start it again
+				o.Log.Error("stopped without a goodbye", "err", err)
+				return nil
+			}
 			return err // Close would not return
 		}
 		if errors.Is(err, app.ErrReload) {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -71,5 +72,26 @@ func otherFile(was os.FileInfo, path string) bool {
 // goodbye records why the exporter stops.
 func (a *App) goodbye(ctx context.Context, c heartbeat.Cause) error {
 	ctx = context.WithoutCancel(ctx)
-	return a.spool.Append(ctx, "goodbye", record.Heartbeat, []record.Record{heartbeat.Goodbye(c, time.Now())}, nil)
+	return within(goodbyeTime, func() error {
+		return a.spool.Append(ctx, "goodbye", record.Heartbeat, []record.Record{heartbeat.Goodbye(c, time.Now())}, nil)
+	})
+}
+
+// goodbyeTime bounds the wait for the commit of a goodbye: Windows and systemd
+// end a service that takes longer to stop.
+const goodbyeTime = 10 * time.Second
+
+// within waits for a commit at most d, and leaves it behind then: one that hangs
+// in the kernel looks at no context. The error wraps ErrStuck.
+func within(d time.Duration, commit func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- commit() }()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return fmt.Errorf("a commit takes over %s: %w", d, ErrStuck)
+	}
 }

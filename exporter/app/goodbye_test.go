@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"nocturne/exporter/source/heartbeat"
@@ -66,4 +68,21 @@ func TestOtherFile(t *testing.T) {
 	if otherFile(was, path) {
 		t.Error("removed is not replaced")
 	}
+}
+
+// A commit that hangs does not keep a service from stopping.
+func TestGoodbyeDoesNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		began := time.Now()
+		err := within(goodbyeTime, func() error { <-release; return nil })
+		if !errors.Is(err, ErrStuck) || time.Since(began) != goodbyeTime {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		close(release)
+		refused := errors.New("the disk is full")
+		if err := within(goodbyeTime, func() error { return refused }); !errors.Is(err, refused) {
+			t.Error(err)
+		}
+	})
 }

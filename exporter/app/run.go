@@ -109,6 +109,9 @@ func (a *App) Run(ctx context.Context) error {
 		reason = c.Reason
 		if gerr := a.goodbye(ctx, c); gerr != nil {
 			a.log.Warn("goodbye could not be recorded", "err", gerr)
+			if errors.Is(gerr, ErrStuck) {
+				return gerr // what follows would wait for the spool too
+			}
 		}
 	}
 	timer := time.AfterFunc(patience, stopDrain)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,12 +31,19 @@ func (c *Config) AllChecks() ([]check.Spec, []error) {
 	if c.Check.Folder == "" {
 		return out, nil
 	}
-	files, err := filepath.Glob(filepath.Join(c.Check.Folder, "*.yml"))
+	files, err := os.ReadDir(c.Check.Folder) // sorted
 	if err != nil {
-		return out, []error{fmt.Errorf("check folder: %w", err)}
+		if errors.Is(err, fs.ErrNotExist) {
+			return out, nil
+		}
+		return out, []error{fmt.Errorf("check folder, whose checks do not run: %w", err)}
 	}
 	var errs []error
-	for _, f := range files { // sorted
+	for _, file := range files {
+		if !strings.HasSuffix(file.Name(), ".yml") {
+			continue
+		}
+		f := filepath.Join(c.Check.Folder, file.Name())
 		spec, err := checkFile(f)
 		if err == nil {
 			err = check.Distinct(append(out[:len(out):len(out)], spec))

@@ -72,3 +72,19 @@ func TestCheckFiles(t *testing.T) {
 		t.Errorf("%d checks, %v", len(specs), refused)
 	}
 }
+
+// A check folder that cannot be read is a refusal, not a folder without checks:
+// what was known of them holds.
+func TestCheckFolderCannotBeRead(t *testing.T) {
+	c := Default()
+	c.Check.Folder = filepath.Join(t.TempDir(), "checks.d")
+	if specs, refused := c.AllChecks(); len(specs) > 0 || len(refused) > 0 {
+		t.Errorf("no folder: %v, %v", specs, refused)
+	}
+	if err := os.WriteFile(c.Check.Folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, refused := c.AllChecks(); len(refused) != 1 {
+		t.Errorf("not a folder: %v", refused)
+	}
+}

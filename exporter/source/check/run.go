@@ -50,7 +50,8 @@ type Options struct {
 	// Slots and Series are shared by all checks; nil = its own.
 	Slots  Slots
 	Series *Series
-	// Positions reads what was remembered before a restart; nil = nothing.
+	// Positions reads what was committed with the last records; nil = what was
+	// returned last counts as committed.
 	Positions source.Positions
 	// Run runs the program; nil = source.Command.
 	Run source.Runner
@@ -68,7 +69,7 @@ func New(o Options) source.Source {
 // Check runs one plugin. It belongs to one goroutine.
 type Check struct {
 	o    Options
-	seen *seen // nil = not read yet
+	seen *seen // what the last round told; nil = nothing yet
 }
 
 // NewCheck returns the collector behind New.
@@ -78,9 +79,6 @@ func NewCheck(o Options) *Check {
 	}
 	if o.Series == nil {
 		o.Series = NewSeries(DefaultConfig("").MaxSeries)
-	}
-	if o.Positions == nil {
-		o.Positions = source.NoPositions{}
 	}
 	if o.Run == nil {
 		o.Run = source.Command{MaxOutput: o.MaxOutput, Dir: workDir(o.Dir), Env: environment(o.Spec, os.Getenv), User: o.User, Discreet: true}.Run
@@ -114,15 +112,8 @@ func (c *Check) Position() []byte {
 // against the source. A run for which there was no slot says nothing of the
 // state.
 func (c *Check) Collect(ctx context.Context) ([]record.Record, error) {
-	if c.seen == nil {
-		b, err := c.o.Positions.Position(c.Name())
-		if err != nil {
-			return nil, err
-		}
-		c.seen = &seen{}
-		if len(b) > 0 && json.Unmarshal(b, c.seen) != nil {
-			c.seen = &seen{} // of another version: begin anew
-		}
+	if err := c.remember(); err != nil {
+		return nil, err
 	}
 	free, err := c.o.Slots.take(ctx, max(0, c.o.Period-c.o.Deadline))
 	if err != nil {
@@ -141,6 +132,27 @@ func (c *Check) Collect(ctx context.Context) ([]record.Record, error) {
 	}
 	*c.seen = next
 	return recs, err
+}
+
+// remember reads what was told, in every round anew: the records of the last
+// one may not have been committed, and then their change of state is to be told
+// again.
+func (c *Check) remember() error {
+	if c.o.Positions == nil {
+		if c.seen == nil {
+			c.seen = &seen{}
+		}
+		return nil
+	}
+	b, err := c.o.Positions.Position(c.Name())
+	if err != nil {
+		return err
+	}
+	c.seen = &seen{}
+	if len(b) > 0 && json.Unmarshal(b, c.seen) != nil {
+		c.seen = &seen{} // of another version: begin anew
+	}
+	return nil
 }
 
 // run runs the plugin and reads its output.

@@ -136,6 +136,13 @@ func TestStateIsToldOnce(t *testing.T) {
 	c = NewCheck(o)
 	out = "load 3"
 	round(`1 critical "load 2"`)
+	code = nil
+	if recs, err := c.Collect(t.Context()); len(recs) != 2 || err != nil { // and the spool could not commit it
+		t.Errorf("%d records, %v", len(recs), err)
+	}
+	round(`2 ok "load 3" before="critical" details="" info`)
+	code = exit(2)
+	round(`2 critical "load 3" before="ok" details="" error`)
 	positions[c.Name()] = []byte("of another version")
 	c = NewCheck(o)
 	round(`2 critical "load 3" before="" details="" error`)

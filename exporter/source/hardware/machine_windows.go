@@ -48,11 +48,11 @@ func disks(ctx context.Context, b *builder) error {
 		}
 		h, err := windows.CreateFile(name, 0, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING, 0, 0)
 		if err != nil {
-			if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
-				return fmt.Errorf("open disk %d: %w", i, err) // not observed
+			if errors.Is(err, windows.ERROR_FILE_NOT_FOUND) || errors.Is(err, windows.ERROR_PATH_NOT_FOUND) {
+				absent++
+				continue
 			}
-			absent++
-			continue
+			return fmt.Errorf("open disk %d: %w", i, err) // a disk that cannot be opened now is not gone: none was observed
 		}
 		absent = 0
 		query := [12]byte{} // STORAGE_PROPERTY_QUERY: StorageDeviceProperty, PropertyStandardQuery

@@ -149,14 +149,17 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	var all []Sensor
 	s := &record.Snapshot{}
 	var failed []error
+	single := 0 // of the first sensors only each itself was observed
 	tool, mute, err := r.tool()
 	switch {
 	case err != nil:
 		failed = append(failed, err)
 	case tool != nil:
-		list, err := r.ipmi(ctx, tool)
-		if err == nil {
+		list, whole, err := r.ipmi(ctx, tool)
+		if whole {
 			s.Sections = append(s.Sections, record.Section{Type: record.DeviceSensor, Scope: ipmi})
+		} else {
+			single = len(list)
 		}
 		all, failed = append(all, list...), append(failed, err)
 	}
@@ -180,6 +183,9 @@ func (r *Reader) Collect(ctx context.Context) ([]record.Record, error) {
 	place(all)
 	for i := range all {
 		s.Devices = append(s.Devices, all[i].device())
+		if i < single {
+			s.Sections = append(s.Sections, record.Section{Type: record.DeviceSensor, Scope: all[i].Place})
+		}
 	}
 	slices.SortFunc(s.Devices, func(a, b record.Device) int { return cmp.Compare(a.Place, b.Place) })
 	s.Sections = s.Sections[:min(len(s.Sections), record.MaxSections)]
@@ -213,29 +219,31 @@ func (r *Reader) tool() (command []string, mute string, err error) {
 }
 
 // ipmi asks for the states of everything and for the limits of what has some.
-// Sensors without limits are stated without them.
-func (r *Reader) ipmi(ctx context.Context, tool []string) ([]Sensor, error) {
-	ask := func(args ...string) ([]byte, error) {
-		out, err := r.o.Run(ctx, tool[0], append(slices.Clone(tool[1:]), args...)...)
+// Sensors without limits are stated without them. The list is not whole when
+// ipmitool ends with an error: of many sensors one could not be read, or the
+// reply ended in the middle, and what is not in it may be there all the same.
+func (r *Reader) ipmi(ctx context.Context, tool []string) (list []Sensor, whole bool, err error) {
+	ask := func(args ...string) (out []byte, whole bool, err error) {
+		out, err = r.o.Run(ctx, tool[0], append(slices.Clone(tool[1:]), args...)...)
 		if err != nil && ctx.Err() == nil && len(bytes.TrimSpace(out)) > 0 {
-			err = nil // it ends with 1 when one sensor of many cannot be read
+			return out, false, nil
 		}
-		return out, err
+		return out, err == nil, err
 	}
-	out, err := ask("sdr", "elist", "all")
+	out, whole, err := ask("sdr", "elist", "all")
 	if err != nil {
-		return nil, fmt.Errorf("ask the management controller: %w", err)
+		return nil, false, fmt.Errorf("ask the management controller: %w", err)
 	}
-	list := ParseSDR(out)
+	list = ParseSDR(out)
 	if len(list) == 0 {
-		return nil, errors.New("ask the management controller: ipmitool named no sensor")
+		return nil, false, errors.New("ask the management controller: ipmitool named no sensor")
 	}
-	out, err = ask("sensor")
+	out, _, err = ask("sensor")
 	if err != nil {
 		err = fmt.Errorf("ask the management controller for limits: %w", err)
 	}
 	addLimits(list, ParseSensor(out))
-	return list, err
+	return list, whole, err
 }
 
 // place gives sensors of one name numbers: boards have three of "Temp".
