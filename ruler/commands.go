@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,9 @@ type command struct {
 
 // commands is the table: one line each, the code beside what it is about.
 func commands() []command {
-	return []command{}
+	return slices.Concat(
+		tokenCommands(),
+	)
 }
 
 // errUsage is wrapped by a command that was called wrongly.

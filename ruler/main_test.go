@@ -62,3 +62,41 @@ func TestRun(t *testing.T) {
 		t.Errorf("unknown flag: %v, stdout %q, stderr %q", err, stdout.String(), stderr.String())
 	}
 }
+
+func TestTokenCommands(t *testing.T) {
+	dir := t.TempDir()
+	cfg := filepath.Join(dir, "ruler.yml")
+	if err := os.WriteFile(cfg, []byte("data: "+filepath.ToSlash(dir)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := func(args ...string) (stdout, stderr string, err error) {
+		var out, rest bytes.Buffer
+		err = run(t.Context(), args, &out, &rest)
+		return out.String(), rest.String(), err
+	}
+	secret, said, err := call("tokens", "add", "-config", cfg, "-name", "alice", "-role", "editor", "-expires", "90d")
+	if err != nil || !strings.HasPrefix(secret, "nocturne_") || !strings.Contains(said, "alice") {
+		t.Fatalf("add: %q %q %v", secret, said, err)
+	}
+	if _, _, err := call("tokens", "add", "-config", cfg, "-name", "alice"); err == nil || !strings.Contains(err.Error(), "taken") {
+		t.Errorf("a name twice: %v", err)
+	}
+	if _, _, err := call("tokens", "add", "-config", cfg, "-name", "bob", "-role", "root"); err == nil || !strings.Contains(err.Error(), "viewer, editor or admin") {
+		t.Errorf("an unknown role: %v", err)
+	}
+	if list, _, err := call("tokens", "list", "-config", cfg); err != nil || !strings.Contains(list, "alice") || !strings.Contains(list, "until ") || strings.Contains(list, strings.TrimSpace(secret)) {
+		t.Errorf("list: %q %v", list, err)
+	}
+	if _, _, err := call("tokens", "revoke", "-config", cfg); !errors.Is(err, errUsage) {
+		t.Errorf("revoke nothing: %v", err)
+	}
+	if _, _, err := call("tokens", "revoke", "-config", cfg, "alice"); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if _, _, err := call("tokens", "revoke", "-config", cfg, "alice"); err == nil {
+		t.Error("revoked twice")
+	}
+	if list, _, _ := call("tokens", "list", "-config", cfg); !strings.Contains(list, "revoked ") {
+		t.Errorf("list: %q", list)
+	}
+}

@@ -8,9 +8,11 @@
 // requests are checked by it and the OpenAPI document is made from it, so that
 // neither can say what the other does not. Unknown parameters are refused.
 //
-// Who may ask: anybody on this machine (a loopback peer that no proxy speaks
-// for, asking for a name of this machine), and from elsewhere whoever has the
-// token in TokenFile. State-changing calls must come from the same origin too.
+// Who may ask (caller.go): anybody on this machine (a loopback peer that no
+// proxy speaks for, asking for a name of this machine), as admin, and from
+// elsewhere whoever has a token. Every route says which role it takes; a
+// plugin's token speaks for the person that it names, never above its own role.
+// State-changing calls must come from the same origin too.
 //
 // The handler is safe for concurrent use; New starts nothing. To test:
 // go test ./ruler/api, with an in-memory store.Reader from apitest.
@@ -50,6 +52,8 @@ type Config struct {
 	ExporterPort int `yaml:"exporter_port"`
 
 	Reader store.Reader `yaml:"-"` // required
+	// Tokens are the callers' credentials; nil = there is only TokenFile.
+	Tokens store.TokenStore `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`
@@ -117,6 +121,7 @@ type server struct {
 	client  *http.Client
 	now     func() time.Time
 	metrics *metrics
+	used    lastUsed
 	cross   *http.CrossOriginProtection
 	openapi []byte
 }
@@ -143,7 +148,7 @@ func New(cfg Config, log *slog.Logger) (http.Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &server{cfg: cfg, log: log, reader: cfg.Reader, client: cfg.Client, now: cfg.Now, cross: http.NewCrossOriginProtection()}
+	s := &server{cfg: cfg, log: log, reader: cfg.Reader, client: cfg.Client, now: cfg.Now, used: lastUsed{seen: map[string]time.Time{}}, cross: http.NewCrossOriginProtection()}
 	routes := s.routes()
 	s.metrics = newMetrics(routes, cfg.Registerer)
 	s.openapi = openAPI(routes)
@@ -192,7 +197,7 @@ func (s *server) handler(rt route) http.Handler {
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byte, error) {
-	actor, err := s.guard(r, rt.role.writes())
+	who, err := s.guard(r, rt.role)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +205,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	req.actor = actor
+	req.actor, req.who = who.name, who
 	v, err := rt.handle(req)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -13,61 +11,25 @@ import (
 	"strings"
 )
 
-// Who asks, as the audit log names it.
-const (
-	actorLocal = "local" // somebody on this machine
-	actorToken = "token" // somebody with the API token
-)
-
 // guard says whether a request may be answered at all, and who asks.
-func (s *server) guard(r *http.Request, write bool) (actor string, err error) {
-	authorized, err := s.authorized(r)
+func (s *server) guard(r *http.Request, need role) (caller, error) {
+	c, err := s.identify(r)
 	if err != nil {
-		return "", err
+		return caller{}, err
 	}
-	actor = actorToken
-	if !authorized {
-		actor = actorLocal
-		if !localPeer(r) {
-			return "", &problem{status: http.StatusUnauthorized, msg: "only callers on this machine are answered without a token",
-				hint: "send Authorization: Bearer with the token of api.token_file, or forward the port with ssh -L"}
-		}
-		// A page elsewhere can make a name of its own point here (DNS
-		// rebinding); then the browser thinks it asks that page's server.
-		if !s.knownHost(r.Host) {
-			return "", &problem{status: http.StatusMisdirectedRequest, msg: fmt.Sprintf("this is not %.80q", hostOnly(r.Host)),
-				hint: "ask for localhost, or add the name to api.hosts"}
-		}
+	if c.role < need {
+		s.metrics.denied(deniedRole)
+		return caller{}, &problem{status: http.StatusForbidden, msg: "this takes the role " + need.String() + ", " + inline(c.name) + " is " + c.role.String(),
+			hint: "ask an admin, or use a token with that role"}
 	}
-	if !write {
-		return actor, nil
+	if !need.writes() {
+		return c, nil
 	}
 	if err := s.cross.Check(r); err != nil {
-		return "", &problem{status: http.StatusForbidden, msg: "another site's page asked for this change", hint: "use the page that the ruler serves"}
+		s.metrics.denied(deniedOrigin)
+		return caller{}, &problem{status: http.StatusForbidden, msg: "another site's page asked for this change", hint: "use the page that the ruler serves"}
 	}
-	return actor, nil
-}
-
-// authorized tells whether the request has the API token; a wrong one is an error.
-func (s *server) authorized(r *http.Request) (bool, error) {
-	got := r.Header.Get("Authorization")
-	if got == "" {
-		return false, nil
-	}
-	bad := &problem{status: http.StatusUnauthorized, msg: "this token is not the API token", hint: "send the content of api.token_file, or no Authorization at all"}
-	if s.cfg.TokenFile == "" {
-		return false, bad
-	}
-	want, err := readToken(s.cfg.TokenFile)
-	if err != nil {
-		return false, &problem{status: http.StatusInternalServerError, msg: "the API token cannot be read", hint: "look at api.token_file and at the ruler's log", cause: err}
-	}
-	scheme, token, _ := strings.Cut(got, " ")
-	a, b := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(want))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
-		return false, bad
-	}
-	return true, nil
+	return c, nil
 }
 
 // minToken keeps an empty or half-written file from being a token.

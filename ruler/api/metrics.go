@@ -18,7 +18,22 @@ var codes = []int{
 type metrics struct {
 	requests map[string]map[int]prometheus.Counter
 	duration map[string]prometheus.Observer
+	denials  map[string]prometheus.Counter
 }
+
+// Why a caller was not answered, or got less than he asked for; a closed set.
+const (
+	deniedNoToken  = "no_token"
+	deniedToken    = "bad_token"
+	deniedRevoked  = "ended_token"
+	deniedHost     = "host"
+	deniedOrigin   = "origin"
+	deniedRole     = "role"
+	deniedIdentity = "identity_header"
+	deniedCapped   = "role_capped"
+)
+
+func (m *metrics) denied(reason string) { m.denials[reason].Inc() }
 
 func newMetrics(routes []route, reg prometheus.Registerer) *metrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -28,10 +43,16 @@ func newMetrics(routes []route, reg prometheus.Registerer) *metrics {
 		Name: "ruler_api_request_duration_seconds", Help: "Time to answer a request, by route.",
 		Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10},
 	}, []string{"route"})
+	denials := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ruler_api_denied_total", Help: "Callers that were refused, or got fewer rights than they asked for (role_capped), by reason.",
+	}, []string{"reason"})
 	if reg != nil {
-		reg.MustRegister(requests, duration)
+		reg.MustRegister(requests, duration, denials)
 	}
-	m := &metrics{requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}}
+	m := &metrics{requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}, denials: map[string]prometheus.Counter{}}
+	for _, reason := range []string{deniedNoToken, deniedToken, deniedRevoked, deniedHost, deniedOrigin, deniedRole, deniedIdentity, deniedCapped} {
+		m.denials[reason] = denials.WithLabelValues(reason)
+	}
 	add := func(name string) {
 		m.duration[name] = duration.WithLabelValues(name)
 		m.requests[name] = map[int]prometheus.Counter{}

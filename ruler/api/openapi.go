@@ -39,7 +39,7 @@ func openAPI(routes []route) []byte {
 		"components": object{
 			"schemas": schemas,
 			"securitySchemes": object{"token": object{
-				"type": "http", "scheme": "bearer", "description": "Content of api.token_file. Not needed on the ruler's own machine.",
+				"type": "http", "scheme": "bearer", "description": "A token that `ruler tokens add` made, or the content of api.token_file. Not needed on the ruler's own machine.",
 			}},
 		},
 	}
@@ -61,6 +61,8 @@ func operation(rt route, schemas object) object {
 	op := object{
 		"operationId": rt.name,
 		"summary":     rt.summary,
+		"description": "Takes the role " + rt.role.String() + ".",
+		"x-role":      rt.role.String(),
 		"responses": object{
 			"200":     object{"description": "the answer", "content": content(result)},
 			"400":     problem("a parameter or the body does not fit; the hint says what would"),

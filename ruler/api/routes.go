@@ -67,8 +67,10 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	if strings.HasPrefix(rt.path, "/notifications") {
-		return "notification"
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token"} {
+		if strings.HasPrefix(rt.path, prefix) {
+			return subject
+		}
 	}
 	return "server"
 }
@@ -118,13 +120,24 @@ var (
 
 // routes is the whole API: every resource brings its own, in its own file.
 func (s *server) routes() []route {
-	return slices.Concat(s.fleetRoutes(), s.serverRoutes(), s.changeRoutes(), s.serialRoutes(), s.notificationRoutes(), s.pipelineRoutes(), s.demoRoutes(), s.adminRoutes())
+	return slices.Concat(
+		s.fleetRoutes(),
+		s.serverRoutes(),
+		s.changeRoutes(),
+		s.serialRoutes(),
+		s.notificationRoutes(),
+		s.pipelineRoutes(),
+		s.demoRoutes(),
+		s.adminRoutes(),
+		s.tokenRoutes(),
+	)
 }
 
 // request is a checked request.
 type request struct {
 	ctx    context.Context
-	actor  string // for the audit log
+	actor  string // who.name, for the audit log
+	who    caller
 	values map[string]string
 	body   []byte
 }

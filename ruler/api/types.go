@@ -418,15 +418,17 @@ type JoinAnswer struct {
 
 // AuditList is the newest entries of the audit log, newest first.
 type AuditList struct {
-	Items []AuditEntry `json:"items"`
-	Limit int          `json:"limit"`
+	Items        []AuditEntry `json:"items"`
+	Limit        int          `json:"limit"`
+	NextBeforeID int64        `json:"next_before_id" doc:"before_id of the next page; 0 at the end"`
 }
 
 // AuditEntry is one change that a person or a program made.
 type AuditEntry struct {
 	ID      int64      `json:"id"`
 	At      *time.Time `json:"at"`
-	Actor   string     `json:"actor" doc:"who: ruler, local (a caller on the ruler's machine), token (a caller with the API token)"`
+	Actor   string     `json:"actor" doc:"who: ruler, local (a caller on the ruler's machine), token (a caller with api.token_file), a token's name, a person that the plugin named"`
+	Via     string     `json:"via" doc:"by which door: loopback, api.token_file, token or plugin with the token's id; empty for the ruler"`
 	Action  string     `json:"action"`
 	Subject string     `json:"subject"`
 	Detail  []Fact     `json:"detail"`

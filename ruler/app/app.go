@@ -110,7 +110,7 @@ func New(o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("data folder %s is in use by another ruler (lock: %w): stop that one, or name another folder as data", a.cfg.Data, err)
 	}
 	a.onClose("lock", unlock)
-	if a.store, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(a.cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash}); err != nil {
+	if a.store, err = OpenStore(ctx, a.cfg, false); err != nil {
 		return nil, err
 	}
 	a.onClose("store", a.store.Close)
@@ -135,6 +135,15 @@ func New(o Options) (_ *App, err error) {
 	a.server = newServer(handler)
 	a.server.ErrorLog = slog.NewLogLogger(a.component("http").Handler(), slog.LevelDebug)
 	return a, nil
+}
+
+// Store is what OpenStore opens.
+type Store = *sqlite.Store
+
+// OpenStore opens the store of a ruler. beside is set by commands that may run
+// beside it: they do not migrate what it has open.
+func OpenStore(ctx context.Context, cfg config.Config, beside bool) (Store, error) {
+	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash, Keep: beside})
 }
 
 // newServer gives up on who sends or reads too slowly. No answer is a stream.
@@ -166,7 +175,7 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
-	cfg.Reader, cfg.Registerer, cfg.Alerting = a.store, reg, a.sender.Troubles
+	cfg.Reader, cfg.Tokens, cfg.Registerer, cfg.Alerting = a.store, a.store, reg, a.sender.Troubles
 	rest, err := api.New(cfg, a.component("api"))
 	if err != nil {
 		return nil, err
@@ -180,7 +189,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	mux.Handle("/", page)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := a.store.AuditLog(r.Context(), 1); err != nil {
+		if _, err := a.store.AuditLog(r.Context(), store.AuditQuery{Limit: 1}); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

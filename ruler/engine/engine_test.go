@@ -256,7 +256,7 @@ func TestVolumeLost(t *testing.T) {
 	if p.Ledger.Duplicate != 1 || p.Ledger.Missing != 0 {
 		t.Errorf("ledger %+v", p.Ledger)
 	}
-	audit, err := inner.AuditLog(ctx, 100)
+	audit, err := inner.AuditLog(ctx, store.AuditQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

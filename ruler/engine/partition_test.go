@@ -195,7 +195,7 @@ func TestRegistryRepeatsItself(t *testing.T) {
 	d := newDriver(t, w.log, s)
 	d.must()
 	before := dump(t, s)
-	audit, err := s.AuditLog(ctx, 100)
+	audit, err := s.AuditLog(ctx, store.AuditQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestRegistryRepeatsItself(t *testing.T) {
 	if err != nil || v.LastSeen.After(w.now.Add(-time.Minute)) {
 		t.Errorf("last seen %s %v", v.LastSeen, err)
 	}
-	if again, err := s.AuditLog(ctx, 100); err != nil || len(again) != len(audit) {
+	if again, err := s.AuditLog(ctx, store.AuditQuery{Limit: 100}); err != nil || len(again) != len(audit) {
 		t.Errorf("audit log grew from %d to %d, %v", len(audit), len(again), err)
 	}
 	if !strings.Contains(before, v.Enrolled.Format(time.RFC3339Nano)) {
@@ -323,7 +323,7 @@ func TestLosesOneRecordNotThePartition(t *testing.T) {
 	if v, err := s.Server(ctx, a.id); err != nil || len(v.Devices) != 1 || v.Devices[0].Occupant != "S1" || v.Open != 1 {
 		t.Errorf("server %+v %v", v, err)
 	}
-	audit, err := s.AuditLog(ctx, 10)
+	audit, err := s.AuditLog(ctx, store.AuditQuery{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestRevertedWhileRunning(t *testing.T) {
 	if err != nil || v.State != store.StateUp || !strings.Contains(v.StateReason, "restart its exporter") {
 		t.Errorf("server %+v %v", v.Server, err)
 	}
-	audit, err := s.AuditLog(ctx, 100)
+	audit, err := s.AuditLog(ctx, store.AuditQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,8 +98,21 @@ type ChangePage struct {
 type AuditEntry struct {
 	ID      int64           `json:"id"`
 	At      time.Time       `json:"at"`
-	Actor   string          `json:"actor"` // "ruler", "console", a person later
+	Actor   string          `json:"actor"`         // "ruler", "local", a token's name, a person whom the plugin named
+	Via     string          `json:"via,omitempty"` // of a caller: "loopback", "api.token_file", "token <id>", "plugin <id>"
 	Action  string          `json:"action"`
 	Subject string          `json:"subject"`
 	Detail  json.RawMessage `json:"detail,omitempty"`
+}
+
+// AuditQuery selects entries. Empty fields match all.
+type AuditQuery struct {
+	Actor    string
+	Action   string // exactly, or all below it: "token" finds "token.create"
+	Subject  string
+	Text     string // part of anything
+	Since    time.Time
+	Before   time.Time
+	BeforeID int64 // for paging: only ids below
+	Limit    int   // 0 = 100, at most 1000
 }

@@ -42,6 +42,7 @@ type Position struct {
 // Store is the whole state.
 type Store interface {
 	Reader
+	TokenStore
 
 	// Claim makes owner the only one whose commits of the partition pass: it
 	// raises the epoch, then loads what the previous owner committed.
@@ -96,7 +97,7 @@ type Reader interface {
 	// Pipeline says how far each partition's consumer is, and the ledger's sums.
 	Pipeline(ctx context.Context) (Pipeline, error)
 	// AuditLog lists the newest entries first.
-	AuditLog(ctx context.Context, limit int) ([]AuditEntry, error)
+	AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error)
 }
 
 // FencedError says which partition's commit was refused, and why.

@@ -244,6 +244,6 @@ func (f *Fleet) Overview(context.Context) (store.Overview, error) {
 func (f *Fleet) Pipeline(context.Context) (store.Pipeline, error) { return f.PipelineState, f.Err }
 
 // AuditLog implements store.Reader.
-func (f *Fleet) AuditLog(context.Context, int) ([]store.AuditEntry, error) {
+func (f *Fleet) AuditLog(context.Context, store.AuditQuery) ([]store.AuditEntry, error) {
 	return []store.AuditEntry{{ID: 1, At: time.Unix(0, 0), Actor: "ruler", Action: "start"}}, f.Err
 }

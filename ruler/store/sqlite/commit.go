@@ -233,7 +233,7 @@ func (w *writer) fold(f *store.Fold) {
 }
 
 func (w *writer) audit(e *store.AuditEntry) {
-	w.exec(stAudit, unix(e.At), e.Actor, e.Action, e.Subject, string(e.Detail))
+	w.exec(stAudit, unix(e.At), e.Actor, e.Via, e.Action, e.Subject, string(e.Detail))
 }
 
 // sums brings the counters in server rows, and the number of kept evidence

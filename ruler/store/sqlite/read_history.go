@@ -86,20 +86,36 @@ func (s *Store) Changes(ctx context.Context, q store.ChangeQuery) (store.ChangeP
 }
 
 // AuditLog implements store.Reader.
-func (s *Store) AuditLog(ctx context.Context, limit int) ([]store.AuditEntry, error) {
+func (s *Store) AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	var f filter
+	f.equal("actor", q.Actor)
+	f.equal("subject", q.Subject)
+	if q.Action != "" {
+		f.add("(action = ? OR substr(action, 1, ?) = ?)", q.Action, len(q.Action)+1, q.Action+".")
+	}
+	f.text(q.Text, "actor", "via", "action", "subject", "detail")
+	if !q.Since.IsZero() {
+		f.add("at >= ?", unix(q.Since))
+	}
+	if !q.Before.IsZero() {
+		f.add("at < ?", unix(q.Before))
+	}
+	if q.BeforeID > 0 {
+		f.add("id < ?", q.BeforeID)
+	}
 	out := []store.AuditEntry{}
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var e store.AuditEntry
 		var at int64
 		var detail string
-		err := rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Subject, &detail)
+		err := rows.Scan(&e.ID, &at, &e.Actor, &e.Via, &e.Action, &e.Subject, &detail)
 		e.At = moment(at)
 		if detail != "" {
 			e.Detail = json.RawMessage(detail)
 		}
 		out = append(out, e)
 		return err
-	}, "SELECT id, at, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT ?", clamp(limit, 1000))
+	}, "SELECT id, at, actor, via, action, subject, detail FROM audit"+f.String()+" ORDER BY id DESC LIMIT ?", append(f.args, clamp(q.Limit, 1000))...)
 	if err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}

@@ -31,8 +31,15 @@ var schema1 string
 //go:embed inventory.sql
 var schemaInventory string
 
+//go:embed tokens.sql
+var schemaTokens string
+
 // migrations bring the file from version i to i+1.
-var migrations = []string{schema1, schemaInventory}
+var migrations = []string{
+	schema1,
+	schemaInventory,
+	schemaTokens,
+}
 
 const readers = 4
 
@@ -43,6 +50,9 @@ type Config struct {
 	// first start; another layout is refused, for positions would be wrong.
 	Partitions int
 	Hash       string
+	// Keep refuses a file of another schema version instead of migrating it: for
+	// commands that run beside a ruler.
+	Keep bool
 }
 
 // Store implements store.Store.
@@ -76,7 +86,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.write.SetMaxOpenConns(1)
 	s.write.SetMaxIdleConns(1)
-	if err := migrate(ctx, s.write); err != nil {
+	if err := migrate(ctx, s.write, cfg.Keep); err != nil {
 		return err
 	}
 	if err := checkLayout(ctx, s.write, cfg); err != nil {
@@ -114,13 +124,16 @@ func dsn(path string, pragmas ...string) string {
 	return "file:" + p + "?" + q.Encode()
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, db *sql.DB, keep bool) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
 	if version > len(migrations) {
 		return fmt.Errorf("schema version %d is newer than this program knows (%d), start the newer ruler: %w", version, len(migrations), store.ErrMismatch)
+	}
+	if keep && version > 0 && version < len(migrations) {
+		return fmt.Errorf("schema version %d is older than this program's (%d), restart the ruler first: %w", version, len(migrations), store.ErrMismatch)
 	}
 	for v := version; v < len(migrations); v++ {
 		tx, err := db.BeginTx(ctx, nil)

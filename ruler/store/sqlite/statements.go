@@ -104,7 +104,7 @@ var statementSQL = [statementCount]string{
 	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
 	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 	stFactsDone: `DELETE FROM facts WHERE seq = ?`,
-	stAudit:     `INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)`,
+	stAudit:     `INSERT INTO audit (at, actor, via, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error`,
 	stPruneChanges: `DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE stream < ? LIMIT 1000)`,

@@ -202,7 +202,7 @@ func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
 	if _, err := f.Snapshot(ctx, old); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unused snapshot stays: %v", err)
 	}
-	if a := must[[]store.AuditEntry](t)(f.AuditLog(ctx, 10)); len(a) != 1 || a[0].Actor != "console" || string(a[0].Detail) != `{"a":1}` || !a[0].At.Equal(at(time.Hour)) {
+	if a := must[[]store.AuditEntry](t)(f.AuditLog(ctx, store.AuditQuery{Limit: 10})); len(a) != 1 || a[0].Actor != "console" || string(a[0].Detail) != `{"a":1}` || !a[0].At.Equal(at(time.Hour)) {
 		t.Errorf("audit log %+v", a)
 	}
 }

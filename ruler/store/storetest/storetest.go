@@ -42,6 +42,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"EvidenceIsBounded", evidenceIsBounded},
 		{"Deliveries", deliveries},
 		{"Outbox", outbox},
+		{"Tokens", tokens},
+		{"AuditLog", auditLog},
 		{"FactsInOrder", factsInOrder},
 		{"SilentAndOverview", silentAndOverview},
 		{"PipelineSums", pipelineSums},
