@@ -1,11 +1,11 @@
-// Package operatortest runs stories: text files that say what servers send over
+// Package story plays stories: text files that say what servers send over
 // virtual hours, which verdicts the rules give, and what people are told.
 //
 // A story is a txtar archive:
 //
 //	What the story is about, in free text.
 //	-- rule.yml --
-//	(rules; without it the rules given to Run hold)
+//	(rules; without it the rules given to Play hold)
 //	-- in --
 //	00:00 db7 heartbeat
 //	00:00 db7 raid physical_drive c0/e252/s4 Z1 state=Onln
@@ -34,7 +34,7 @@
 // Every story is run three times: straight through, with a save and load of
 // everything after each line, and with loads from the deltas alone. All three
 // must tell the same.
-package operatortest
+package story
 
 import (
 	"bytes"
@@ -42,106 +42,31 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"nocturne/internal/record"
 	"nocturne/ruler/rule"
 )
 
-// Options say how stories are run.
-type Options struct {
-	// Rules hold for stories without rules of their own.
-	Rules []*rule.Rule
-	// Update rewrites want and told.
-	Update bool
-}
+// MaxFile is the largest story, in bytes.
+const MaxFile = 1 << 20
 
-// Result is what a story showed.
-type Result struct {
+// maxSpan is how long a story may last: it is played in ticks.
+const maxSpan = 1000 * 24 * time.Hour
+
+// Story is a parsed archive.
+type Story struct {
 	File  string
-	Fired []string // ids of rules with a firing verdict
-	Quiet []string // ids of rules that were to stay quiet, and did
-}
+	Rules []*rule.Rule // of the story itself; nil = those given to Play
 
-// Run runs every *.txtar of a directory as a test and returns what they showed.
-func Run(t *testing.T, dir string, o Options) []Result {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories in %s (%v)", dir, err)
-	}
-	var out []Result
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			out = append(out, runFile(t, file, o))
-		})
-	}
-	return out
-}
-
-func runFile(t *testing.T, file string, o Options) Result {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := parseStory(file, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := s.rules
-	if rules == nil {
-		rules = o.Rules
-	}
-	straight := play(t, s, rules, restartNever)
-	for _, how := range []restart{restartFull, restartDeltas} {
-		if got := play(t, s, rules, how); got.want != straight.want || got.told != straight.told {
-			t.Errorf("%s: not the same as without a restart:\n%s\nwithout:\n%s", how, got.want+got.told, straight.want+straight.told)
-		}
-	}
-	if o.Update {
-		if err := s.rewrite(file, straight); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		compare(t, "want", s.section("want"), straight.want)
-		if _, ok := s.files["told"]; ok {
-			compare(t, "told", s.section("told"), straight.told)
-		}
-	}
-	r := Result{File: file, Fired: straight.fired}
-	for _, id := range strings.Fields(s.section("quiet")) {
-		switch {
-		case slices.Contains(straight.fired, id):
-			t.Errorf("rule %s was to stay quiet", id)
-		case !slices.ContainsFunc(rules, func(r *rule.Rule) bool { return r.ID == id }):
-			t.Errorf("quiet names the rule %s, which does not exist", id)
-		default:
-			r.Quiet = append(r.Quiet, id)
-		}
-	}
-	return r
-}
-
-func compare(t *testing.T, what, want, got string) {
-	t.Helper()
-	if strings.TrimSpace(want) != strings.TrimSpace(got) {
-		t.Errorf("%s differs (run with -update to take the new one)\ngot:\n%s\nwant:\n%s", what, got, want)
-	}
-}
-
-// story is a parsed archive.
-type story struct {
 	comment string
 	names   []string // sections in order
 	files   map[string]string
-	rules   []*rule.Rule
 	lines   []line
 }
 
@@ -154,10 +79,72 @@ type line struct {
 	args   []string
 }
 
-func (s *story) section(name string) string { return s.files[name] }
+// Result is what a story showed.
+type Result struct {
+	File  string
+	Want  string   // verdicts
+	Told  string   // messages
+	Fired []string // ids of rules with a firing verdict
+	Quiet []string // ids of rules that were to stay quiet, and did
+	// Failures say what is not as the story wants it; empty = all is.
+	Failures []string
+}
 
-func parseStory(file string, data []byte) (*story, error) {
-	s := &story{files: map[string]string{}}
+// Play runs a story three times, with the rules given unless it has its own.
+// An error is a mistake of the story or of the rules.
+func (s *Story) Play(rules []*rule.Rule) (Result, error) {
+	if s.Rules != nil {
+		rules = s.Rules
+	}
+	straight, err := s.play(rules, restartNever)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{File: s.File, Want: straight.want, Told: straight.told, Fired: straight.fired}
+	for _, how := range []restart{restartFull, restartDeltas} {
+		got, err := s.play(rules, how)
+		if err != nil {
+			return Result{}, fmt.Errorf("%s: %w", how, err)
+		}
+		if got.want != straight.want || got.told != straight.told {
+			r.fail("%s: not the same as without a restart:\n%s\nwithout:\n%s", how, got.want+got.told, straight.want+straight.told)
+		}
+	}
+	r.compare("want", s.section("want"), straight.want)
+	if _, ok := s.files["told"]; ok {
+		r.compare("told", s.section("told"), straight.told)
+	}
+	for _, id := range strings.Fields(s.section("quiet")) {
+		switch {
+		case slices.Contains(straight.fired, id):
+			r.fail("rule %s was to stay quiet", id)
+		case !slices.ContainsFunc(rules, func(r *rule.Rule) bool { return r.ID == id }):
+			r.fail("quiet names the rule %s, which does not exist", id)
+		default:
+			r.Quiet = append(r.Quiet, id)
+		}
+	}
+	return r, nil
+}
+
+func (r *Result) fail(format string, args ...any) {
+	r.Failures = append(r.Failures, fmt.Sprintf(format, args...))
+}
+
+func (r *Result) compare(what, want, got string) {
+	if strings.TrimSpace(want) != strings.TrimSpace(got) {
+		r.fail("%s differs\ngot:\n%s\nwant:\n%s", what, got, want)
+	}
+}
+
+func (s *Story) section(name string) string { return s.files[name] }
+
+// Parse reads an archive.
+func Parse(file string, data []byte) (*Story, error) {
+	if len(data) > MaxFile {
+		return nil, fmt.Errorf("%s: %d bytes: a story has at most %d", file, len(data), MaxFile)
+	}
+	s := &Story{File: file, files: map[string]string{}}
 	name := ""
 	for raw := range bytes.Lines(data) {
 		text := string(raw)
@@ -181,7 +168,7 @@ func parseStory(file string, data []byte) (*story, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.rules = rules
+		s.Rules = rules
 	}
 	for i, text := range strings.Split(s.files["in"], "\n") {
 		text, _, _ = strings.Cut(text, " #")
@@ -255,6 +242,9 @@ func parseTime(s string) (time.Duration, error) {
 		if err != nil || n < 0 {
 			return 0, fmt.Errorf("time %q: want HH:MM or HH:MM:SS", s)
 		}
+		if n > int(maxSpan/unit) {
+			return 0, fmt.Errorf("time %q: a story is at most %d days long", s, maxSpan/(24*time.Hour))
+		}
 		d += time.Duration(n) * unit
 	}
 	return d, nil
@@ -265,20 +255,24 @@ func formatTime(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-func (s *story) rewrite(file string, p played) error {
-	s.files["want"] = p.want
-	if !slices.Contains(s.names, "want") {
-		s.names = append(s.names, "want")
+// Rewritten returns the archive with what the result shows instead of what it
+// wanted.
+func (s *Story) Rewritten(r Result) []byte {
+	files := maps.Clone(s.files)
+	files["want"] = r.Want
+	names := s.names
+	if !slices.Contains(names, "want") {
+		names = append(slices.Clone(names), "want")
 	}
-	if _, ok := s.files["told"]; ok {
-		s.files["told"] = p.told
+	if _, ok := files["told"]; ok {
+		files["told"] = r.Told
 	}
 	var b strings.Builder
 	b.WriteString(s.comment)
-	for _, name := range s.names {
-		b.WriteString("-- " + name + " --\n" + s.files[name])
+	for _, name := range names {
+		b.WriteString("-- " + name + " --\n" + files[name])
 	}
-	return os.WriteFile(file, []byte(b.String()), 0o644)
+	return []byte(b.String())
 }
 
 // serverID makes an id of a server's name in a story.

@@ -1,11 +1,10 @@
-package operatortest
+package story
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"nocturne/internal/record"
@@ -39,7 +38,6 @@ var begin = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 // player is the engine in small: it keeps what an engine keeps.
 type player struct {
-	t       *testing.T
 	rules   []*rule.Rule
 	set     *operator.Set
 	table   *notify.Table
@@ -61,37 +59,42 @@ type server struct {
 	starts int64
 }
 
-func play(t *testing.T, s *story, rules []*rule.Rule, how restart) played {
-	t.Helper()
-	p := &player{t: t, rules: rules, servers: map[string]*server{}, now: begin}
-	p.fresh()
+// play runs a story once. An error is a mistake of the story, or of the rules.
+func (s *Story) play(rules []*rule.Rule, how restart) (played, error) {
+	p := &player{rules: rules, servers: map[string]*server{}, now: begin}
+	if err := p.fresh(); err != nil {
+		return played{}, err
+	}
 	for i := range s.lines {
 		l := &s.lines[i]
 		p.pass(begin.Add(l.at))
 		if l.verb != "end" {
 			if err := p.line(l); err != nil {
-				t.Fatalf("line %d of in: %v", l.number, err)
+				return played{}, fmt.Errorf("%s: line %d of in: %w", s.File, l.number, err)
 			}
 		}
-		p.restart(how)
+		if err := p.restart(how); err != nil {
+			return played{}, fmt.Errorf("%s: line %d of in: %w", s.File, l.number, err)
+		}
 	}
 	slices.Sort(p.out.fired)
 	p.out.fired = slices.Compact(p.out.fired)
-	return p.out
+	return p.out, nil
 }
 
-func (p *player) fresh() {
+func (p *player) fresh() error {
 	set, err := operator.NewSet(p.rules)
 	if err != nil {
-		p.t.Fatal(err)
+		return err
 	}
 	p.set, p.table = set, notify.NewTable(p.rules)
+	return nil
 }
 
 // restart saves, throws everything away, and loads.
-func (p *player) restart(how restart) {
+func (p *player) restart(how restart) error {
 	if how == restartNever {
-		return
+		return nil
 	}
 	states := p.set.Save(how == restartDeltas)
 	if how == restartDeltas {
@@ -102,12 +105,18 @@ func (p *player) restart(how restart) {
 	for _, s := range p.servers {
 		rows = append(rows, p.table.Open(s.facts.ID)...)
 	}
-	p.fresh()
+	if err := p.fresh(); err != nil {
+		return err
+	}
 	left, err := p.set.Load(states)
-	if err != nil || left > 0 {
-		p.t.Fatalf("load: %d states left out, %v", left, err)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	if left > 0 {
+		return fmt.Errorf("load: %d states left out", left)
 	}
 	p.table.Load(rows)
+	return nil
 }
 
 // pass lets time pass in ticks of a second; over days, of a minute.
