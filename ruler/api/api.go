@@ -54,6 +54,10 @@ type Config struct {
 	Reader store.Reader `yaml:"-"` // required
 	// Tokens are the callers' credentials; nil = there is only TokenFile.
 	Tokens store.TokenStore `yaml:"-"`
+	// Desk keeps what people do with notifications; nil = they may only look.
+	Desk store.DeskStore `yaml:"-"`
+	// SilencesChanged is called after silences were stored; nil = nobody.
+	SilencesChanged func() `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"nocturne/ruler/notify"
@@ -18,6 +19,9 @@ func (s *server) notificationRoutes() []route {
 				{name: "server", kind: kindServer, doc: "server id"}, text("class", "problem class"), text("rule", "id of a rule that opened it"),
 				text("site", "exactly this site"), text("search", "part of the text"),
 				{name: "muted", kind: kindBool, doc: "only muted or folded ones, or only others"},
+				text("owner", "exactly this owner of the server"), {name: "acked", kind: kindBool, doc: "only acknowledged ones, or only others"},
+				{name: "assigned", kind: kindBool, doc: "only those that somebody has, or only others"}, text("assignee", "exactly this person"),
+				{name: "since", kind: kindTime, doc: "that were open at this time or later"}, {name: "before", kind: kindTime, doc: "that opened before"},
 				limitParam(), offsetParam(),
 			}, result: NotificationList{}, handle: s.notifications},
 		{method: "GET", path: "/notifications/{id}", name: "notification", summary: "One notification with why, evidence and deliveries",
@@ -28,13 +32,24 @@ func (s *server) notificationRoutes() []route {
 func (s *server) notifications(r *request) (any, error) {
 	q := store.NotificationQuery{
 		State: store.NotificationState(r.text("state")), Server: r.id("server"), Severity: r.text("severity"), Class: r.text("class"),
-		RuleID: r.text("rule"), Site: r.text("site"), Text: r.text("search"), Muted: r.bool("muted"), Offset: r.int("offset"), Limit: r.int("limit"),
+		RuleID: r.text("rule"), Site: r.text("site"), Text: r.text("search"), Muted: r.bool("muted"),
+		Owner: r.text("owner"), Acked: r.bool("acked"), Assigned: r.bool("assigned"), Assignee: r.text("assignee"), Since: r.time("since"), Before: r.time("before"),
+		Offset: r.int("offset"), Limit: r.int("limit"),
 	}
 	page, err := s.reader.Notifications(r.ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return NotificationList{Items: mapSlice(page.Notifications, notificationOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
+	quiet, err := s.quiet(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown := func(n store.Notification) Notification {
+		out := notificationOf(n)
+		quiet.tell(&n, &out)
+		return out
+	}
+	return NotificationList{Items: mapSlice(page.Notifications, shown), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
 }
 
 func (s *server) notification(r *request) (any, error) {
@@ -54,7 +69,16 @@ func (s *server) notification(r *request) (any, error) {
 		Evidence:    mapSlice(d.Evidence, evidenceOf),
 		Deliveries:  mapSlice(d.Deliveries, func(v store.Delivery) Delivery { return deliveryOf(&d.Notification, escalations, v) }),
 		Members:     mapSlice(d.Members, notificationOf),
+		Silences:    mapSlice(d.Silences, s.silenceShown),
+		Deeds: mapSlice(d.Deeds, func(e store.DeskEntry) Deed {
+			return Deed{At: at(e.At), By: clip(e.Actor, maxName), Kind: string(e.Kind), Text: clip(e.Text, maxText)}
+		}),
 	}
+	quiet, err := s.quiet(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	quiet.tell(&d.Notification, &out.Notification)
 	slices.SortStableFunc(out.Why, func(a, b Part) int {
 		switch {
 		case a.Cause == b.Cause:
@@ -118,6 +142,9 @@ func timeline(d *store.NotificationDetail, escalations []notify.Escalation, deli
 			out = append(out, Event{At: v.FirstAt, Kind: "delivered", Text: what + " handed to " + v.Target})
 		}
 	}
+	for _, e := range d.Deeds {
+		out = append(out, Event{At: at(e.At), Kind: string(e.Kind), Text: strings.TrimSpace("by " + inline(e.Actor) + ". " + clip(e.Text, maxText))})
+	}
 	saysSo := func(e store.Evidence) bool { return e.Effect == string(store.Resolved) }
 	if !d.Resolved.IsZero() && !slices.ContainsFunc(d.Evidence, saysSo) {
 		// Nothing said it: the rule was deleted, a deadline passed …
@@ -149,7 +176,7 @@ func notificationOf(n store.Notification) Notification {
 		ID: n.ID, ServerID: n.Server.String(), Server: clip(n.Name, maxName), Site: clip(n.Labels["site"], maxName), Simulated: n.Simulated,
 		Device: clip(n.Device, maxName), Class: n.Class, Title: clip(title, maxText), Severity: n.Severity, State: string(n.State),
 		Reason: clip(reason(&n), maxText), RuleID: n.RuleID, OpenedAt: at(n.Opened), ChangedAt: at(n.Changed), ResolvedAt: at(n.Resolved),
-		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto,
+		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto, Work: workOf(n.Work),
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
@@ -38,6 +40,17 @@ var asks = map[string][2]string{
 	"tokens":         {"/tokens"},
 	"token_add":      {"/tokens", `{"name":"x","role":"viewer"}`},
 	"token_revoke":   {"/tokens/revokable"},
+	"silences":       {"/silences"},
+	"silence_add":    {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
+	"silence_lift":   {"/silences/liftable"},
+
+	"notification_acknowledge":   {"/notifications/a1b2c3d4e5f60718/acknowledge", `{"revision":-1}`},
+	"notification_unacknowledge": {"/notifications/a1b2c3d4e5f60718/unacknowledge", `{"revision":-1}`},
+	"notification_comment":       {"/notifications/a1b2c3d4e5f60718/comment", `{"text":"looking"}`},
+	"notification_assign":        {"/notifications/a1b2c3d4e5f60718/assign", `{"revision":-1,"assignee":"bob"}`},
+	"notification_silence":       {"/notifications/a1b2c3d4e5f60718/silence", `{"revision":-1,"duration_seconds":3600}`},
+	"notification_unsilence":     {"/notifications/a1b2c3d4e5f60718/unsilence", `{"revision":-1}`},
+	"deeds":                      {"/deeds", `{"deed":"comment","text":"all","notifications":[{"id":"a1b2c3d4e5f60718"},{"id":"none"}]}`},
 }
 
 type document struct {
@@ -79,6 +92,10 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 	if err := s.AddToken(t.Context(), store.Token{ID: "revokable", Name: "revokable"}, store.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
+	liftable := store.Silence{ID: "liftable", Kind: store.SilenceMaintenance, Starts: now, Ends: now.Add(time.Hour)}
+	if err := s.AddSilence(t.Context(), liftable, store.AuditEntry{}); err != nil {
+		t.Fatal(err)
+	}
 	var doc document
 	if err := json.Unmarshal(b.call("GET", Prefix+"/openapi.json", "", nil).Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
@@ -87,8 +104,8 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 		t.Errorf("openapi %q", doc.OpenAPI)
 	}
 	seen := map[string]bool{}
-	for path, methods := range doc.Paths {
-		for method, op := range methods {
+	for _, path := range inOrder(slices.Collect(maps.Keys(doc.Paths))) {
+		for method, op := range doc.Paths[path] {
 			ask, ok := asks[op.ID]
 			if !ok {
 				t.Errorf("%s %s: no question in this test", method, path)
@@ -204,4 +221,16 @@ func checkType(s schema, v any, at string) string {
 		return fmt.Sprintf("%s is a %s, the document says %v", at, got, types)
 	}
 	return ""
+}
+
+// inOrder puts what undoes behind what does.
+func inOrder(paths []string) []string {
+	undoes := func(p string) int {
+		if strings.Contains(p, "/un") {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Or(undoes(a)-undoes(b), strings.Compare(a, b)) })
+	return paths
 }

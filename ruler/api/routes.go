@@ -67,7 +67,7 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token"} {
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence"} {
 		if strings.HasPrefix(rt.path, prefix) {
 			return subject
 		}
@@ -126,6 +126,8 @@ func (s *server) routes() []route {
 		s.changeRoutes(),
 		s.serialRoutes(),
 		s.notificationRoutes(),
+		s.deedRoutes(),
+		s.silenceRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

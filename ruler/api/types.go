@@ -197,6 +197,10 @@ type Notification struct {
 	ResolvedAt *time.Time `json:"resolved_at" doc:"null while it fires"`
 	Muted      string     `json:"muted" doc:"why nobody is told; empty = people are told"`
 	FoldedInto string     `json:"folded_into" doc:"the notification that speaks for it; empty = itself"`
+	Work       Work       `json:"work" doc:"what people made of it"`
+	// Of a silence that holds now; an acknowledgement is in work.
+	SilencedUntil *time.Time `json:"silenced_until" doc:"null = not silenced"`
+	SilenceReason string     `json:"silence_reason"`
 }
 
 // NotificationList is a page of notifications, newest change first.
@@ -220,6 +224,16 @@ type NotificationDetail struct {
 	Evidence     []Evidence     `json:"evidence" doc:"the records that made it, oldest first, bounded"`
 	Deliveries   []Delivery     `json:"deliveries" doc:"what was handed to each Alertmanager"`
 	Members      []Notification `json:"members" doc:"the notifications it speaks for"`
+	Deeds        []Deed         `json:"deeds" doc:"what people did with it, oldest first; the last 1000"`
+	Silences     []Silence      `json:"silences" doc:"that were made for it, the newest first"`
+}
+
+// Deed is something that was done with a notification.
+type Deed struct {
+	At   *time.Time `json:"at"`
+	By   string     `json:"by" doc:"ruler: it did so by itself"`
+	Kind string     `json:"kind" doc:"acknowledge, unacknowledge, comment, assign, silence or unsilence"`
+	Text string     `json:"text"`
 }
 
 // LabelSet is what an alert was told under from a time on, frozen since.

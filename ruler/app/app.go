@@ -121,7 +121,8 @@ func New(o Options) (_ *App, err error) {
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}
-	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: engine.Outbox{Store: a.store, Behind: a.behind}, Log: a.component("notify"), Registerer: reg}); err != nil {
+	outbox := engine.Outbox{Store: a.store, Behind: a.behind}
+	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
 	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Logger: a.component("engine"), Registerer: reg})
@@ -175,7 +176,8 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
-	cfg.Reader, cfg.Tokens, cfg.Registerer, cfg.Alerting = a.store, a.store, reg, a.sender.Troubles
+	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Registerer = a.store, a.store, a.store, reg
+	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	rest, err := api.New(cfg, a.component("api"))
 	if err != nil {
 		return nil, err

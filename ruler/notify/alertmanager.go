@@ -17,6 +17,9 @@ import (
 // sending it again does not help.
 var errRefused = errors.New("refused")
 
+// errGone is wrapped when what a request names is not there.
+var errGone = errors.New("not there")
+
 const maxAnswer = 64 << 10
 
 // alert is a postableAlert of Alertmanager's API v2
@@ -98,6 +101,11 @@ func (t *target) post(ctx context.Context, b batch) error {
 
 // call makes one request and returns the body of a 2xx answer.
 func (t *target) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return t.callUpTo(ctx, method, path, body, maxAnswer)
+}
+
+// callUpTo is call for answers of other sizes.
+func (t *target) callUpTo(ctx context.Context, method, path string, body []byte, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, t.base+path, bytes.NewReader(body))
@@ -116,7 +124,7 @@ func (t *target) call(ctx context.Context, method, path string, body []byte) ([]
 		return nil, fmt.Errorf("%s %s%s: %w", method, t.name, path, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing is lost with it
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	switch {
 	case resp.StatusCode/100 == 2 && err == nil:
 		return answer, nil
@@ -124,6 +132,8 @@ func (t *target) call(ctx context.Context, method, path string, body []byte) ([]
 		return nil, fmt.Errorf("%s %s%s: read answer: %w", method, t.name, path, err)
 	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusRequestEntityTooLarge, resp.StatusCode == http.StatusUnprocessableEntity:
 		return nil, fmt.Errorf("%s %s%s: %s: %.300s: %w", method, t.name, path, resp.Status, bytes.TrimSpace(answer), errRefused)
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%s %s%s: %s: %w", method, t.name, path, resp.Status, errGone)
 	default:
 		return nil, fmt.Errorf("%s %s%s: %s: %.300s", method, t.name, path, resp.Status, bytes.TrimSpace(answer))
 	}
@@ -153,6 +163,7 @@ func (t *target) probe(ctx context.Context) error {
 				t.s.metrics.restarts.Inc()
 				t.s.opts.Log.Info("alertmanager was restarted, telling it everything", "target", t.name)
 				t.restarted(good)
+				t.silencesChanged()
 				if err := t.s.refresh(ctx); err != nil && ctx.Err() == nil {
 					t.s.opts.Log.Warn("read desired notifications", "err", err)
 					break // the next probe finds it restarted again

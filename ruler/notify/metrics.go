@@ -11,6 +11,7 @@ import (
 // config.
 type metrics struct {
 	requests *prometheus.CounterVec
+	silences *prometheus.CounterVec
 	handover prometheus.Histogram
 	refused  prometheus.Counter
 	restarts prometheus.Counter
@@ -20,6 +21,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ruler_notify_requests_total", Help: "Requests to Alertmanager by result."}, []string{"result"}),
+		silences: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ruler_notify_silence_requests_total", Help: "Silences that were made, prolonged or lifted at Alertmanager, by result."}, []string{"result"}),
 		handover: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ruler_notify_handover_seconds", Help: "From the append of the record that changed a notification to Alertmanager's answer.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 600}}),
 		refused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ruler_notify_refused_total", Help: "Notifications that Alertmanager refused as malformed."}),
@@ -28,21 +30,26 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, r := range []string{"accepted", "refused", "failed"} {
 		m.requests.WithLabelValues(r)
+		m.silences.WithLabelValues(r)
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.handover, m.refused, m.restarts, m.up)
+		reg.MustRegister(m.requests, m.silences, m.handover, m.refused, m.restarts, m.up)
 	}
 	return m
 }
 
-func (m *metrics) request(err error) {
+func (m *metrics) request(err error) { m.requests.WithLabelValues(resultOf(err)).Inc() }
+
+func (m *metrics) silence(err error) { m.silences.WithLabelValues(resultOf(err)).Inc() }
+
+func resultOf(err error) string {
 	switch {
 	case err == nil:
-		m.requests.WithLabelValues("accepted").Inc()
+		return "accepted"
 	case errors.Is(err, errRefused):
-		m.requests.WithLabelValues("refused").Inc()
+		return "refused"
 	default:
-		m.requests.WithLabelValues("failed").Inc()
+		return "failed"
 	}
 }
 

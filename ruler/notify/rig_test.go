@@ -97,6 +97,8 @@ type manager struct {
 	status  int    // answer this instead
 	refuse  string // 400 when an alert has this notification id
 	started string
+	quiet   silenced
+	onPost  func() // called with every post of alerts
 	slow    time.Duration
 }
 
@@ -130,6 +132,8 @@ func (m *manager) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"uptime": m.started})
 	case req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/api/v2/alerts") && req.Header.Get("Content-Type") == "application/json":
 		m.post(w, req.Body)
+	case strings.Contains(req.URL.Path, "/api/v2/silence"):
+		m.silences(w, req)
 	default:
 		m.t.Errorf("%s %s", req.Method, req.URL)
 		http.NotFound(w, req)
@@ -138,6 +142,9 @@ func (m *manager) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 func (m *manager) post(w http.ResponseWriter, body io.Reader) {
 	m.posts++
+	if m.onPost != nil {
+		m.onPost()
+	}
 	raw, err := io.ReadAll(body)
 	if err != nil {
 		m.t.Error(err)
@@ -194,6 +201,7 @@ func (m *manager) set(f func()) {
 // rig is a Sender that runs in a bubble of synctest.
 type rig struct {
 	src    *memory
+	hush   *hush
 	am     *manager
 	sender *notify.Sender
 	reg    *prometheus.Registry
@@ -206,7 +214,8 @@ const amURL = "http://user:secret@am.example:9093/prefix/"
 // inBubble runs f with a Sender under virtual time.
 func inBubble(t *testing.T, f func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{src: &memory{rows: map[string]notify.Notification{}, accepted: map[string][]notify.Delivery{}}, am: &manager{t: t, started: "1"}, reg: prometheus.NewRegistry(), log: &bytes.Buffer{}}
+		r := &rig{src: &memory{rows: map[string]notify.Notification{}, accepted: map[string][]notify.Delivery{}}, hush: &hush{},
+			am: &manager{t: t, started: "1", quiet: silenced{list: map[string]models.PostableSilence{}}}, reg: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 		r.owner.Store(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -223,7 +232,7 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig)) {
 }
 
 func (r *rig) start(t *testing.T, ctx context.Context, done chan error) {
-	s, err := notify.NewSender(notify.Options{Config: notify.Config{Targets: []string{amURL}, ConsoleURL: "http://console/"}, Source: r.src, Transport: r.am,
+	s, err := notify.NewSender(notify.Options{Config: notify.Config{Targets: []string{amURL}, ConsoleURL: "http://console/"}, Source: r.src, Silences: r.hush, Transport: r.am,
 		Registerer: r.reg, Owns: r.owner.Load, Log: slog.New(slog.NewTextHandler(r.log, nil))})
 	if err != nil {
 		t.Fatal(err)

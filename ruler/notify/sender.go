@@ -83,7 +83,9 @@ const (
 type Options struct {
 	Config Config
 	Source Source
-	Log    *slog.Logger
+	// Silences may be nil: nobody silences anything.
+	Silences Silencer
+	Log      *slog.Logger
 	// Owns tells whether this process is to send; nil = always.
 	Owns func() bool
 	// Transport is http.DefaultTransport when nil.
@@ -171,6 +173,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	for _, t := range s.targets {
 		g.Go(func() error { return t.run(ctx) })
 		g.Go(func() error { return t.probe(ctx) })
+		g.Go(func() error { return t.silence(ctx) })
 	}
 	g.Go(func() error { return s.rounds(ctx) })
 	return g.Wait()

@@ -17,6 +17,8 @@ type target struct {
 	name string // without
 	wake chan struct{}
 
+	quiet silencing
+
 	mu       sync.Mutex
 	queue    map[string]*waiting
 	news     []string // ids of the queue in the order in which they changed
@@ -49,7 +51,8 @@ type told struct {
 }
 
 func newTarget(raw string, s *Sender) *target {
-	t := &target{s: s, base: strings.TrimRight(raw, "/"), name: raw, wake: make(chan struct{}, 1), queue: map[string]*waiting{}, told: map[string]*told{}}
+	t := &target{s: s, base: strings.TrimRight(raw, "/"), name: raw, wake: make(chan struct{}, 1), queue: map[string]*waiting{}, told: map[string]*told{},
+		quiet: silencing{wake: make(chan struct{}, 1), results: map[string]string{}}}
 	if u, err := url.Parse(raw); err == nil {
 		u.User = nil
 		t.name = u.String()
@@ -402,6 +405,7 @@ func (t *target) drain(ctx context.Context) (time.Duration, error) {
 		if !t.s.opts.Owns() {
 			return wait, nil // the new owner sends it
 		}
+		t.liftEnded(ctx, b)
 		err := t.post(ctx, b)
 		now := time.Now()
 		switch {

@@ -56,6 +56,8 @@ type Notification struct {
 	Parts []Part `json:"parts,omitempty"`
 	// Saved is the row as its owner keeps it, in the owner's own form.
 	Saved []byte `json:"-"`
+	// Work is what people made of it; filled in by readers.
+	Work Work `json:"work,omitzero"`
 	// Version is given by the store and rises with every write; the sender compares.
 	Version uint64 `json:"version"`
 }
@@ -131,6 +133,8 @@ type NotificationDetail struct {
 	Evidence   []Evidence     `json:"evidence"`
 	Deliveries []Delivery     `json:"deliveries"`
 	Members    []Notification `json:"members,omitempty"` // folded into this one
+	Deeds      []DeskEntry    `json:"deeds,omitempty"`   // the last 1000, oldest first
+	Silences   []Silence      `json:"silences,omitempty"`
 }
 
 // NotificationQuery selects notifications. Empty fields match all.
@@ -144,6 +148,12 @@ type NotificationQuery struct {
 	Site     string
 	Text     string
 	Muted    *bool // nil = both; muted includes folded and held
+	Acked    *bool // nil = both
+	Assigned *bool // nil = both
+	Assignee string
+	Owner    string // of the server, as it is now
+	// Since and Before select what was open at some time in between.
+	Since, Before time.Time
 	// ResolvedSince also lists resolved ones that closed at or after; with
 	// State Firing. It is what a sender asks for.
 	ResolvedSince time.Time

@@ -43,6 +43,7 @@ type Position struct {
 type Store interface {
 	Reader
 	TokenStore
+	DeskStore
 
 	// Claim makes owner the only one whose commits of the partition pass: it
 	// raises the epoch, then loads what the previous owner committed.

@@ -111,6 +111,7 @@ type night struct {
 	src    *source
 	sender *notify.Sender
 	inbox  *inbox
+	quiet  *quiet // nil = nobody silences anything
 	entry  uint64
 	dir    string
 	addr   string
@@ -175,7 +176,11 @@ func (n *night) alertmanager() (stop func()) {
 }
 
 func (n *night) run() (stop func()) {
-	s, err := notify.NewSender(notify.Options{Config: notify.Config{Targets: []string{"http://" + n.addr}}, Source: n.src})
+	o := notify.Options{Config: notify.Config{Targets: []string{"http://" + n.addr}}, Source: n.src}
+	if n.quiet != nil {
+		o.Silences = n.quiet
+	}
+	s, err := notify.NewSender(o)
 	if err != nil {
 		n.t.Fatal(err)
 	}

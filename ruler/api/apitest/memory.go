@@ -159,7 +159,7 @@ func (f *Fleet) Notifications(_ context.Context, q store.NotificationQuery) (sto
 		text := strings.ToLower(n.Title + "\n" + n.Name + "\n" + n.Device + "\n" + n.Reason + "\n" + n.Class + "\n" + n.ID)
 		state := q.State == "" || q.State == n.State || !q.ResolvedSince.IsZero() && !n.Resolved.Before(q.ResolvedSince)
 		if state && (q.Server.IsZero() || q.Server == n.Server) && is(q.Device, n.Device) && openAt(&n.Notification, q.OpenAt) && is(q.Severity, n.Severity) && is(q.Class, n.Class) && is(q.RuleID, n.RuleID) &&
-			is(q.Site, n.Labels["site"]) && (q.Muted == nil || *q.Muted == silenced(n.Notification)) && strings.Contains(text, strings.ToLower(q.Text)) {
+			is(q.Site, n.Labels["site"]) && f.desk(&n.Notification, &q) && (q.Muted == nil || *q.Muted == silenced(n.Notification)) && strings.Contains(text, strings.ToLower(q.Text)) {
 			page.Notifications = append(page.Notifications, n.Notification)
 		}
 	}
@@ -169,6 +169,14 @@ func (f *Fleet) Notifications(_ context.Context, q store.NotificationQuery) (sto
 	page.Total = len(page.Notifications)
 	page.Notifications = cut(page.Notifications, q.Offset, q.Limit)
 	return page, f.Err
+}
+
+// desk filters by what people made of a notification, and by its time.
+func (f *Fleet) desk(n *store.Notification, q *store.NotificationQuery) bool {
+	is := func(want *bool, got bool) bool { return want == nil || *want == got }
+	owner := q.Owner == "" || slices.ContainsFunc(f.List, func(d store.ServerDetail) bool { return d.ID == n.Server && d.Owner == q.Owner })
+	return owner && is(q.Acked, !n.Work.Acked.IsZero()) && is(q.Assigned, n.Work.Assignee != "") && (q.Assignee == "" || q.Assignee == n.Work.Assignee) &&
+		(n.State == store.Firing || !n.Resolved.Before(q.Since)) && (q.Before.IsZero() || n.Opened.Before(q.Before))
 }
 
 // Notification implements store.Reader.

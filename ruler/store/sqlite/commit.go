@@ -301,5 +301,6 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 			}
 		}
 	}
-	return sum, nil
+	n, err := s.pruneDesk(ctx, before)
+	return sum + n, err
 }

@@ -66,6 +66,30 @@ func notificationFilter(q store.NotificationQuery) filter {
 			f.add("n.muted = '' AND n.folded_into = '' AND n.held = 0")
 		}
 	}
+	exists := func(yes *bool, cond string) {
+		switch {
+		case yes == nil:
+		case *yes:
+			f.add("EXISTS (" + cond + ")")
+		default:
+			f.add("NOT EXISTS (" + cond + ")")
+		}
+	}
+	const desk = "SELECT 1 FROM desk d WHERE d.notification = n.id AND "
+	exists(q.Acked, desk+"d.acked <> 0")
+	exists(q.Assigned, desk+"d.assignee <> ''")
+	if q.Assignee != "" {
+		f.add("EXISTS ("+desk+"d.assignee = ?)", q.Assignee)
+	}
+	if q.Owner != "" {
+		f.add("EXISTS (SELECT 1 FROM servers s WHERE s.id = n.server AND s.owner = ?)", q.Owner)
+	}
+	if !q.Since.IsZero() {
+		f.add("(n.state = 'firing' OR n.resolved >= ?)", unix(q.Since))
+	}
+	if !q.Before.IsZero() {
+		f.add("n.opened < ?", unix(q.Before))
+	}
 	return f
 }
 
@@ -77,6 +101,9 @@ func (s *Store) Notifications(ctx context.Context, q store.NotificationQuery) (s
 	if err == nil {
 		page.Notifications, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n"+f.String()+
 			" ORDER BY n.changed DESC, n.id LIMIT ? OFFSET ?", append(f.args, clamp(q.Limit, 100_000), max(q.Offset, 0))...)
+	}
+	if err == nil {
+		err = withWork(ctx, s.read, page.Notifications)
 	}
 	if err != nil {
 		return store.NotificationPage{}, fmt.Errorf("list notifications: %w", err)
@@ -114,6 +141,16 @@ func (s *Store) Notification(ctx context.Context, id string) (store.Notification
 	}
 	d.Members, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+" FROM notifications n WHERE n.folded_into = ? ORDER BY n.name, n.id LIMIT 1000", id)
 	if err != nil {
+		return fail(err)
+	}
+	if err := withWork(ctx, s.read, found); err != nil {
+		return fail(err)
+	}
+	d.Work = found[0].Work
+	if d.Deeds, err = s.deeds(ctx, id); err != nil {
+		return fail(err)
+	}
+	if d.Silences, err = scanSilences(ctx, s.read, "WHERE s.notification = ? ORDER BY s.created DESC, s.id LIMIT 100", id); err != nil {
 		return fail(err)
 	}
 	return d, nil

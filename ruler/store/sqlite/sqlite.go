@@ -34,11 +34,15 @@ var schemaInventory string
 //go:embed tokens.sql
 var schemaTokens string
 
+//go:embed desk.sql
+var schemaDesk string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
 	schemaInventory,
 	schemaTokens,
+	schemaDesk,
 }
 
 const readers = 4
