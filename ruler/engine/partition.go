@@ -307,7 +307,7 @@ func (p *partition) record(id *identity, in *input) error {
 		p.heard(s, in)
 	}
 	c := operator.Context{Now: p.now(), Server: s.serverFacts()}
-	i := operator.Input{Record: in.record, Header: in.header, Seq: in.seq, RecordID: in.recordID()}
+	i := operator.Input{Record: in.record, Header: in.header, Seq: in.seq, RecordID: in.recordID(), Event: eventTime(in.record, in.skew, p.entryAt)}
 	if in.record.Snapshot != nil {
 		if err := p.snapshot(s, in, &c, &i); err != nil {
 			return err

@@ -64,3 +64,37 @@ func BenchmarkTick(b *testing.B) {
 		})
 	}
 }
+
+const sequenceRules = `rules:
+  - {id: no-rebuild, name: A, class: c, severity: warning, summary: s, runbook: a#b, sequence: {per: controller, steps: [{state: {device: virtual_drive, field: state, is: [Dgrd, Pdgd]}}, {not: {state: {device: physical_drive, field: state, is: Rbld}}, within: 30m}], until: {state: {device: virtual_drive, field: state, is: Optl}}}}
+  - {id: crash, name: B, class: c, severity: warning, expires: 1h, summary: s, runbook: a#b, sequence: {steps: [{any: [{event: {provider: kernel-power, event_id: 41}}, {event: {provider: eventlog, event_id: 6008}}]}, {event: {provider: bugcheck, event_id: 1001}, within: 15m}]}}
+`
+
+// A sequence costs a record that is none of its steps next to nothing; begun is
+// a storm of first steps.
+func BenchmarkSequence(b *testing.B) {
+	drives := &record.Snapshot{Sections: []record.Section{{Type: record.DevicePhysicalDrive}, {Type: record.DeviceVirtualDrive}}}
+	for i := range 24 {
+		drives.Devices = append(drives.Devices, record.Device{Type: record.DevicePhysicalDrive, Place: fmt.Sprintf("c0/e1/s%d", i), Fields: []record.Attr{{Key: record.FieldState, Value: record.String("Onln")}}})
+	}
+	drives.Devices = append(drives.Devices, record.Device{Type: record.DeviceVirtualDrive, Place: "c0/v0", Fields: []record.Attr{{Key: record.FieldState, Value: record.String("Optl")}}})
+	snapshot := &record.Record{Name: record.NameSnapshot, Snapshot: drives}
+	for name, r := range map[string]*record.Record{"miss": event("Service Control Manager", 7036), "begun": event("Kernel-Power", 41), "snapshot": snapshot} {
+		b.Run(name, func(b *testing.B) {
+			set := newSet(b, rules(b, sequenceRules))
+			now, n := epoch0, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if n++; n%100 == 0 {
+					now = now.Add(time.Second)
+					set.Tick(now)
+				}
+				in := Input{Record: r, Header: &record.Header{Category: record.EventLog}, RecordID: "r" + fmt.Sprint(n), Event: now}
+				if r.Snapshot != nil {
+					in.Current = drives
+				}
+				set.Step(Context{Now: now, Server: ServerFacts{ID: serverID(n % 100)}, Previous: in.Current}, in)
+			}
+		})
+	}
+}

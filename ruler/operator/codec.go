@@ -58,6 +58,16 @@ func (r *reader) text() string {
 	return s
 }
 
+// count reads how many things follow, each of which takes a byte at least.
+func (r *reader) count() int {
+	n := r.int()
+	if r.bad || n < 0 || n > int64(len(r.b)) {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
 // open checks shape and version and returns the rest.
 func open(s KeyedState, shape string, version byte) (*reader, error) {
 	switch {

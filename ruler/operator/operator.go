@@ -51,6 +51,9 @@ type Input struct {
 	Header   *record.Header
 	Seq      uint64
 	RecordID string
+	// Event is when it happened, by the stream's clock: the record's own time,
+	// corrected. Zero = Context.Now.
+	Event time.Time
 	// Changes are diff.Diff(Context.Previous, Record.Snapshot) and Current is
 	// diff.Merge of the same; empty and nil for records without a snapshot.
 	Changes []diff.Change

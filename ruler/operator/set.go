@@ -16,13 +16,14 @@ import (
 // makers is the registry: the kinds of rules and who carries them out.
 func makers() map[string]func(*rule.Rule) Operator {
 	return map[string]func(*rule.Rule) Operator{
-		"match":  newMatch,
-		"state":  newState,
-		"change": newChange,
-		"count":  newCount,
-		"flap":   newFlap,
-		"absent": newAbsent,
-		"clone":  newClone,
+		"match":    newMatch,
+		"state":    newState,
+		"change":   newChange,
+		"count":    newCount,
+		"flap":     newFlap,
+		"sequence": newSequence,
+		"absent":   newAbsent,
+		"clone":    newClone,
 	}
 }
 
@@ -42,8 +43,8 @@ type Set struct {
 	ops   []Operator
 	byID  map[string]int
 
-	snapshots  []Operator                     // state, change, count, flap
-	categories map[record.Category][]Operator // absent, clone
+	snapshots  []Operator                     // state, change, count, flap, sequence
+	categories map[record.Category][]Operator // absent, clone, sequence
 	events     index
 }
 
@@ -87,12 +88,39 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			}
 		case *clone:
 			s.watch(record.Heartbeat, op)
+		case *sequence:
+			s.addSequence(op)
 		default:
 			return nil, fmt.Errorf("rule %s: kind %q is fed by nothing", r.ID, r.Kind)
 		}
 	}
 	return s, nil
 }
+
+// addSequence shows a sequence the events, snapshots and heartbeats that its
+// steps name.
+func (s *Set) addSequence(op *sequence) {
+	op.each(func(bit uint64, o *rule.Occurrence) {
+		if e := o.Event; e != nil {
+			s.events.add(&e.Where, func(ctx Context, in Input) []Verdict { return op.event(bit, e, ctx, in) })
+		}
+	})
+	if op.devices {
+		s.snapshots = append(s.snapshots, stepOnly{op, op.snapshot})
+	}
+	if op.booted {
+		s.watch(record.Heartbeat, stepOnly{op, op.boot})
+	}
+}
+
+// stepOnly is an operator of which only a part gets the record.
+type stepOnly struct {
+	Operator
+	step func(Context, Input) []Verdict
+}
+
+// Step implements Operator.
+func (s stepOnly) Step(ctx Context, in Input) []Verdict { return s.step(ctx, in) }
 
 func (s *Set) watch(c record.Category, op Operator) {
 	s.categories[c] = append(s.categories[c], op)

@@ -61,6 +61,12 @@ var everyKind = `rules:
   - {id: l, name: L, ` + tail + `, count: {event: {provider: p1, device: {type: nic, attr: event.data.n}}, more_than: 2, within: 15s}}
   - {id: m, name: M, ` + tail + `, count: {counter: {device: physical_drive, field: media_errors}, more_than: 3, within: 2m}}
   - {id: n, name: N, ` + tail + `, flap: {device: virtual_drive, field: state, changes: 3, within: 20s}}
+  - {id: sa, name: Sa, ` + tail + `, sequence: {per: device, steps: [{event: {provider: p1, event_id: 1, device: {type: nic, attr: event.data.n}}}, {event: {provider: p1, event_id: 2, device: {type: nic, attr: event.data.n}}, times: 2, within: 40s}], resolve: {event: {provider: [p1, p2], event_id: 3, device: {type: nic, attr: event.data.n}}}}}
+  - {id: sb, name: Sb, ` + tail + `, sequence: {per: controller, tolerance: 3s, steps: [{state: {device: virtual_drive, field: state, is: Dgrd}}, {not: {state: {device: physical_drive, field: state, is: Onln}}, within: 15s}]}}
+  - {id: sc, name: Sc, ` + tail + `, expires: 15s, sequence: {steps: [{any: [{event: {provider: p2}}, {change: {device: physical_drive, kinds: [replaced]}}], times: 3, within: 20s}], until: {boot: new}}}
+  - {id: sd, name: Sd, ` + tail + `, expires: 60s, sequence: {per: device, steps: [{state: {device: physical_drive, field: state, is: [Dgrd]}}, {state: {device: physical_drive, field: state, is_not: Dgrd}, within: 30s}, {state: {device: physical_drive, field: state, is: [Dgrd]}, within: 30s}],
+      until: {change: {device: physical_drive, kinds: [replaced, removed]}}, resolve: [{state: {device: physical_drive, field: state, is: Optl}}, {state: {device: physical_drive, field: state, is: Onln}}]}}
+  - {id: se, name: Se, ` + tail + `, expires: 20s, sequence: {steps: [{boot: new}, {not: {event: {level: info}}, within: 5s}]}}
   - {id: k, name: K, ` + tail + `, expires: 20s, servers: {site: bern}, match: {channel: [system, application]}}
 `
 
@@ -89,7 +95,10 @@ func (f *feed) next() (Context, Input) {
 		f.epochs[id] = append(f.epochs[id], record.Epoch{EpochRef: record.EpochRef{Start: f.now.UnixNano(), Random: f.seq}})
 	}
 	h.Epoch = f.epochs[id][f.IntN(len(f.epochs[id]))]
-	in := Input{Record: r, Header: h, Seq: f.seq, RecordID: fmt.Sprint(f.seq)}
+	in := Input{Record: r, Header: h, Seq: f.seq, RecordID: fmt.Sprint(f.seq), Event: r.Observed}
+	if f.IntN(12) == 0 {
+		r.Attrs = []record.Attr{{Key: record.AttrBootTime, Value: record.Int(f.now.Truncate(2 * time.Minute).UnixNano())}}
+	}
 	switch f.IntN(8) {
 	case 0, 1, 2:
 		r.Name = record.NameHeartbeat
@@ -394,11 +403,15 @@ func TestManyDevices(t *testing.T) {
 		set.Step(Context{Now: epoch0, Server: ServerFacts{ID: serverID(1)}}, Input{Record: r, Header: &record.Header{Category: record.EventLog}})
 	}
 	states := set.Save(false)
-	if want := 2 * (maxDevices + 1); len(states) != want { // of the match and of the count
+	if want := 3 * (maxDevices + 1); len(states) != want { // of the match, the count and the sequence
 		t.Errorf("%d states, want %d", len(states), want)
 	}
 	for _, s := range states {
-		if len(s.Data) > 4*maxKept || len(s.Key) > 2*maxKept {
+		most := 4 * maxKept
+		if s.RuleID == "sa" {
+			most *= maxWaiting
+		}
+		if len(s.Data) > most || len(s.Key) > 2*maxKept {
 			t.Errorf("a state of %d bytes under a key of %d", len(s.Data), len(s.Key))
 		}
 	}

@@ -14,7 +14,7 @@ type kind struct {
 }
 
 // kinds is the registry. The kinds of later versions belong here, each with
-// its file: sequence, metric, check, service.
+// its file: metric, check, service.
 func kinds() []kind {
 	return []kind{
 		{name: "match", decode: decodeMatch, mayExpire: true,
@@ -26,6 +26,9 @@ func kinds() []kind {
 			expiresHint: `a change has no end of its own: say how long it is worth showing ("expires: 24h")`},
 		{name: "count", decode: decodeCount},
 		{name: "flap", decode: decodeFlap},
+		{name: "sequence", decode: decodeSequence, mayExpire: true,
+			mustExpire:  func(s Spec) bool { return len(s.(*Sequence).Resolve) == 0 },
+			expiresHint: `say what is its end ("resolve:") or when it expires ("expires: 24h")`},
 		{name: "absent", decode: decodeAbsent},
 		{name: "clone", decode: decodeClone},
 	}

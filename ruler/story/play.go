@@ -292,6 +292,12 @@ func (p *player) event(s *server, l *line) error {
 		switch k {
 		case "text":
 			r.Body = v
+		case "at":
+			at, err := parseTime(v)
+			if err != nil {
+				return err
+			}
+			r.Time = begin.Add(at)
 		case "record":
 			r.Name = v
 		case "provider":
@@ -397,7 +403,7 @@ func (p *player) step(s *server, c record.Category, epoch record.Epoch, r *recor
 	h := &record.Header{Kind: record.FrameData, Producer: "exporter/" + s.facts.ID.String(), Subject: s.facts.ID, Category: c, Epoch: epoch,
 		First: s.seq, Last: s.seq, Count: 1, Sent: p.now.UnixNano()}
 	ctx := operator.Context{Now: p.now, Server: s.facts, Previous: s.known[c]}
-	in := operator.Input{Record: r, Header: h, Seq: s.seq, RecordID: fmt.Sprintf("%s-%d", s.facts.Name, p.entry)}
+	in := operator.Input{Record: r, Header: h, Seq: s.seq, RecordID: fmt.Sprintf("%s-%d", s.facts.Name, p.entry), Event: r.Time}
 	if r.Snapshot != nil {
 		in.Changes = diff.Diff(s.known[c], r.Snapshot)
 		in.Current = diff.Merge(s.known[c], r.Snapshot)

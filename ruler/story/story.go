@@ -24,7 +24,7 @@
 //
 // Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON [key=value …];
 // boot (a new epoch); event key=value … (provider, id, channel, level, text,
-// data.*, any other attribute); raid, hardware or another category of snapshots
+// at=TIME when it happened, data.*, any other attribute); raid, hardware or another category of snapshots
 // with devices separated by ";",
 // each "TYPE PLACE SERIAL key=value …", which change the snapshot sent before
 // ("-TYPE PLACE" takes a device out, observed=TYPE,TYPE restricts this one
