@@ -74,6 +74,10 @@ const (
 	bitAlready = 42 // what the last step says not to happen is so already
 )
 
+// ripe is when nothing can come any more that happened before. It came at most a
+// tick after its arrival says, because ticks alone move the operators' time.
+func (h *hit) ripe(spec *rule.Sequence) int64 { return h.arrived + int64(spec.Tolerance) + 1 }
+
 // maxWaiting is how many hits of one key wait; then the oldest is taken early.
 const maxWaiting = 32
 
@@ -444,7 +448,7 @@ func (s *sequence) Tick(now time.Time) []Verdict {
 func (s *sequence) file(k key, c *chain, now time.Time) {
 	next := int64(math.MaxInt64)
 	for i := range c.waiting {
-		next = min(next, c.waiting[i].arrived+int64(s.spec.Tolerance))
+		next = min(next, c.waiting[i].ripe(s.spec))
 	}
 	for _, at := range []int64{c.giveUp, c.expires} {
 		if at != 0 {
@@ -471,7 +475,7 @@ func (s *sequence) advance(k key, c *chain, now time.Time) (out []Verdict) {
 	ns := now.UnixNano()
 	ripe := int64(math.MinInt64)
 	for i := range c.waiting {
-		if c.waiting[i].arrived+int64(s.spec.Tolerance) <= ns {
+		if c.waiting[i].ripe(s.spec) <= ns {
 			ripe = c.waiting[i].time
 		}
 	}
