@@ -152,6 +152,25 @@ describe('console', { skip: missing ?? false }, () => {
     await page.getByText('Disk events').waitFor();
   });
 
+  it('lets a person acknowledge and comment, and shows it elsewhere at once', async () => {
+    page = await world.page();
+    await page.view('/notifications');
+    await page.getByText('4 notifications').waitFor();
+    const other = page;
+    page = await world.page();
+    await page.view('/notifications/a1b2c3d4e5f60718');
+    await page.getByRole('button', { name: 'Acknowledge' }).click();
+    await page.getByText('Acknowledged by').waitFor();
+    await page.getByLabel('Comment').fill('the drive is <b>ordered</b>');
+    await page.getByRole('button', { name: 'Add' }).click();
+    await page.getByText('the drive is <b>ordered</b>').waitFor();
+    assert.match(await text('.timeline'), /acknowledge by local\.[\s\S]*comment by local\. the drive is <b>ordered<\/b>/);
+    await page.shot('notification-acknowledged');
+    await other.getByText('seen by').waitFor({ timeout: 5000 }); // the list asks only every 15 s by itself
+    await page.getByRole('button', { name: 'Take back' }).click();
+    await page.getByRole('button', { name: 'Acknowledge' }).waitFor();
+  });
+
   it('shows delivered messages and the pipeline', async () => {
     page = await world.page();
     await page.view('/delivered');

@@ -56,6 +56,10 @@ type Config struct {
 	Tokens store.TokenStore `yaml:"-"`
 	// Desk keeps what people do with notifications; nil = they may only look.
 	Desk store.DeskStore `yaml:"-"`
+	// Feed tells what changes; nil = there is no stream of events.
+	Feed store.FeedStore `yaml:"-"`
+	// Stop ends the streams, which do not end by themselves; nil = they last.
+	Stop <-chan struct{} `yaml:"-"`
 	// SilencesChanged is called after silences were stored; nil = nobody.
 	SilencesChanged func() `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
@@ -126,6 +130,7 @@ type server struct {
 	now     func() time.Time
 	metrics *metrics
 	used    lastUsed
+	hub     hub
 	cross   *http.CrossOriginProtection
 	openapi []byte
 }
@@ -153,6 +158,7 @@ func New(cfg Config, log *slog.Logger) (http.Handler, error) {
 		cfg.Now = time.Now
 	}
 	s := &server{cfg: cfg, log: log, reader: cfg.Reader, client: cfg.Client, now: cfg.Now, used: lastUsed{seen: map[string]time.Time{}}, cross: http.NewCrossOriginProtection()}
+	s.hub = hub{s: s, clients: map[*client]struct{}{}}
 	routes := s.routes()
 	s.metrics = newMetrics(routes, cfg.Registerer)
 	s.openapi = openAPI(routes)
@@ -163,7 +169,11 @@ func (s *server) mux(routes []route) http.Handler {
 	mux := http.NewServeMux()
 	allow := map[string][]string{}
 	for _, rt := range routes {
-		mux.Handle(rt.method+" "+Prefix+rt.path, s.handler(rt))
+		h := s.handler(rt)
+		if rt.stream {
+			h = s.follow(rt)
+		}
+		mux.Handle(rt.method+" "+Prefix+rt.path, h)
 		allow[rt.path] = append(allow[rt.path], rt.method)
 	}
 	for path, methods := range allow {

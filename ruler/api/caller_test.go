@@ -23,7 +23,7 @@ func stored(t *testing.T, change func(*Config)) (*bench, *sqlite.Store) {
 	t.Helper()
 	s := openStore(t)
 	b := newBench(t, func(c *Config) {
-		c.Reader, c.Tokens, c.Desk = s, s, s
+		c.Reader, c.Tokens, c.Desk, c.Feed = s, s, s, s
 		if change != nil {
 			change(c)
 		}

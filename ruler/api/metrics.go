@@ -19,6 +19,8 @@ type metrics struct {
 	requests map[string]map[int]prometheus.Counter
 	duration map[string]prometheus.Observer
 	denials  map[string]prometheus.Counter
+	streams  prometheus.Gauge
+	dropped  prometheus.Counter
 }
 
 // Why a caller was not answered, or got less than he asked for; a closed set.
@@ -46,10 +48,12 @@ func newMetrics(routes []route, reg prometheus.Registerer) *metrics {
 	denials := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ruler_api_denied_total", Help: "Callers that were refused, or got fewer rights than they asked for (role_capped), by reason.",
 	}, []string{"reason"})
+	streams := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ruler_api_stream_clients", Help: "Clients of the stream of events."})
+	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "ruler_api_stream_dropped_total", Help: "Clients of the stream of events that were dropped because they read too slowly."})
 	if reg != nil {
-		reg.MustRegister(requests, duration, denials)
+		reg.MustRegister(requests, duration, denials, streams, dropped)
 	}
-	m := &metrics{requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}, denials: map[string]prometheus.Counter{}}
+	m := &metrics{streams: streams, dropped: dropped, requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}, denials: map[string]prometheus.Counter{}}
 	for _, reason := range []string{deniedNoToken, deniedToken, deniedRevoked, deniedHost, deniedOrigin, deniedRole, deniedIdentity, deniedCapped} {
 		m.denials[reason] = denials.WithLabelValues(reason)
 	}

@@ -55,6 +55,10 @@ func operation(rt route, schemas object) object {
 	if t := reflect.TypeOf(rt.result); t != reflect.TypeFor[json.RawMessage]() {
 		result = schemaOf(t, schemas)
 	}
+	answered := content(result)
+	if rt.stream {
+		answered = object{"text/event-stream": object{"schema": result}}
+	}
 	problem := func(text string) object {
 		return object{"description": text, "content": content(object{"$ref": "#/components/schemas/Problem"})}
 	}
@@ -64,7 +68,7 @@ func operation(rt route, schemas object) object {
 		"description": "Takes the role " + rt.role.String() + ".",
 		"x-role":      rt.role.String(),
 		"responses": object{
-			"200":     object{"description": "the answer", "content": content(result)},
+			"200":     object{"description": "the answer", "content": answered},
 			"400":     problem("a parameter or the body does not fit; the hint says what would"),
 			"default": problem("anything else"),
 		},

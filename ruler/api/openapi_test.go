@@ -106,6 +106,9 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 	seen := map[string]bool{}
 	for _, path := range inOrder(slices.Collect(maps.Keys(doc.Paths))) {
 		for method, op := range doc.Paths[path] {
+			if op.ID == "stream" {
+				continue // it does not end: TestStream reads it
+			}
 			ask, ok := asks[op.ID]
 			if !ok {
 				t.Errorf("%s %s: no question in this test", method, path)

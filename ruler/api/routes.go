@@ -28,6 +28,7 @@ type route struct {
 	result       any // zero value of the answer's type
 	role         role
 	handle       func(*request) (any, error)
+	stream       bool // answered by follow, not by handle: the result is the data of an event
 }
 
 // param is a parameter in the path or the query.
@@ -128,6 +129,7 @@ func (s *server) routes() []route {
 		s.notificationRoutes(),
 		s.deedRoutes(),
 		s.silenceRoutes(),
+		s.streamRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

@@ -63,6 +63,7 @@ type App struct {
 	reload func() ([]*rule.Rule, error)
 	hangup <-chan os.Signal
 
+	stopping  chan struct{} // closed when Run ends: streams end with it
 	stops     []stop
 	closeOnce sync.Once
 	closeErr  error
@@ -86,7 +87,7 @@ func New(o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, hangup: o.Hangup}
+	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, hangup: o.Hangup, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -147,7 +148,8 @@ func OpenStore(ctx context.Context, cfg config.Config, beside bool) (Store, erro
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash, Keep: beside})
 }
 
-// newServer gives up on who sends or reads too slowly. No answer is a stream.
+// newServer gives up on who sends or reads too slowly. The one answer that is a
+// stream sets its own deadlines.
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute}
 }
@@ -176,8 +178,9 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
-	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Registerer = a.store, a.store, a.store, reg
+	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, reg
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
+	cfg.Stop = a.stopping
 	rest, err := api.New(cfg, a.component("api"))
 	if err != nil {
 		return nil, err
@@ -248,6 +251,7 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
+		close(a.stopping)
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		if err := a.server.Shutdown(drain); err != nil {

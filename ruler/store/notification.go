@@ -147,9 +147,10 @@ type NotificationQuery struct {
 	RuleID   string
 	Site     string
 	Text     string
-	Muted    *bool // nil = both; muted includes folded and held
-	Acked    *bool // nil = both
-	Assigned *bool // nil = both
+	IDs      []string // any of; empty = all
+	Muted    *bool    // nil = both; muted includes folded and held
+	Acked    *bool    // nil = both
+	Assigned *bool    // nil = both
 	Assignee string
 	Owner    string // of the server, as it is now
 	// Since and Before select what was open at some time in between.

@@ -119,7 +119,8 @@ const (
 
 // ServerQuery filters and orders the server list. Empty fields match all.
 type ServerQuery struct {
-	Text      string // part of name, reported name, id, site, rack, role, owner or OS
+	IDs       []record.ID // any of; empty = all
+	Text      string      // part of name, reported name, id, site, rack, role, owner or OS
 	Site      string
 	Rack      string
 	Role      string

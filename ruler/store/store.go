@@ -44,6 +44,7 @@ type Store interface {
 	Reader
 	TokenStore
 	DeskStore
+	FeedStore
 
 	// Claim makes owner the only one whose commits of the partition pass: it
 	// raises the epoch, then loads what the previous owner committed.

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,6 +25,7 @@ import (
 	"nocturne/ruler/api"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/console"
+	"nocturne/ruler/store/sqlite"
 )
 
 func main() {
@@ -50,7 +52,16 @@ func run(listen string) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	base := "http://" + l.Addr().String()
-	world := &world{reader: &reader{Fleet: apitest.Demo(time.Now())}}
+	fleet := apitest.Demo(time.Now())
+	kept, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "ruler.db"), Partitions: 16, Hash: "test"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = kept.Close() }() // it goes with its folder
+	if err := apitest.Fill(context.Background(), kept, fleet); err != nil {
+		return err
+	}
+	world := &world{reader: &reader{Fleet: fleet, kept: kept}}
 	mux, err := world.mux(base+"/neighbour", token)
 	if err != nil {
 		return err
@@ -76,7 +87,7 @@ type world struct {
 
 func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
-	cfg.Reader = w.reader
+	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.reader, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
 	h, err := api.New(cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))

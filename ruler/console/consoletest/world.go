@@ -10,12 +10,14 @@ import (
 
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
+	"nocturne/ruler/store/sqlite"
 )
 
 // reader is the fixed fleet, which can fail, be empty, and keeps its pipeline
 // as fresh as the clock.
 type reader struct {
 	*apitest.Fleet
+	kept *sqlite.Store // the same notifications, for what people do with them
 	mu   sync.Mutex
 	mode string
 }
@@ -60,7 +62,15 @@ func (r *reader) Changes(ctx context.Context, q store.ChangeQuery) (store.Change
 
 // Notifications implements store.Reader.
 func (r *reader) Notifications(ctx context.Context, q store.NotificationQuery) (store.NotificationPage, error) {
-	return r.now().Notifications(ctx, q)
+	if r.is("fail") || r.is("empty") {
+		return r.now().Notifications(ctx, q)
+	}
+	return r.kept.Notifications(ctx, q)
+}
+
+// Notification implements store.Reader.
+func (r *reader) Notification(ctx context.Context, id string) (store.NotificationDetail, error) {
+	return r.kept.Notification(ctx, id)
 }
 
 // Silent implements store.Reader.

@@ -48,6 +48,7 @@ func (s *Store) update(ctx context.Context, what string, fn func(*writer)) error
 	}
 	s.commits.Add(1)
 	s.rows.Add(w.rows)
+	s.news.tell()
 	return nil
 }
 

@@ -193,6 +193,7 @@ func (s *Store) pruneDesk(ctx context.Context, before time.Time) (int64, error) 
 			n += w.run("DELETE FROM " + table + " WHERE notification NOT IN (SELECT id FROM notifications)")
 		}
 		n += w.run("DELETE FROM silences WHERE lifted <> 0 AND lifted < ? OR ends <> 0 AND ends < ?", unix(before), unix(before))
+		w.run("DELETE FROM feed WHERE seq <= (SELECT max(seq) FROM feed) - ?", store.FeedKept)
 		w.run("DELETE FROM silence_targets WHERE silence NOT IN (SELECT id FROM silences)")
 	})
 	return n, err

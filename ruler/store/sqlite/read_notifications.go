@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"nocturne/ruler/store"
@@ -58,6 +59,13 @@ func notificationFilter(q store.NotificationQuery) filter {
 	f.equal("n.class", q.Class)
 	f.equal("n.rule_id", q.RuleID)
 	f.equal("n.site", q.Site)
+	if len(q.IDs) > 0 {
+		args := make([]any, len(q.IDs))
+		for i, id := range q.IDs {
+			args[i] = id
+		}
+		f.add("n.id IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
+	}
 	f.text(q.Text, "n.title", "n.name", "n.device", "n.reason", "n.class", "n.id")
 	if q.Muted != nil {
 		if *q.Muted {

@@ -123,6 +123,13 @@ func (s *Store) Servers(ctx context.Context, q store.ServerQuery) (store.ServerP
 		}
 		f.add("state IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 	}
+	if len(q.IDs) > 0 {
+		args := make([]any, len(q.IDs))
+		for i := range q.IDs {
+			args[i] = q.IDs[i][:]
+		}
+		f.add("id IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
+	}
 	f.text(q.Text, "name", "reported_name", "site", "rack", "role", "owner", "os_name", "lower(hex(id))")
 	order, ok := serverOrders[q.Sort]
 	if !ok {

@@ -37,12 +37,16 @@ var schemaTokens string
 //go:embed desk.sql
 var schemaDesk string
 
+//go:embed feed.sql
+var schemaFeed string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
 	schemaInventory,
 	schemaTokens,
 	schemaDesk,
+	schemaFeed,
 }
 
 const readers = 4
@@ -67,6 +71,7 @@ type Store struct {
 	stmts statements
 
 	commits, rows atomic.Int64
+	news          broadcast
 }
 
 var _ store.Store = (*Store)(nil)

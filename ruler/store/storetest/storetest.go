@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"Deeds", deeds},
 		{"DeskFilter", deskFilter},
 		{"Silences", silences},
+		{"Feed", feed},
 		{"FactsInOrder", factsInOrder},
 		{"SilentAndOverview", silentAndOverview},
 		{"PipelineSums", pipelineSums},

@@ -12,7 +12,8 @@ import * as delivered from './delivered.js';
 import * as pipeline from './pipeline.js';
 import * as add from './add.js';
 
-const every = 2000;
+const every = 2000; // ms between questions while nothing tells us of changes
+const seldom = 15000; // and while the stream of events does: relative times and the pipeline go on
 const main = document.getElementById('main');
 const live = document.getElementById('live');
 const toast = document.getElementById('toast');
@@ -26,6 +27,8 @@ const pages = [['/', 'Overview'], ['/servers', 'Servers'], ['/notifications', 'N
 let features = null; // what this installation can do; null until known
 let current = null; // the view that is shown
 let timer = 0;
+let told = false; // the stream of events is open
+let soon = 0; // a refresh that an event has asked for
 
 /** Says something in passing. */
 export function say(text) {
@@ -108,7 +111,20 @@ async function refresh() {
   }
   draw();
   drawNav(mine.ctx.path);
-  if (!mine.view.still || mine.error) timer = setTimeout(tick, every);
+  if (!mine.view.still || mine.error) timer = setTimeout(tick, told && mine.view.watched ? seldom : every);
+}
+
+/** Listens to the ruler's events: what they tell is asked for at once. The
+ * browser comes back by itself, and says what it heard last. */
+function listen() {
+  const source = new EventSource('/api/v1/stream');
+  const ask = () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => { if (!document.hidden) refresh(); }, 150);
+  };
+  source.onopen = () => { told = true; };
+  source.onerror = () => { told = false; };
+  for (const kind of ['notification', 'server', 'reset']) source.addEventListener(kind, ask);
 }
 
 /** Asks again, but not while nobody looks. */
@@ -148,3 +164,4 @@ document.getElementById('skip').onclick = (e) => {
 addEventListener('hashchange', open);
 document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
 open();
+listen();

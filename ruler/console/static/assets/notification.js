@@ -2,14 +2,17 @@
 import { h, data, clean } from './dom.js';
 import { badge, card, clock, empty, serverLink, simulated, table, when, words } from './format.js';
 import { item } from './notifications.js';
+import { post } from './api.js';
 
 export const title = 'Notification';
+export const watched = true; // the stream of events tells of all that is shown
 
 export async function load(ctx, get) {
-  return { detail: await get('/notifications/' + encodeURIComponent(ctx.args[0]), {}, ctx.signal) };
+  ctx.local.me ??= await get('/me', {}, ctx.signal);
+  return { detail: await get('/notifications/' + encodeURIComponent(ctx.args[0]), {}, ctx.signal), me: ctx.local.me };
 }
 
-export function render({ detail: d }) {
+export function render({ detail: d, me }, ctx) {
   const n = d.notification;
   const resolved = n.state === 'resolved';
   return [
@@ -21,6 +24,8 @@ export function render({ detail: d }) {
     h('dl', { class: 'facts' },
       fact('Server', serverLink(n.server_id, n.server)), fact('Device', n.device ? data(n.device, 120) : 'the server itself'), fact('Site', n.site && data(n.site, 80)),
       fact('Severity', data(n.severity, 30)), fact('Opened', when(n.opened_at)), fact('Resolved', resolved && when(n.resolved_at)), fact('Class', data(words(n.class))), fact('Rule', data(n.rule_id, 80))),
+    n.silenced_until && h('p', { class: 'banner' }, 'Silenced until ', clock(n.silenced_until), ': ', data(n.silence_reason, 300)),
+    work(n, me, ctx),
     (d.before || d.after) && h('div', { class: 'beforeafter' }, h('div', null, h('span', { class: 'dim' }, 'before'), h('div', null, data(d.before || 'nothing', 500))), h('span', { class: 'arrow', 'aria-hidden': 'true' }, '→'),
       h('div', null, h('span', { class: 'dim' }, 'after'), h('div', null, data(d.after || 'nothing', 500)))),
     h('div', { class: 'two' },
@@ -31,6 +36,33 @@ export function render({ detail: d }) {
     h('details', null, h('summary', null, 'Labels of the alert'), d.escalated_labels.length > 0 && h('h3', null, 'As it opened'), pairs(d.labels),
       d.escalated_labels.map((s) => [h('h3', null, 'Told again as ', data(s.severity, 30), ' ', when(s.at)), pairs(s.labels)]), d.escalated_labels.length > 0 && h('h3', null, 'Annotations of all'), pairs(d.annotations)),
   ];
+}
+
+/** What people made of it, and what this one may do with it. */
+function work(n, me, ctx) {
+  const w = n.work;
+  const may = me.role !== 'viewer';
+  const act = (deed, body, done) => async (e) => {
+    e.preventDefault();
+    const form = e.currentTarget;
+    try {
+      await post('/notifications/' + encodeURIComponent(n.id) + '/' + deed, { revision: w.revision, ...(typeof body === 'function' ? body(form) : body) });
+      if (form.reset) form.reset();
+      ctx.say(done);
+    } catch (err) {
+      ctx.say(err.message + (err.hint ? ' ' + err.hint : ''));
+    }
+    ctx.refresh();
+  };
+  const button = (text, deed, body, done) => h('button', { type: 'button', onclick: act(deed, body, done) }, text);
+  const who = [w.acked_by ? ['Acknowledged by ', data(w.acked_by, 80), ' ', when(w.acked_at)] : 'Not acknowledged', w.assignee && [', assigned to ', data(w.assignee, 80)], '.'];
+  if (!may) return h('p', { class: 'dim' }, who);
+  return h('div', { class: 'filters', 'data-key': 'work' }, h('span', null, who),
+    n.state === 'firing' && (w.acked_by ? button('Take back', 'unacknowledge', {}, 'Taken back.') : button('Acknowledge', 'acknowledge', {}, 'Acknowledged: nobody is told again until it is over or gets worse.')),
+    n.state === 'firing' && (n.silenced_until ? button('End silence', 'unsilence', {}, 'No longer silenced.') : button('Silence for 8 hours', 'silence', { duration_seconds: 28800 }, 'Silenced for 8 hours.')),
+    w.assignee !== me.name && button('I take it', 'assign', { assignee: me.name }, 'Assigned to you.'),
+    h('form', { onsubmit: act('comment', (form) => ({ text: new FormData(form).get('text') }), 'Noted.') },
+      h('label', null, h('span', null, 'Comment'), h('input', { name: 'text', type: 'text', maxlength: '1000', autocomplete: 'off' })), ' ', h('button', { type: 'submit' }, 'Add')));
 }
 
 const fact = (name, value) => value && h('div', null, h('dt', null, name), h('dd', null, value));

@@ -3,6 +3,7 @@ import { h, data } from './dom.js';
 import { badge, empty, pager, plural, serverLink, simulated, tone, when } from './format.js';
 
 export const title = 'Notifications';
+export const watched = true; // the stream of events tells of all that is shown
 const limit = 50;
 
 export async function load(ctx, get) {
@@ -38,7 +39,9 @@ export function item(n) {
   const resolved = n.state === 'resolved';
   return h('li', { 'data-key': n.id }, h('div', { class: 'row' }, badge(resolved ? 'resolved' : n.severity),
     h('div', { class: 'grow' },
-      h('div', { class: 'line' }, h('a', { class: 'strong', href: '#/notifications/' + encodeURIComponent(n.id) }, data(n.title, 160)), simulated(n.simulated), n.muted && h('span', { class: 'tag', title: 'nobody is told' }, 'muted')),
+      h('div', { class: 'line' }, h('a', { class: 'strong', href: '#/notifications/' + encodeURIComponent(n.id) }, data(n.title, 160)), simulated(n.simulated), n.muted && h('span', { class: 'tag', title: 'nobody is told' }, 'muted'),
+        n.work.acked_by && h('span', { class: 'tag', title: 'acknowledged' }, 'seen by ', data(n.work.acked_by, 40)), n.work.assignee && h('span', { class: 'tag', title: 'assigned' }, data(n.work.assignee, 40)),
+        n.silenced_until && h('span', { class: 'tag', title: 'nobody is told' }, 'silenced')),
       h('div', { class: 'dim' }, serverLink(n.server_id, n.server), n.site && [' · ', data(n.site, 40)], n.reason && [' · ', data(n.reason, 160)])),
     h('span', { class: 'side dim' }, resolved ? ['resolved ', when(n.resolved_at)] : when(n.opened_at))));
 }
