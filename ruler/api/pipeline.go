@@ -211,7 +211,7 @@ func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
 	var oldest time.Time
 	frozen := map[string]int{}
 	for _, v := range p.Partitions {
-		if v.Partition == store.FleetPartition {
+		if v.Partition >= store.FleetPartition {
 			continue
 		}
 		out.Losses.VolumeLost += v.Losses.VolumeLost

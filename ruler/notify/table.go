@@ -179,6 +179,9 @@ func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.Server
 	p.Rule, p.RuleVersion, p.Shape, p.State, p.Severity, p.Momentary = r.Name, r.Version, r.Shape, Firing, v.Severity, v.Momentary
 	p.Group, p.Reason, p.Before, p.After, p.Changed = v.Group, v.Reason, v.Before, v.After, at.Time
 	p.Summary, p.Description, p.Runbook = r.Summary.Render(f), r.Description.Render(f), r.Runbook
+	if x := v.Texts; x != nil {
+		p.Summary, p.Description, p.Runbook = x.Summary, x.Description, x.Runbook
+	}
 	p.Count++
 	return effect
 }

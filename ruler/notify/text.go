@@ -45,8 +45,19 @@ const (
 
 func labels(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, e *entry) map[string]string {
 	l := map[string]string{}
+	if v.Texts != nil {
+		for key, value := range v.Texts.Labels {
+			if value = rule.Clean(value, maxLabel); value != "" {
+				l[key] = value
+			}
+		}
+	}
+	server := ""
+	if !e.Server.IsZero() { // a problem of no server in particular has none
+		server = e.Server.String()
+	}
 	for key, value := range map[string]string{
-		LabelAlertname: r.Name, LabelRule: r.ID, LabelServerID: e.Server.String(), LabelServer: facts.Name, LabelDevice: e.Device,
+		LabelAlertname: r.Name, LabelRule: r.ID, LabelServerID: server, LabelServer: facts.Name, LabelDevice: e.Device,
 		LabelSeverity: v.Severity, LabelSite: facts.Site, LabelNotification: e.ID,
 	} {
 		if value = rule.Clean(value, maxLabel); value != "" {

@@ -134,4 +134,13 @@ type Verdict struct {
 	Momentary bool
 	// Fields are what templates may show besides: message, serial, provider …
 	Fields []record.Attr
+	// Texts replace the rule's templates; for kinds whose templates are others.
+	Texts *Texts `json:",omitempty"`
+}
+
+// Texts are what people read of a part, ready-made.
+type Texts struct {
+	Summary, Description, Runbook string
+	// Labels go to Alertmanager beside those that every notification has.
+	Labels map[string]string
 }

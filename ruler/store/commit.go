@@ -10,6 +10,11 @@ import (
 // row among the positions: its entry counts its commits, its incarnation is "facts".
 const FleetPartition = 1000
 
+// MetricPartition is the row of who evaluates metric rules: its epoch fences
+// others off, and a commit at least once a minute renews it. When several
+// rulers share the groups, each share gets a row of its own from here on.
+const MetricPartition = 1001
+
 // Claim is what a new owner starts from.
 type Claim struct {
 	Partition int

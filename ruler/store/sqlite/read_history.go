@@ -143,7 +143,7 @@ func (s *Store) Pipeline(ctx context.Context) (store.Pipeline, error) {
 		p.Ledger = p.Ledger.Add(v.Ledger)
 		p.Partitions = append(p.Partitions, v)
 		return nil
-	}, "SELECT id, incarnation, entry, epoch, owner, stream_time, clock, committed, frozen, ledger, losses FROM partitions WHERE id <> ? ORDER BY id", store.FleetPartition)
+	}, "SELECT id, incarnation, entry, epoch, owner, stream_time, clock, committed, frozen, ledger, losses FROM partitions WHERE id < ? ORDER BY id", store.FleetPartition)
 	if err != nil {
 		return store.Pipeline{}, fmt.Errorf("read pipeline: %w", err)
 	}
