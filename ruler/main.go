@@ -16,6 +16,7 @@ import (
 
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
+	"nocturne/ruler/metricrule"
 	"nocturne/ruler/rule"
 )
 
@@ -66,6 +67,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return now.Rules.Load()
 	}
+	reloadMetrics := func() (*metricrule.Pack, error) {
+		now, err := config.Load(*path)
+		if err != nil {
+			return nil, err
+		}
+		return now.Rules.LoadMetrics()
+	}
 	if *listen != "" {
 		cfg.Listen = *listen
 	}
@@ -79,8 +87,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	metrics, err := cfg.Rules.LoadMetrics()
+	if err != nil {
+		return err
+	}
 	if *check {
-		fmt.Fprintf(stderr, "configuration is valid, %d rules\n", len(rules))
+		fmt.Fprintf(stderr, "configuration is valid, %d rules, %d metric rules\n", len(rules), len(metrics.Rules()))
 		return nil
 	}
 	lvl, err := cfg.Level()
@@ -91,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	a, err := app.New(app.Options{Config: cfg, Rules: rules, Log: log, Reload: reload, Hangup: hangup})
+	a, err := app.New(app.Options{Config: cfg, Rules: rules, Metrics: metrics, Log: log, Reload: reload, ReloadMetrics: reloadMetrics, Hangup: hangup})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 	"nocturne/ruler/config"
 	"nocturne/ruler/console"
 	"nocturne/ruler/engine"
+	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
@@ -41,10 +42,14 @@ import (
 type Options struct {
 	Config config.Config
 	Rules  []*rule.Rule
-	Log    *slog.Logger // nil: none
+	// Metrics are the metric rules; nil = none is evaluated.
+	Metrics *metricrule.Pack
+	Log     *slog.Logger // nil: none
 	// Reload reads the rules anew whenever Hangup says so; nil = never.
 	Reload func() ([]*rule.Rule, error)
-	Hangup <-chan os.Signal
+	// ReloadMetrics does so for metric rules; nil = they stay.
+	ReloadMetrics func() (*metricrule.Pack, error)
+	Hangup        <-chan os.Signal
 	// Stream replaces the connection that the config names; for tests.
 	Stream stream.Log
 }
@@ -57,11 +62,13 @@ type App struct {
 	stream   stream.Log
 	engine   *engine.Engine
 	sender   *notify.Sender
+	metrics  *metricrule.Evaluator // nil = no metric rules
 	server   *http.Server
 	listener net.Listener
 
-	reload func() ([]*rule.Rule, error)
-	hangup <-chan os.Signal
+	reload        func() ([]*rule.Rule, error)
+	reloadMetrics func() (*metricrule.Pack, error)
+	hangup        <-chan os.Signal
 
 	stopping  chan struct{} // closed when Run ends: streams end with it
 	stops     []stop
@@ -87,7 +94,7 @@ func New(o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, hangup: o.Hangup, stopping: make(chan struct{})}
+	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, reloadMetrics: o.ReloadMetrics, hangup: o.Hangup, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -129,6 +136,13 @@ func New(o Options) (_ *App, err error) {
 	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Logger: a.component("engine"), Registerer: reg})
 	if err != nil {
 		return nil, err
+	}
+	if o.Metrics != nil && a.cfg.Metrics.URL != "" {
+		a.metrics, err = metricrule.New(metricrule.Options{Config: a.cfg.Metrics, Pack: o.Metrics, Store: a.store, Owner: owner, Changed: a.sender.Changed,
+			ConsoleURL: a.cfg.Alertmanager.ConsoleURL, Log: a.component("metricrule"), Registerer: reg})
+		if err != nil {
+			return nil, err
+		}
 	}
 	handler, err := a.handler(reg)
 	if err != nil {
@@ -241,6 +255,9 @@ func (a *App) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.engine.Run(ctx) })
 	g.Go(func() error { return a.sender.Run(ctx) })
+	if a.metrics != nil {
+		g.Go(func() error { return a.metrics.Run(ctx) })
+	}
 	g.Go(func() error { return a.prune(ctx) })
 	g.Go(func() error { return a.reloads(ctx) })
 	g.Go(func() error {
@@ -273,8 +290,15 @@ func (a *App) reloads(ctx context.Context) error {
 		case <-a.hangup:
 		}
 		rules, err := a.reload()
+		var metrics *metricrule.Pack
+		if err == nil && a.metrics != nil && a.reloadMetrics != nil {
+			metrics, err = a.reloadMetrics() // all or nothing: read before anything changes
+		}
 		if err == nil {
 			err = a.engine.Reload(rules)
+		}
+		if err == nil && metrics != nil {
+			err = a.metrics.Reload(metrics)
 		}
 		if err != nil {
 			a.log.Error("rules not reloaded: the ones before stay", "err", err)

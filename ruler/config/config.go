@@ -17,12 +17,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/alerts"
 	"nocturne/ruler/api"
+	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rule"
 )
@@ -33,9 +35,11 @@ type Config struct {
 	Data     string `yaml:"data"`
 	LogLevel string `yaml:"log_level"` // debug info warn error
 
-	Stream       Stream       `yaml:"stream"`
-	Rules        Rules        `yaml:"rules"`
-	Alertmanager Alertmanager `yaml:"alertmanager"`
+	Stream Stream `yaml:"stream"`
+	Rules  Rules  `yaml:"rules"`
+	// Metrics is where metric rules ask, and write what they record.
+	Metrics      metricrule.Config `yaml:"metrics"`
+	Alertmanager Alertmanager      `yaml:"alertmanager"`
 	// Listen is where the page, the API and /metrics are.
 	Listen string     `yaml:"listen"`
 	API    api.Config `yaml:"api"`
@@ -54,6 +58,9 @@ type Rules struct {
 	Builtin bool `yaml:"builtin"`
 	// Dirs hold further *.yml files.
 	Dirs []string `yaml:"dirs"`
+	// Metrics name further files with metric rules, in Prometheus' format;
+	// * stands for any name.
+	Metrics []string `yaml:"metrics"`
 	// Overrides change single rules, by id.
 	Overrides rule.Overrides `yaml:"overrides"`
 }
@@ -82,6 +89,7 @@ func Default() Config {
 		Data: data, LogLevel: "info",
 		Stream:       Stream{URL: "nats://127.0.0.1:9473", TokenFile: filepath.Join(filepath.Dir(data), "eventbridge", "stream", "ruler.token")},
 		Rules:        Rules{Builtin: true},
+		Metrics:      metricrule.DefaultConfig(),
 		Alertmanager: Alertmanager{URLs: []string{"http://127.0.0.1:9093"}},
 		Listen:       "127.0.0.1:9480",
 		API:          api.DefaultConfig(),
@@ -140,6 +148,9 @@ func (c *Config) Validate() error {
 	if err := n.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("alertmanager.urls: %w", err))
 	}
+	if err := c.Metrics.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.API.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -184,7 +195,8 @@ func (r *Rules) Load() ([]*rule.Rule, error) {
 	if errs := rule.Unique(rules); len(errs) > 0 {
 		return nil, errs
 	}
-	out, err := r.Overrides.Apply(rules)
+	records, _ := r.overrides()
+	out, err := records.Apply(rules)
 	if err != nil {
 		return nil, fmt.Errorf("rules.overrides: %w", err)
 	}
@@ -192,4 +204,35 @@ func (r *Rules) Load() ([]*rule.Rule, error) {
 		return nil, errors.New("there are no rules: nothing would be noticed")
 	}
 	return out, nil
+}
+
+// overrides sorts them by whose they are: the ids of metric rules have a prefix.
+func (r *Rules) overrides() (records, metrics rule.Overrides) {
+	records, metrics = rule.Overrides{}, rule.Overrides{}
+	for id, o := range r.Overrides {
+		if strings.HasPrefix(id, metricrule.Prefix) {
+			metrics[id] = o
+		} else {
+			records[id] = o
+		}
+	}
+	return records, metrics
+}
+
+// LoadMetrics reads all metric rules and carries the overrides out.
+func (r *Rules) LoadMetrics() (*metricrule.Pack, error) {
+	var files []*metricrule.File
+	if r.Builtin {
+		own, err := metricrule.ParseFS(alerts.Files(), "metrics", "builtin")
+		if err != nil {
+			return nil, fmt.Errorf("rules in the program: %w", err)
+		}
+		files = own
+	}
+	more, err := metricrule.ParseFiles(r.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("rules.metrics: %w", err)
+	}
+	_, overrides := r.overrides()
+	return metricrule.NewPack(append(files, more...), overrides)
 }
