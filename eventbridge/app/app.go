@@ -174,8 +174,11 @@ func (a *App) openData() error {
 	if a.adminToken, err = ensureText(filepath.Join(dir, "admin.token"), func() string { return randomHex(32) }); err != nil {
 		return err
 	}
-	a.ca, err = openAuthority(dir, a.cfg.Ingest.Listen, a.cfg.Ingest.Names)
-	return err
+	if a.ca, err = openAuthority(dir, a.cfg.Ingest.Listen, a.cfg.Ingest.Names); err != nil {
+		return err
+	}
+	a.metrics.MustRegister(a.ca.expiry("ca", func() time.Time { return a.ca.cert.NotAfter }), a.ca.expiry("server", a.ca.leafEnds))
+	return nil
 }
 
 // openStream starts the embedded server, or connects to an external one, and

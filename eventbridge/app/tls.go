@@ -19,6 +19,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -38,6 +40,7 @@ type authority struct {
 
 	mu       sync.Mutex
 	leaf     *tls.Certificate
+	ends     time.Time // when leaf expires
 	renew    time.Time
 	looked   time.Time
 	subjects []string // of leaf, sorted
@@ -177,8 +180,32 @@ func (ca *authority) certificate(now time.Time) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("make server certificate: %w", err)
 	}
 	ca.leaf = &tls.Certificate{Certificate: [][]byte{der, ca.cert.Raw}, PrivateKey: key}
-	ca.renew, ca.subjects = now.Add(leafValid*2/3), names
+	ca.ends, ca.renew, ca.subjects = t.NotAfter, now.Add(leafValid*2/3), names
 	return ca.leaf, nil
+}
+
+// leafEnds is when the certificate that servers see expires; zero = none was made.
+func (ca *authority) leafEnds() time.Time {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	if ca.leaf == nil {
+		return time.Time{}
+	}
+	return ca.ends
+}
+
+// expiry tells a monitor when a certificate expires. The server's is renewed
+// long before; when it is not, this is how one knows.
+func (ca *authority) expiry(which string, ends func() time.Time) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "eventbridge_tls_certificate_expiry_timestamp_seconds", Help: "When a certificate of the listener for servers expires; 0 = none was needed yet.",
+		ConstLabels: prometheus.Labels{"certificate": which},
+	}, func() float64 {
+		if t := ends(); !t.IsZero() {
+			return float64(t.Unix())
+		}
+		return 0
+	})
 }
 
 // called are all names and addresses by which this machine can be called now,

@@ -15,6 +15,7 @@ const (
 	HeartbeatInterval = "nocturne_heartbeat_interval_seconds"
 	ServerInfo        = "nocturne_server_info"
 	BootTime          = "nocturne_server_boot_time_seconds"
+	ClockSkew         = "nocturne_server_clock_skew_seconds"
 	ExporterInfo      = "nocturne_exporter_info"
 	SpoolRecords      = "nocturne_exporter_spool_records"
 	SpoolBytes        = "nocturne_exporter_spool_bytes"
@@ -113,6 +114,7 @@ func Families() []Family {
 	out := []Family{
 		{HeartbeatTime, "When the server's last heartbeat was made.", nil},
 		{GoodbyeTime, "When the server's exporter last said that it stops on purpose.", nil},
+		{ClockSkew, "The bridge's clock less the server's when its heartbeat arrived: negative = the server's is ahead.", nil},
 		{HeartbeatInterval, "How often the server promised to send a heartbeat.", nil},
 		{ServerInfo, "What is known of a server; joins every other series by server_id. Always 1.", []string{"site", "rack", "role", "os", "simulated"}},
 		{BootTime, "When the server was started.", nil},

@@ -286,6 +286,7 @@ func (b *builder) serverInfo() {
 
 func (b *builder) heartbeat(r *record.Record, at time.Time, skew time.Duration) {
 	b.gauge(HeartbeatTime, seconds(at))
+	b.gauge(ClockSkew, skew.Seconds())
 	b.serverInfo()
 	if ns, ok := r.Attr(record.AttrBootTime).Int(); ok && ns > 0 {
 		boot := time.Unix(0, ns)

@@ -78,6 +78,7 @@ func TestAppend(t *testing.T) {
 				{Key: record.AttrSpoolRecords, Value: record.Int(3)},
 			}},
 			want: `nocturne_heartbeat_timestamp_seconds` + base + `} 1.79523000025e+09 @0
+nocturne_server_clock_skew_seconds` + base + `} 0 @0
 nocturne_server_info{os="Windows Server 2022 Standard",rack="r12",role="db",server="db7",server_id="ab000000000000000000000000000001",site="north"} 1 @0
 nocturne_server_boot_time_seconds` + base + `} 1.79522640025e+09 @0
 nocturne_heartbeat_interval_seconds` + base + `} 10 @0
