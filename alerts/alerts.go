@@ -8,9 +8,9 @@ package alerts
 
 import "embed"
 
-//go:embed records/*.yml runbooks/*.md alertmanager.yml
+//go:embed records/*.yml metrics/*.yml runbooks/*.md alertmanager.yml
 var files embed.FS
 
-// Files returns the default files: records/*.yml, runbooks/*.md and
+// Files returns the default files: records/*.yml, metrics/*.yml, runbooks/*.md and
 // alertmanager.yml.
 func Files() embed.FS { return files }

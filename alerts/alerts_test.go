@@ -77,11 +77,17 @@ func TestRunbooks(t *testing.T) {
 			}
 		}
 	}
-	used := []string{"nocturne#watchdog", "nocturne#bridge-silent", "server#group-silent"} // those of no rule
+	used := []string{"nocturne#watchdog", "nocturne#bridge-silent", "nocturne#metrics-store-away", "server#group-silent"} // those of no rule
 	for _, r := range pack(t) {
 		used = append(used, r.Runbook)
 		if !anchors[r.Runbook] {
 			t.Errorf("rule %s: no section %s", r.ID, r.Runbook)
+		}
+	}
+	for _, a := range metricPack(t).Alerts() {
+		used = append(used, a.Rule.Runbook)
+		if !anchors[a.Rule.Runbook] {
+			t.Errorf("rule %s: no section %s", a.Rule.ID, a.Rule.Runbook)
 		}
 	}
 	for a := range anchors {
@@ -92,7 +98,7 @@ func TestRunbooks(t *testing.T) {
 }
 
 func TestExplained(t *testing.T) {
-	for _, r := range pack(t) {
+	for _, r := range append(pack(t), metricPack(t).Rules()...) {
 		if s := rule.Explain(r); !strings.Contains(s, "Fires ") || !strings.HasSuffix(s, ".") {
 			t.Errorf("rule %s explains itself as %q", r.ID, s)
 		}
