@@ -20,6 +20,12 @@ const (
 	demoMetrics   = 15 * time.Second
 )
 
+// How often the parts are asked for their own metrics.
+const (
+	scrapeEvery   = 30 * time.Second
+	scrapeTimeout = 10 * time.Second
+)
+
 // doc is one level of a YAML file.
 type doc map[string]any
 
@@ -43,6 +49,13 @@ func (s *stack) writeConfigs() error {
 		if err := writeGenerated(s.Config(name), text); err != nil {
 			return err
 		}
+	}
+	scrape, err := yaml.Marshal(s.scrapeConfig())
+	if err != nil {
+		return fmt.Errorf("encode configuration of scrapes: %w", err)
+	}
+	if err := writeGenerated(s.Config("scrape"), scrape); err != nil {
+		return err
 	}
 	text, err := s.alertmanagerConfig()
 	if err != nil {
@@ -84,6 +97,11 @@ func (s *stack) rulerConfig() doc {
 	if own := s.Rules(); hasRules(own) {
 		rules["dirs"] = []string{own}
 	}
+	metrics := doc{"url": URL(s.Ports.Metrics)}
+	if s.Mode == Demo {
+		metrics["interval"] = demoMetrics.String()
+	}
+	rules["metrics"] = []string{filepath.Join(s.Rules(), "metrics", "*.yml")}
 	return doc{
 		"data":   s.Part("ruler"),
 		"listen": Addr(s.Ports.Ruler),
@@ -97,7 +115,23 @@ func (s *stack) rulerConfig() doc {
 			"demo":          demo,
 			"exporter_port": s.Ports.Exporter,
 		},
-		"rules": rules,
+		"rules":   rules,
+		"metrics": metrics,
+	}
+}
+
+// scrapeConfig makes VictoriaMetrics gather what the parts say of themselves:
+// rules about the pipeline ask for it. The exporters push theirs.
+func (s *stack) scrapeConfig() doc {
+	job := func(name string, port int) doc {
+		return doc{"job_name": name, "static_configs": []doc{{"targets": []string{Addr(port)}}}}
+	}
+	return doc{
+		"global": doc{"scrape_interval": scrapeEvery.String(), "scrape_timeout": scrapeTimeout.String()},
+		"scrape_configs": []doc{
+			job("eventbridge", s.Ports.Admin), job("ruler", s.Ports.Ruler), job("alertmanager", s.Ports.Alertmanager),
+			job("victoria-metrics", s.Ports.Metrics), job("victoria-logs", s.Ports.Logs),
+		},
 	}
 }
 

@@ -38,6 +38,7 @@ func (s *stack) metricsStore() supervise.Service {
 			"-dedup.minScrapeInterval=1ms", // a batch that is sent again after a restart leaves one sample
 			"-search.latencyOffset=1s",     // 30 s by default: the page would lag that much
 			"-memory.allowedBytes=1GiB",
+			"-promscrape.config=" + s.Config("scrape"),
 		},
 		Ports:    []supervise.Port{{Addr: Addr(s.Ports.Metrics), Purpose: "the metrics database"}},
 		Ready:    supervise.HTTPReady(URL(s.Ports.Metrics) + "/health"),
