@@ -59,8 +59,8 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 bench: build ## measure; the figures of ARCHITECTURE.md come from here
 	@go test -run '^$$' -bench . -benchmem $$(grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
-chaos: build ## kill parts at random for CHAOSTIME and count what arrives
-	@NOCTURNE_CHAOS=$(CHAOSTIME) go test -count=1 -v -timeout 60m -run TestChaos ./deploy
+chaos: build ## kill parts at random for CHAOSTIME and count what arrives; crash 10,000 commits
+	@NOCTURNE_CHAOS=$(CHAOSTIME) go test -count=1 -v -timeout 60m -run TestChaos ./deploy ./ruler/engine
 
 e2e: build ## drive the page with a real browser
 	@cd grafana-plugin/e2e && npm ci --no-audit --no-fund && node --test

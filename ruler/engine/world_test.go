@@ -57,6 +57,7 @@ type sim struct {
 	silent   bool
 	via      string        // bridge
 	skew     time.Duration // its clock is ahead
+	boot     time.Time     // zero = an hour ago
 	spool    []stream.EntryFrame
 }
 
@@ -146,11 +147,15 @@ func (s *sim) registryRecord(name string) {
 func (s *sim) enrol() { s.registryRecord(record.NameEnrolled) }
 
 func (s *sim) beat() []byte {
+	boot := s.boot
+	if boot.IsZero() {
+		boot = t0.Add(-time.Hour)
+	}
 	return s.send(record.Heartbeat, record.Record{Time: s.clock(), Observed: s.clock(), Name: record.NameHeartbeat, Attrs: []record.Attr{
 		{Key: record.AttrOSName, Value: record.String("Windows Server 2022 Standard")}, {Key: record.AttrOSType, Value: record.String("windows")},
 		{Key: record.AttrOSVersion, Value: record.String("10.0.20348")}, {Key: record.AttrName, Value: record.String(strings.ToUpper(s.name))},
 		{Key: record.AttrMachineID, Value: record.String(s.machine)}, {Key: record.AttrSMBIOSUUID, Value: record.String(s.board)},
-		{Key: record.AttrBootTime, Value: record.Int(t0.Add(-time.Hour).UnixNano())}, {Key: record.AttrExporterVersion, Value: record.String("0.1.0")},
+		{Key: record.AttrBootTime, Value: record.Int(boot.UnixNano())}, {Key: record.AttrExporterVersion, Value: record.String("0.1.0")},
 		{Key: record.AttrInterval, Value: record.Int(testInterval.Milliseconds())}}})
 }
 
@@ -246,8 +251,12 @@ type driver struct {
 	taken  int
 }
 
-func newDriver(t testing.TB, log stream.Log, s store.Store) *driver {
-	e, err := New(Config{Log: log, Store: s, Rules: testRules(t), Owner: "test"})
+// newDriver runs the rules given, the default ones when there are none.
+func newDriver(t testing.TB, log stream.Log, s store.Store, rules ...*rule.Rule) *driver {
+	if len(rules) == 0 {
+		rules = testRules(t)
+	}
+	e, err := New(Config{Log: log, Store: s, Rules: rules, Owner: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
