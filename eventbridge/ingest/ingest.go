@@ -275,6 +275,7 @@ func (h *Handler) authenticate(req *http.Request) (registry.Principal, error) {
 	p, err := h.Registry.Authenticate(req.Context(), req.Header.Get("Authorization"))
 	if err == nil {
 		h.Registry.Seen(p.Server.ID, h.Now())
+		h.Registry.SeenFrom(p.Server.ID, req.RemoteAddr)
 	}
 	return p, err
 }

@@ -95,6 +95,9 @@ func (s *Server) record(e *Event) record.Record {
 		r.Attrs = append(r.Attrs, record.Attr{Key: a.key, Value: record.String(a.value)})
 	}
 	r.Attrs = append(r.Attrs, record.Attr{Key: record.AttrSimulated, Value: record.Bool(s.Labels.Simulated)})
+	if s.Address.IsValid() {
+		add(record.AttrAddress, s.Address.String())
+	}
 	add(record.AttrName, s.Name)
 	add(record.AttrMachineID, s.Evidence.MachineID)
 	add(record.AttrSMBIOSUUID, s.Evidence.SMBIOSUUID)
@@ -121,6 +124,7 @@ func (r *Registry) announceLoop(ctx context.Context) {
 	first := true
 	for ctx.Err() == nil {
 		r.announceDue(ctx, first)
+		r.moved(ctx)
 		r.sweepTokens(ctx)
 		first = false
 		sleep(ctx, announceEvery)

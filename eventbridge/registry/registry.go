@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -105,7 +106,8 @@ type entry struct {
 	server   atomic.Pointer[Server]
 	revision uint64 // under Registry.mu
 	seen     atomic.Int64
-	asked    atomic.Int64 // when Signer last read it from the bucket
+	address  atomic.Pointer[netip.Addr] // of its last connection, when it is not the one in server
+	asked    atomic.Int64               // when Signer last read it from the bucket
 }
 
 type tokenEntry struct {
@@ -366,6 +368,17 @@ func (r *Registry) Tokens() []*Token {
 func (r *Registry) Seen(id record.ID, at time.Time) {
 	if e := r.find(id); e != nil {
 		e.seen.Store(at.UnixNano())
+	}
+}
+
+// SeenFrom notes the remote address of a server's connection.
+func (r *Registry) SeenFrom(id record.ID, remote string) {
+	e := r.find(id)
+	if e == nil {
+		return
+	}
+	if a := placed(remote); a.IsValid() && a != e.server.Load().Address {
+		e.address.Store(&a)
 	}
 }
 

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -64,6 +65,11 @@ type Server struct {
 	// IdentifiedBy says who vouches for a server that never enrolled:
 	// record.IdentifiedByBroker. It has no credential. Usually empty.
 	IdentifiedBy string `json:"identified_by,omitempty"`
+
+	// Address is that of its last connection, as a bridge saw it, and Moved when
+	// that was noted. Neither a proxy's word nor the server's own counts.
+	Address netip.Addr `json:"address,omitzero"`
+	Moved   time.Time  `json:"moved,omitzero"`
 
 	// SuccessionOf names an older server with the same machine id and SMBIOS
 	// UUID, SuccessionBy a newer one: a person decides whether they are one.

@@ -67,6 +67,7 @@ const (
 	AttrRole      = "server.role"
 	AttrOwner     = "server.owner"
 	AttrSimulated = "server.simulated" // bool
+	AttrAddress   = "server.address"   // of its last connection, as the bridge saw it
 )
 
 // Device types; every one stands in deviceTypes (check.go), too.
