@@ -176,7 +176,7 @@ func notificationOf(n store.Notification) Notification {
 		ID: n.ID, ServerID: n.Server.String(), Server: clip(n.Name, maxName), Site: clip(n.Labels["site"], maxName), Simulated: n.Simulated,
 		Device: clip(n.Device, maxName), Class: n.Class, Title: clip(title, maxText), Severity: n.Severity, State: string(n.State),
 		Reason: clip(reason(&n), maxText), RuleID: n.RuleID, OpenedAt: at(n.Opened), ChangedAt: at(n.Changed), ResolvedAt: at(n.Resolved),
-		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto, Work: workOf(n.Work),
+		Muted: clip(n.Muted, maxText), FoldedInto: n.FoldedInto, Work: workOf(n.Work), Probe: clip(n.Probe, maxText),
 	}
 }
 

@@ -195,6 +195,7 @@ func factsOf(v store.Server) []Fact {
 	add("machine_id", v.MachineID)
 	add("smbios_uuid", v.SMBIOSUUID)
 	add("os_build", v.OSBuild)
+	add("address", v.Address)
 	if v.Interval > 0 {
 		add("heartbeat_interval_seconds", fmt.Sprintf("%g", v.Interval.Seconds()))
 	}

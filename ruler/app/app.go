@@ -33,6 +33,7 @@ import (
 	"nocturne/ruler/engine"
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/probe"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
@@ -133,7 +134,7 @@ func New(o Options) (_ *App, err error) {
 	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
-	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Logger: a.component("engine"), Registerer: reg})
+	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Probe: probe.New(a.cfg.Probe, reg).Ask, Logger: a.component("engine"), Registerer: reg})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"nocturne/ruler/api"
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/probe"
 	"nocturne/ruler/rule"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	Listen string     `yaml:"listen"`
 	API    api.Config `yaml:"api"`
 	Store  Store      `yaml:"store"`
+	// Probe asks silent machines whether they answer.
+	Probe probe.Config `yaml:"probe"`
 }
 
 // Stream is where entries are read from.
@@ -94,6 +97,7 @@ func Default() Config {
 		Listen:       "127.0.0.1:9480",
 		API:          api.DefaultConfig(),
 		Store:        Store{Retention: 2 * 365 * 24 * time.Hour},
+		Probe:        probe.Default(),
 	}
 }
 
@@ -149,6 +153,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("alertmanager.urls: %w", err))
 	}
 	if err := c.Metrics.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Probe.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.API.Validate(); err != nil {

@@ -28,6 +28,7 @@ import (
 
 	"nocturne/internal/stream"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/probe"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
 )
@@ -42,6 +43,9 @@ type Config struct {
 	// Changed is told of notifications that were just committed and that people
 	// are to be told of; nil = nobody. It must not block.
 	Changed func(...notify.Notification)
+	// Probe asks the machine at an address whether it answers, in a few seconds;
+	// nil = nobody does. Silences wait for it before people are told.
+	Probe func(ctx context.Context, address string) probe.Answer
 	// Now is the wall clock, for metrics and for noticing that the stream itself
 	// stands still; nil = time.Now.
 	Now        func() time.Time
@@ -202,7 +206,7 @@ func (e *Engine) told(ctx context.Context, rows []store.Notification) {
 		if e.cfg.Now().Sub(n.Changed) > historyAfter {
 			continue // what of it is still open at the end the sender's rounds tell
 		}
-		if rules.silence[n.RuleID] {
+		if rules.silence[n.RuleID] || rules.never[n.RuleID] {
 			d, err := e.cfg.Store.Notification(ctx, n.ID)
 			if err != nil { // the sender's next round finds it
 				e.cfg.Logger.Warn("read notification", "notification", n.ID, "err", err)
@@ -213,7 +217,7 @@ func (e *Engine) told(ctx context.Context, rows []store.Notification) {
 		if n.Held || n.Muted != "" || n.FoldedInto != "" {
 			continue
 		}
-		v, err := saved(n)
+		v, err := tellable(n)
 		if err != nil {
 			e.cfg.Logger.Error("read notification", "err", err)
 			continue

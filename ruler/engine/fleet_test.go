@@ -3,11 +3,14 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/probe"
 	"nocturne/ruler/store"
 )
 
@@ -15,7 +18,9 @@ import (
 // "seconds tick"; printed is what comes of it. State is saved and loaded before
 // every step.
 func TestFleetStories(t *testing.T) {
-	sizes := []store.GroupSize{{Site: "fra", Rack: "r1", Servers: 5}, {Site: "fra", Rack: "r2", Servers: 5}, {Site: "fra", Rack: "r3", Servers: 10}, {Site: "muc", Servers: 4}, {Site: "muc", Servers: 50, Simulated: true}}
+	sizes := []store.GroupSize{{Site: "fra", Rack: "r1", Servers: 5}, {Site: "fra", Rack: "r2", Servers: 5}, {Site: "fra", Rack: "r3", Servers: 10}, {Site: "muc", Servers: 4}, {Site: "muc", Servers: 50, Simulated: true},
+		{Site: "ber", Rack: "r1", Subnet: "192.0.2.0/24", Servers: 2}, {Site: "ber", Rack: "r2", Subnet: "192.0.2.0/24", Servers: 2}, {Site: "ber", Rack: "r3", Subnet: "192.0.3.0/24", Servers: 20},
+		{Rack: "", Subnet: "192.0.4.0/24", Servers: 4}, {Rack: "", Servers: 3}}
 	for _, c := range []struct{ name, in, want string }{
 		{"one server alone is told at once", `
 			0 overdue a fra r1
@@ -104,6 +109,55 @@ func TestFleetStories(t *testing.T) {
 			9 firing rack r1 at fra
 			9 folded c
 			20 resolved rack r1 at fra: all of them are back`},
+		{"a subnet over two racks", `
+			0 overdue a ber r1 192.0.2.1
+			1 overdue b ber r1 192.0.2.2
+			2 overdue c ber r2 192.0.2.3
+			3 overdue d ber r3 192.0.3.4
+			9 silent a ber r1 192.0.2.1
+			10 silent c ber r2 192.0.2.3
+			11 silent d ber r3 192.0.3.4
+			20 back a ber r1 192.0.2.1
+			21 back c ber r2 192.0.2.3`, `
+			9 firing subnet 192.0.2.0/24 at ber
+			9 folded a
+			10 folded c
+			11 alone d
+			21 resolved subnet 192.0.2.0/24 at ber: all of them are back`},
+		{"without labels the subnet says more than no site", `
+			0 overdue a - - 192.0.4.1
+			1 overdue b - - 192.0.4.2
+			2 overdue c - - 192.0.4.3
+			3 overdue d - - 192.0.4.4
+			9 silent a - - 192.0.4.1`, `
+			9 firing subnet 192.0.4.0/24
+			9 folded a`},
+		{"servers that never came: one is told, a list is one", `
+			0 missing a fra r1
+			50 missing b fra r1
+			119 tick
+			120 tick
+			200 missing c muc r1
+			201 missing d muc r1
+			202 missing e muc r1
+			203 missing f muc r1
+			204 found d muc r1
+			330 tick
+			340 missing g muc r1
+			470 tick
+			500 found c muc r1
+			501 found e muc r1
+			502 found f muc r1
+			503 found g muc r1`, `
+			120 alone a
+			120 alone b
+			204 alone d
+			330 firing site muc
+			330 folded c
+			330 folded e
+			330 folded f
+			470 folded g
+			503 resolved site muc: all of them came, or are not expected any more`},
 		{"what was told stays told", `
 			0 overdue a fra r1
 			9 silent a fra r1
@@ -142,8 +196,7 @@ func fleetStory(t *testing.T, in string, sizes []store.GroupSize) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f = newFleet()
-		if err := json.Unmarshal(b, f); err != nil {
+		if f, err = loadFleet(b, nil); err != nil {
 			t.Fatal(err)
 		}
 		w := strings.Fields(row)
@@ -156,8 +209,11 @@ func fleetStory(t *testing.T, in string, sizes []store.GroupSize) string {
 		if w[1] == "tick" {
 			f.tick(at, &o)
 		} else {
-			x := store.Fact{Kind: store.FactKind(w[1]), At: at, Server: record.ID{w[2][0]}, Site: w[3], Rack: strings.Trim(w[4], "-"), Notification: w[2]}
-			if err := f.apply(x, func() ([]store.GroupSize, error) { return sizes, nil }, &o); err != nil {
+			x := store.Fact{Kind: store.FactKind(w[1]), At: at, Server: record.ID{w[2][0]}, Site: strings.Trim(w[3], "-"), Rack: strings.Trim(w[4], "-"), Notification: w[2]}
+			if len(w) > 5 {
+				x.Address = w[5]
+			}
+			if err := f.apply(x, func() (map[group]int, error) { return groupSizes(sizes), nil }, &o); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -198,6 +254,121 @@ func folds(at string, o *outcome) []string {
 		}
 	}
 	return out
+}
+
+// A silence that stands for itself waits for what its machine answers, also over
+// a crash; what is over, or folded meanwhile, does not.
+func TestSilenceWaitsForAnAnswer(t *testing.T) {
+	f := newFleet()
+	f.asks = true
+	sizes := func() (map[group]int, error) {
+		return groupSizes([]store.GroupSize{{Site: "fra", Rack: "r1", Servers: 6}}), nil
+	}
+	fact := func(kind store.FactKind, name string) *outcome {
+		t.Helper()
+		var o outcome
+		x := store.Fact{Kind: kind, At: t0, Server: record.ID{name[0]}, Site: "fra", Rack: "r1", Address: "192.0.2." + fmt.Sprint(name[0]), Notification: name}
+		if err := f.apply(x, sizes, &o); err != nil {
+			t.Fatal(err)
+		}
+		return &o
+	}
+	if o := fact(store.FactSilent, "a"); len(o.folds) != 0 || len(o.asks) != 1 || o.asks[0].address != "192.0.2.97" {
+		t.Fatalf("%+v", o)
+	}
+	// A crash: the answer is lost, the question is not.
+	b, err := f.save(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = loadFleet(b, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.asks = true
+	var o outcome
+	f.again(&o)
+	if len(o.asks) != 1 || o.asks[0].notification != "a" {
+		t.Fatalf("after a crash: %+v", o)
+	}
+	a := o.asks[0]
+	f.answer(a, probe.Answer{State: probe.Unreachable, Detail: "why"}, t0, &o)
+	if len(o.folds) != 1 || o.folds[0] != (store.Fold{Notification: "a", Probe: "unreachable (why)", At: t0}) {
+		t.Fatalf("%+v", o.folds)
+	}
+	f.answer(a, probe.Answer{State: probe.Answers}, t0, &o)
+	if len(o.folds) != 1 {
+		t.Fatalf("answered twice: %+v", o.folds)
+	}
+	// It comes back before the answer.
+	fact(store.FactSilent, "b")
+	if o := fact(store.FactBack, "b"); len(o.folds) != 1 || o.folds[0] != (store.Fold{Notification: "b", At: t0}) {
+		t.Fatalf("%+v", o.folds)
+	}
+	// A third and fourth of six: both become a rack's, one waited already.
+	fact(store.FactSilent, "c")
+	got := fact(store.FactSilent, "d")
+	if len(got.folds) != 2 || got.folds[0].Into == "" || got.folds[1].Into == "" || len(got.asks) != 3 || len(f.asking) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	id := got.notes[0].ID
+	if !f.holds(id) {
+		t.Error("the rack is told before its machines were asked")
+	}
+	var end outcome
+	for i, a := range got.asks {
+		f.answer(a, probe.Answer{State: []probe.State{probe.Answers, probe.Unreachable, probe.NotProbed}[i]}, t0, &end)
+	}
+	if f.holds(id) || len(end.folds) != 1 || end.folds[0] != (store.Fold{Notification: id, Probe: "1 of 2 machines that were asked answer", At: t0}) {
+		t.Errorf("%+v", end.folds)
+	}
+}
+
+// The sums that are kept beside the members are right after any facts, and
+// deltas over a base are the same as everything.
+func TestFleetSums(t *testing.T) {
+	for seed := range uint64(10) {
+		dice := rand.New(rand.NewPCG(seed, 1))
+		f := newFleet()
+		f.asks = seed%2 == 0
+		base, err := f.save(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var deltas [][]byte
+		var asked []ask
+		sizes := func() (map[group]int, error) { return map[group]int{{site: "s0"}: 8, {site: "s1"}: 9}, nil }
+		kinds := []store.FactKind{store.FactOverdue, store.FactSilent, store.FactSilent, store.FactBack, store.FactGone, store.FactMissing, store.FactFound}
+		for i := range 400 {
+			var o outcome
+			at := t0.Add(time.Duration(i) * 7 * time.Second)
+			n := byte(dice.IntN(12))
+			x := store.Fact{Kind: kinds[dice.IntN(len(kinds))], At: at, Server: record.ID{n}, Site: fmt.Sprint("s", n%2), Rack: fmt.Sprint("r", n%3), Address: fmt.Sprintf("192.0.%d.%d", n%4, n), Notification: fmt.Sprint("n", i)}
+			if err := f.apply(x, sizes, &o); err != nil {
+				t.Fatal(err)
+			}
+			if asked = append(asked, o.asks...); len(asked) > 3 {
+				f.answer(asked[0], probe.Not("x"), at, &o)
+				asked = asked[1:]
+			}
+			f.tick(at, &o)
+			d, err := f.save(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if deltas = append(deltas, d); i%20 > 0 {
+				continue
+			}
+			again, err := loadFleet(base, deltas)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.dirty = newDirtyFleet()
+			again.asks = f.asks
+			if !reflect.DeepEqual(again, f) {
+				t.Fatalf("seed %d, step %d %+v:\nloaded %+v\nis     %+v", seed, i, x, again, f)
+			}
+		}
+	}
 }
 
 func TestBridgeProblemIsToldOnce(t *testing.T) {

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -11,12 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/ruler/probe"
 	"nocturne/ruler/store"
 )
 
 const (
 	factsIncarnation = "facts"
 	factsMost        = 100_000
+	factsCommit      = 2_000                   // worked off in one commit: partitions wait behind it
 	factsSlack       = 1500 * time.Millisecond // partitions get their ticks within a second of each other
 	factsWait        = 10 * time.Second        // wall clock; then a partition that lags is not waited for
 	fleetEvery       = time.Second
@@ -35,6 +36,9 @@ type fleetRunner struct {
 	since   time.Time // wall clock
 	started time.Time
 	slack   time.Duration
+	base    int // bytes of the state's base, and of the deltas since
+	deltas  int
+	answers chan answered
 	stuck   time.Time // wall clock since when facts wait and no partition gets on; zero = none waits
 	reached time.Time // how far all partitions were then
 }
@@ -60,6 +64,8 @@ func (e *Engine) runFleet(ctx context.Context) error {
 }
 
 func (r *fleetRunner) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx) // also for those who ask machines
+	defer cancel()
 	if err := r.claim(ctx); err != nil {
 		return err
 	}
@@ -74,6 +80,10 @@ func (r *fleetRunner) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.engine.fleetWake:
+		case a := <-r.answers:
+			if err := r.answered(ctx, a); err != nil {
+				return err
+			}
 		case <-tick.C:
 			now := r.engine.cfg.Now()
 			if now.Sub(counted) >= countEvery {
@@ -92,12 +102,29 @@ func (r *fleetRunner) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.fleet, r.epoch, r.pos = newFleet(), c.Epoch, c.Position
-	if c.Base != nil {
-		if err := json.Unmarshal(c.Base, r.fleet); err != nil {
-			return fmt.Errorf("fleet operator: working state: %w", err)
+	r.epoch, r.pos, r.base = c.Epoch, c.Position, len(c.Base)
+	for _, d := range c.Deltas {
+		r.deltas += len(d)
+	}
+	if r.fleet, err = loadFleet(c.Base, c.Deltas); err != nil {
+		return err
+	}
+	r.fleet.asks = r.engine.cfg.Probe != nil
+	r.answers = make(chan answered)
+	var o outcome
+	r.fleet.again(&o)
+	if !r.fleet.asks { // it was switched off meanwhile
+		for _, a := range o.asks {
+			r.fleet.answer(a, probe.Not("the ruler was started anew without it"), r.engine.through(), &o)
+		}
+		o.asks = nil
+	}
+	if len(o.folds) > 0 {
+		if err := r.commit(ctx, &o, nil, r.engine.through()); err != nil {
+			return err
 		}
 	}
+	r.ask(ctx, o.asks)
 	return nil
 }
 
@@ -122,17 +149,26 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	if ready == 0 {
 		return nil
 	}
-	var o outcome
-	var done []uint64
-	sizes := sync.OnceValues(func() ([]store.GroupSize, error) { return r.engine.cfg.Store.Groups(ctx) })
-	for _, f := range facts[:ready] {
-		if err := r.fleet.apply(f, sizes, &o); err != nil {
+	sizes := sync.OnceValues(func() (map[group]int, error) {
+		all, err := r.engine.cfg.Store.Groups(ctx)
+		return groupSizes(all), err
+	})
+	r.stuck = time.Time{}
+	for some := range slices.Chunk(facts[:ready], factsCommit) {
+		var o outcome
+		var done []uint64
+		for _, f := range some {
+			if err := r.fleet.apply(f, sizes, &o); err != nil {
+				return err
+			}
+			done = append(done, f.Seq)
+		}
+		if err := r.commit(ctx, &o, done, some[len(some)-1].At); err != nil {
 			return err
 		}
-		done = append(done, f.Seq)
+		r.ask(ctx, o.asks)
 	}
-	r.stuck = time.Time{}
-	return r.commit(ctx, &o, done, facts[ready-1].At)
+	return nil
 }
 
 // pass lets time pass: folds end, and the bridges are looked at.
@@ -154,14 +190,27 @@ func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
 }
 
 func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at time.Time) error {
-	state, err := json.Marshal(r.fleet)
+	whole := r.base == 0 || r.deltas > max(foldBytes, r.base)
+	state, err := r.fleet.save(whole)
 	if err != nil {
-		return fmt.Errorf("fleet operator: working state: %w", err)
+		return err
 	}
 	c := store.PartitionCommit{Partition: store.FleetPartition, Epoch: r.epoch, From: r.pos, To: store.Position{Incarnation: factsIncarnation, Entry: r.pos.Entry + 1},
-		StreamTime: at, Committed: r.engine.cfg.Now(), Base: state, Folds: o.folds, FactsDone: done}
+		StreamTime: at, Committed: r.engine.cfg.Now(), Folds: o.folds, FactsDone: done}
+	if whole {
+		c.Base, r.base, r.deltas = state, len(state), 0
+	} else {
+		c.Delta, r.deltas = state, r.deltas+len(state)
+	}
 	for i := range o.notes {
-		c.Notifications = append(c.Notifications, row(&o.notes[i], store.FleetPartition))
+		n := row(&o.notes[i], store.FleetPartition)
+		n.Held = r.fleet.holds(n.ID)
+		c.Notifications = append(c.Notifications, n)
+	}
+	for _, f := range o.folds {
+		if f.Probe != "" {
+			c.Evidence = append(c.Evidence, store.Evidence{Notification: f.Notification, At: at, Event: at, Effect: "probed", RuleID: ruleMass, Reason: f.Probe})
+		}
 	}
 	select {
 	case err = <-r.engine.committer.submit(ctx, &c):

@@ -211,7 +211,7 @@ func (p *partition) watch() {
 
 func (p *partition) fact(kind store.FactKind, s *server, notification string) {
 	p.out.commit.Facts = append(p.out.commit.Facts, store.Fact{Partition: p.number, Kind: kind, At: p.streamTime(), Server: s.id,
-		Site: s.about.site, Rack: s.about.rack, Simulated: s.about.simulated, Notification: notification})
+		Site: s.about.site, Rack: s.about.rack, Simulated: s.about.simulated, Address: s.place(), Notification: notification})
 	p.out.urgent = true
 }
 
@@ -254,6 +254,14 @@ func (p *partition) register(id *identity, r *record.Record) bool {
 		id.registered = true
 	}
 	changed := first
+	// Which address it is has no news for people, but is state: of the first line.
+	if s := p.lines[id.root]; r.Attr(record.AttrAddress).Str() != "" {
+		if a := placeOf(r.Attr(record.AttrAddress).Str()); a != s.address {
+			s.address = a
+			place := s.place()
+			p.out.server(s.id).Address = &place
+		}
+	}
 	for _, ln := range id.all {
 		s := p.lines[ln.key]
 		to.os = s.about.os

@@ -27,7 +27,7 @@ func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.
 	}
 	out := make([]notify.Desired, 0, len(rows))
 	for i := range rows {
-		n, err := saved(&rows[i].Notification)
+		n, err := tellable(&rows[i].Notification)
 		if err != nil {
 			return nil, fmt.Errorf("read outbox: %w", err)
 		}

@@ -54,13 +54,19 @@ type partition struct {
 type ruleset struct {
 	rules   []*rule.Rule
 	silence map[string]bool // rules about missing heartbeats
+	never   map[string]bool // rules about servers that were never heard
 }
 
 func newRuleset(rules []*rule.Rule) ruleset {
-	r := ruleset{rules: rules, silence: map[string]bool{}}
+	r := ruleset{rules: rules, silence: map[string]bool{}, never: map[string]bool{}}
 	for _, v := range rules {
-		if a, ok := v.Spec.(*rule.Absent); ok && a.Category == record.Heartbeat && a.While == rule.WhileHeard {
+		a, ok := v.Spec.(*rule.Absent)
+		switch {
+		case !ok || a.Category != record.Heartbeat:
+		case a.While == rule.WhileHeard:
 			r.silence[v.ID] = true
+		case a.While == rule.WhileExpected:
+			r.never[v.ID] = true
 		}
 	}
 	return r

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type server struct {
 	boot  int64  // boot time, Unix seconds, as in the store
 	saved int64  // last_seen as in the store, Unix nanoseconds
 	told  int64  // skew as in the store
+	// address is that of its last connection, as a bridge saw it; zero = not known.
+	address [16]byte
 
 	current []current
 	// used are the bridges it used in the last half day, usedBefore those of the
@@ -75,6 +78,22 @@ func newIdentity(root record.ID) (*identity, *server) {
 	f.identity.lines = lines{root: root, all: f.lines[:1:1]}
 	f.server = server{id: root, root: &f.identity, line: &f.line}
 	return &f.identity, &f.server
+}
+
+// place is the address of the server's last connection, "" when not known.
+func (s *server) place() string {
+	if s.address == ([16]byte{}) {
+		return ""
+	}
+	return netip.AddrFrom16(s.address).Unmap().String()
+}
+
+// placeOf reads an address for server.address.
+func placeOf(text string) (out [16]byte) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		out = a.As16()
+	}
+	return out
 }
 
 type current struct {

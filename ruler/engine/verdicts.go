@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nocturne/internal/record"
 	"nocturne/ruler/diff"
@@ -118,6 +119,15 @@ func (p *partition) transition(tr notify.Transition, s *server, in *operator.Inp
 		n.Held = true
 		p.fact(store.FactSilent, s, n.ID)
 	}
+	if p.rules.never[tr.RuleID] {
+		switch tr.Effect {
+		case notify.Opened:
+			n.Held = true
+			p.fact(store.FactMissing, s, n.ID)
+		case notify.Closed:
+			p.fact(store.FactFound, s, n.ID)
+		}
+	}
 	if tr.Effect != notify.Noted {
 		p.out.notification(n)
 		p.out.urgent = p.out.urgent || tr.Deliver
@@ -201,6 +211,21 @@ func row(n *notify.Notification, partition int) store.Notification {
 			Severity: q.Severity, Momentary: q.Momentary, Reason: q.Reason, Before: q.Before, After: q.After, RecordID: q.RecordID, Since: q.Since, Changed: q.Changed, Count: q.Count, Cause: i == 0})
 	}
 	return out
+}
+
+// tellable is a stored notification as people are told of it: with what the
+// machine answered.
+func tellable(n *store.Notification) (notify.Notification, error) {
+	out, err := saved(n)
+	if err != nil || n.Probe == "" {
+		return out, err
+	}
+	out.Annotations = cloneMap(out.Annotations)
+	out.Annotations[notify.AnnotationProbe] = n.Probe
+	if d := out.Annotations[notify.AnnotationDescription]; n.State == store.Firing && !strings.Contains(d, n.Probe) {
+		out.Annotations[notify.AnnotationDescription] = strings.TrimSpace(d + " Asked when it fell silent: " + n.Probe + ".")
+	}
+	return out, nil
 }
 
 // saved reads back a row as the table, and whoever sends it, wants it.

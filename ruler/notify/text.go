@@ -34,6 +34,7 @@ const (
 	AnnotationReason      = "reason"
 	AnnotationParts       = "parts"        // the other parts, one a line
 	AnnotationSeverityNow = "severity_now" // worst of what still fires
+	AnnotationProbe       = "probe"        // whether the silent machine answered
 	AnnotationEvidence    = "evidence"     // id of the record that opened the cause
 )
 

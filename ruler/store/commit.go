@@ -1,6 +1,7 @@
 package store
 
 import (
+	"net/netip"
 	"time"
 
 	"nocturne/internal/record"
@@ -85,6 +86,7 @@ type ServerWrite struct {
 	State     *StateWrite
 	Seen      *SeenWrite
 	Clones    *CloneWrite
+	Address   *string // of its last connection
 }
 
 // ServerLabels come from the registry, never from the agent.
@@ -144,6 +146,7 @@ type Fold struct {
 	Notification string
 	Into         string // "" = stands for itself
 	Muted        string // reason when folded
+	Probe        string // what the machine answered; "" = leave
 	At           time.Time
 }
 
@@ -156,6 +159,8 @@ const (
 	FactSilent  FactKind = "silent"  // past its deadline; Notification is held
 	FactBack    FactKind = "back"    // heard again, or said goodbye
 	FactGone    FactKind = "gone"    // decommissioned or revoked
+	FactMissing FactKind = "missing" // expected and never heard; Notification is held
+	FactFound   FactKind = "found"   // heard after all, or not expected any more
 )
 
 // Fact is one thing a partition tells the fleet operator.
@@ -167,15 +172,34 @@ type Fact struct {
 	Server       record.ID
 	Site, Rack   string
 	Simulated    bool
-	Notification string // of FactSilent
+	Address      string // of its last connection
+	Notification string // of FactSilent and FactMissing
 }
 
 // ClassSilent is the problem class of a server's own silence.
 const ClassSilent = "silence"
 
-// GroupSize counts the servers of a rack that should be heard from.
+// GroupSize counts the servers of a rack and subnet that should be heard from.
 type GroupSize struct {
-	Site, Rack string
-	Simulated  bool
-	Servers    int
+	Site, Rack, Subnet string
+	Simulated          bool
+	Servers            int
+}
+
+// Subnet names what servers near an address have in common: its /24, or its
+// /64. It is "" for what is no address.
+func Subnet(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	bits := 64
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
 }

@@ -40,6 +40,8 @@ type Notification struct {
 	// notification that speaks for it.
 	Muted      string `json:"muted,omitempty"`
 	FoldedInto string `json:"folded_into,omitempty"`
+	// Probe says whether the silent machine still answered; "" = it was not asked.
+	Probe string `json:"probe,omitempty"`
 	// Held is set for the moment in which the fleet operator decides whether a
 	// silence is one server's or a whole rack's. A held one is not sent.
 	Held bool `json:"held,omitempty"`

@@ -56,6 +56,10 @@ type Server struct {
 	MachineID    string `json:"machine_id,omitempty"`
 	SMBIOSUUID   string `json:"smbios_uuid,omitempty"`
 
+	// Address is that of its last connection, as a bridge saw it; "" = not known,
+	// or one that names no machine, such as loopback.
+	Address string `json:"address,omitempty"`
+
 	Enrolled time.Time `json:"enrolled,omitzero"`
 	// LastSeen is stream time, written at most once a minute.
 	LastSeen time.Time `json:"last_seen,omitzero"`

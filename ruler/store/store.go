@@ -58,8 +58,10 @@ type Store interface {
 	// Facts returns what partitions emitted for the fleet operator, in order,
 	// after a sequence number.
 	Facts(ctx context.Context, after uint64, limit int) ([]Fact, error)
-	// Groups counts the servers that should be heard from, by site and rack.
+	// Groups counts the servers that should be heard from, by site, rack and subnet.
 	Groups(ctx context.Context) ([]GroupSize, error)
+	// Sharing counts the servers that connect from an address.
+	Sharing(ctx context.Context, address string) (int, error)
 
 	// Outbox returns every open notification that people are to be told of, and
 	// those that were resolved since; of older ones those whose end a target that

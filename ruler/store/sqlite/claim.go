@@ -83,11 +83,11 @@ func (s *Store) Facts(ctx context.Context, after uint64, limit int) ([]store.Fac
 		var f store.Fact
 		var seq, at int64
 		var id []byte
-		err := rows.Scan(&seq, &f.Partition, &f.Kind, &at, &id, &f.Site, &f.Rack, &f.Simulated, &f.Notification)
+		err := rows.Scan(&seq, &f.Partition, &f.Kind, &at, &id, &f.Site, &f.Rack, &f.Simulated, &f.Address, &f.Notification)
 		f.Seq, f.At, f.Server = uint64(seq), moment(at), serverID(id)
 		out = append(out, f)
 		return err
-	}, "SELECT seq, partition, kind, at, server, site, rack, simulated, notification FROM facts WHERE seq > ? ORDER BY seq LIMIT ?", int64(after), limit)
+	}, "SELECT seq, partition, kind, at, server, site, rack, simulated, address, notification FROM facts WHERE seq > ? ORDER BY seq LIMIT ?", int64(after), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read facts: %w", err)
 	}
@@ -112,14 +112,23 @@ func (s *Store) Groups(ctx context.Context) ([]store.GroupSize, error) {
 	var out []store.GroupSize
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var g store.GroupSize
-		err := rows.Scan(&g.Site, &g.Rack, &g.Simulated, &g.Servers)
+		err := rows.Scan(&g.Site, &g.Rack, &g.Subnet, &g.Simulated, &g.Servers)
 		out = append(out, g)
 		return err
-	}, `SELECT site, rack, simulated, count(*) FROM servers WHERE state IN ('up', 'silent') AND clone_of = x'' GROUP BY site, rack, simulated`)
+	}, `SELECT site, rack, subnet, simulated, count(*) FROM servers WHERE state IN ('up', 'silent') AND clone_of = x'' GROUP BY site, rack, subnet, simulated`)
 	if err != nil {
 		return nil, fmt.Errorf("count groups: %w", err)
 	}
 	return out, nil
+}
+
+// Sharing implements store.Store.
+func (s *Store) Sharing(ctx context.Context, address string) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM servers WHERE address = ? AND address <> '' AND state IN ('up', 'silent', 'stopped')", address).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count servers at an address: %w", err)
+	}
+	return n, nil
 }
 
 type querier interface {

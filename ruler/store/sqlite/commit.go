@@ -136,7 +136,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	}
 	for i := range c.Facts {
 		f := &c.Facts[i]
-		w.exec(stFact, f.Partition, string(f.Kind), unix(f.At), f.Server[:], f.Site, f.Rack, f.Simulated, f.Notification)
+		w.exec(stFact, f.Partition, string(f.Kind), unix(f.At), f.Server[:], f.Site, f.Rack, f.Simulated, f.Address, f.Notification)
 	}
 	for i := range c.Folds {
 		w.fold(&c.Folds[i])
@@ -179,6 +179,9 @@ func (w *writer) server(c *store.ServerWrite, now time.Time) {
 	if sn := c.Seen; sn != nil {
 		w.exec(stServerSeen, unix(sn.At), int64(sn.Skew), c.ID[:])
 	}
+	if a := c.Address; a != nil {
+		w.exec(stServerAddress, *a, store.Subnet(*a), c.ID[:])
+	}
 	if cl := c.Clones; cl != nil {
 		of := []byte{}
 		if !cl.Of.IsZero() {
@@ -218,7 +221,7 @@ func (w *writer) evidence(e *store.Evidence) {
 
 // fold writes the fleet operator's verdict, which also ends the hold.
 func (w *writer) fold(f *store.Fold) {
-	w.exec(stFold, f.Into, f.Muted, unix(f.At), f.Notification)
+	w.exec(stFold, f.Into, f.Muted, f.Probe, f.Probe, unix(f.At), f.Notification)
 	if w.err != nil {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const notificationColumns = `n.id, n.partition, n.server, n.name, n.device, n.class, n.state, n.severity, n.rule_id, n.title, n.reason,
-	n.opened, n.changed, n.resolved, n.muted, n.folded_into, n.held, n.simulated, n.labels, n.annotations, n.parts, n.saved, n.version`
+	n.opened, n.changed, n.resolved, n.muted, n.folded_into, n.held, n.simulated, n.labels, n.annotations, n.parts, n.saved, n.version, n.probe`
 
 func scanNotification(rows *sql.Rows, more ...any) (store.Notification, error) {
 	var n store.Notification
@@ -21,7 +21,7 @@ func scanNotification(rows *sql.Rows, more ...any) (store.Notification, error) {
 	var opened, changed, resolved, version int64
 	var labels, annotations, parts string
 	err := rows.Scan(append([]any{&n.ID, &n.Partition, &server, &n.Name, &n.Device, &n.Class, &n.State, &n.Severity, &n.RuleID, &n.Title, &n.Reason,
-		&opened, &changed, &resolved, &n.Muted, &n.FoldedInto, &n.Held, &n.Simulated, &labels, &annotations, &parts, &n.Saved, &version}, more...)...)
+		&opened, &changed, &resolved, &n.Muted, &n.FoldedInto, &n.Held, &n.Simulated, &labels, &annotations, &parts, &n.Saved, &version, &n.Probe}, more...)...)
 	if err != nil {
 		return n, err
 	}

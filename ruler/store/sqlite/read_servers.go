@@ -14,7 +14,7 @@ import (
 
 const serverColumns = `id, clone_of, clones, name, site, rack, role, owner, simulated, state, state_reason, state_since,
 	os_name, os_type, os_version, os_build, boot_time, exporter_version, reported_name, machine_id, smbios_uuid,
-	enrolled, last_seen, interval, skew, open, worst_word`
+	enrolled, last_seen, interval, skew, open, worst_word, address`
 
 func scanServer(rows *sql.Rows, more ...any) (store.Server, error) {
 	var v store.Server
@@ -22,7 +22,7 @@ func scanServer(rows *sql.Rows, more ...any) (store.Server, error) {
 	var since, boot, enrolled, seen, interval, skew int64
 	err := rows.Scan(append([]any{&id, &of, &v.Clones, &v.Name, &v.Site, &v.Rack, &v.Role, &v.Owner, &v.Simulated, &v.State, &v.StateReason, &since,
 		&v.OSName, &v.OSType, &v.OSVersion, &v.OSBuild, &boot, &v.ExporterVersion, &v.ReportedName, &v.MachineID, &v.SMBIOSUUID,
-		&enrolled, &seen, &interval, &skew, &v.Open, &v.Worst}, more...)...)
+		&enrolled, &seen, &interval, &skew, &v.Open, &v.Worst, &v.Address}, more...)...)
 	v.ID = serverID(id)
 	if len(of) > 0 {
 		v.CloneOf = serverID(of).String()

@@ -40,6 +40,9 @@ var schemaDesk string
 //go:embed feed.sql
 var schemaFeed string
 
+//go:embed absence.sql
+var schemaAbsence string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -47,6 +50,7 @@ var migrations = []string{
 	schemaTokens,
 	schemaDesk,
 	schemaFeed,
+	schemaAbsence,
 }
 
 const readers = 4

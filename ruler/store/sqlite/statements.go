@@ -19,6 +19,7 @@ const (
 	stServerState
 	stServerSeen
 	stServerClones
+	stServerAddress
 	stServerSums
 	stDevice
 	stDeviceDelete
@@ -49,7 +50,7 @@ const (
 
 var statementNames = [statementCount]string{
 	"move position", "write base", "write delta", "fold deltas",
-	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "sum up server",
+	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "write address", "sum up server",
 	"write device", "delete device", "close occupant", "open occupant", "write server log", "write snapshot", "write current snapshot", "write history", "write change",
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
@@ -69,9 +70,10 @@ var statementSQL = [statementCount]string{
 	stServerLabels: `UPDATE servers SET name = ?, site = ?, rack = ?, role = ?, owner = ?, simulated = ?, enrolled = CASE WHEN ? <> 0 THEN ? ELSE enrolled END WHERE id = ?`,
 	stServerFacts: `UPDATE servers SET os_name = ?, os_type = ?, os_version = ?, os_build = ?, boot_time = ?, exporter_version = ?,
 		reported_name = ?, machine_id = ?, smbios_uuid = ?, interval = ? WHERE id = ?`,
-	stServerState:  `UPDATE servers SET state = ?, state_reason = ?, state_since = ? WHERE id = ?`,
-	stServerSeen:   `UPDATE servers SET last_seen = ?, skew = ? WHERE id = ?`,
-	stServerClones: `UPDATE servers SET clone_of = ?, clones = ? WHERE id = ?`,
+	stServerState:   `UPDATE servers SET state = ?, state_reason = ?, state_since = ? WHERE id = ?`,
+	stServerSeen:    `UPDATE servers SET last_seen = ?, skew = ? WHERE id = ?`,
+	stServerClones:  `UPDATE servers SET clone_of = ?, clones = ? WHERE id = ?`,
+	stServerAddress: `UPDATE servers SET address = ?, subnet = ? WHERE id = ?`,
 	stServerSums: `UPDATE servers SET (open, worst, worst_word) = (
 		SELECT count(*), coalesce(max(rank), 0), coalesce((SELECT severity FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '') ORDER BY rank DESC LIMIT 1), '')
 		FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '')) WHERE id = ?`,
@@ -101,8 +103,8 @@ var statementSQL = [statementCount]string{
 	stEvidenceBound: `DELETE FROM evidence WHERE notification = ?
 		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n LIMIT ?)
 		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n DESC LIMIT ?)`,
-	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
-	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, probe = CASE WHEN ? <> '' THEN ? ELSE probe END, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
+	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, address, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stFactsDone: `DELETE FROM facts WHERE seq = ?`,
 	stAudit:     `INSERT INTO audit (at, actor, via, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

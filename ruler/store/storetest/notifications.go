@@ -131,7 +131,7 @@ func foldsAreTheFleetOperators(t *testing.T, f *fixture) {
 	if s := must[store.ServerDetail](t)(f.Server(ctx, id(1))); s.Open != 1 || s.Worst != "warning" {
 		t.Errorf("a folded problem is still the server's: %d %q", s.Open, s.Worst)
 	}
-	f.commit(store.PartitionCommit{Partition: store.FleetPartition, Folds: []store.Fold{{Notification: "n1", At: at(6)}}})
+	f.commit(store.PartitionCommit{Partition: store.FleetPartition, Folds: []store.Fold{{Notification: "n1", At: at(6), Probe: "unreachable"}}})
 	if got := must[store.NotificationDetail](t)(f.Notification(ctx, "n1")); got.FoldedInto != "" || got.Muted != "" || got.Version <= d.Version || !got.Changed.Equal(at(6)) {
 		t.Errorf("after it was let go: %+v", got.Notification)
 	}

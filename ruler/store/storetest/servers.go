@@ -18,12 +18,14 @@ func serverPartsMerge(t *testing.T, f *fixture) {
 	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Labels: &labels}}})
 	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Facts: &facts, Seen: &store.SeenWrite{At: at(5), Skew: -time.Second}}}})
 	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, State: &store.StateWrite{State: store.StateUp, Reason: "heartbeat", Since: at(6)}}}})
+	address := "192.0.2.7"
+	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Address: &address}, {ID: id(2), Partition: 2, Address: &address, State: &store.StateWrite{State: store.StateUp}}}})
 	labels.Enrolled, labels.Site = time.Time{}, "muc"
 	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(1), Partition: 1, Labels: &labels}}})
 	want := store.Server{ID: id(1), Name: "db7", Site: "muc", Rack: "r12", Role: "db", Owner: "dba", Simulated: true,
 		State: store.StateUp, StateReason: "heartbeat", StateSince: at(6), OSName: facts.OSName, OSType: facts.OSType, OSVersion: facts.OSVersion, OSBuild: facts.OSBuild,
 		BootTime: facts.BootTime, ExporterVersion: "1.2", ReportedName: "DB7", MachineID: "m", SMBIOSUUID: "u",
-		Enrolled: at(0), LastSeen: at(5), Interval: 2 * time.Minute, Skew: -time.Second}
+		Address: address, Enrolled: at(0), LastSeen: at(5), Interval: 2 * time.Minute, Skew: -time.Second}
 	if got := must[store.ServerDetail](t)(f.Server(ctx, id(1))); got.Server != want {
 		t.Errorf("got  %+v\nwant %+v", got.Server, want)
 	}
@@ -31,8 +33,18 @@ func serverPartsMerge(t *testing.T, f *fixture) {
 	if c := f.claim(1); len(c.Servers) != 1 || c.Servers[0] != want {
 		t.Errorf("claimed %+v", c.Servers)
 	}
-	if c := f.claim(2); len(c.Servers) != 0 {
+	if c := f.claim(3); len(c.Servers) != 0 {
 		t.Errorf("another partition claimed %+v", c.Servers)
+	}
+	groups := must[[]store.GroupSize](t)(f.Groups(ctx))
+	if !slices.Contains(groups, store.GroupSize{Site: "muc", Rack: "r12", Subnet: "192.0.2.0/24", Simulated: true, Servers: 1}) || len(groups) != 2 {
+		t.Errorf("groups %+v", groups)
+	}
+	if n := must[int](t)(f.Sharing(ctx, address)); n != 2 {
+		t.Errorf("%d servers connect from %s", n, address)
+	}
+	if n := must[int](t)(f.Sharing(ctx, "")); n != 0 {
+		t.Errorf("%d servers connect from nowhere", n)
 	}
 }
 

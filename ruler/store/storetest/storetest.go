@@ -238,10 +238,10 @@ func workingStateIsBaseAndDeltas(t *testing.T, f *fixture) {
 
 func factsInOrder(t *testing.T, f *fixture) {
 	f.commit(
-		store.PartitionCommit{Partition: 1, Facts: []store.Fact{{Partition: 1, Kind: store.FactOverdue, At: at(1), Server: id(1), Site: "fra", Rack: "r1", Simulated: true}, {Partition: 1, Kind: store.FactSilent, At: at(2), Server: id(1), Notification: "n1"}}},
+		store.PartitionCommit{Partition: 1, Facts: []store.Fact{{Partition: 1, Kind: store.FactOverdue, At: at(1), Server: id(1), Site: "fra", Rack: "r1", Address: "192.0.2.7", Simulated: true}, {Partition: 1, Kind: store.FactSilent, At: at(2), Server: id(1), Notification: "n1"}}},
 		store.PartitionCommit{Partition: 2, Facts: []store.Fact{{Partition: 2, Kind: store.FactBack, At: at(3), Server: id(2)}}})
 	facts := must[[]store.Fact](t)(f.Facts(ctx, 0, 2))
-	if len(facts) != 2 || facts[0].Kind != store.FactOverdue || facts[0].Server != id(1) || facts[0].Rack != "r1" || !facts[0].Simulated || !facts[0].At.Equal(at(1)) || facts[1].Notification != "n1" {
+	if len(facts) != 2 || facts[0].Kind != store.FactOverdue || facts[0].Server != id(1) || facts[0].Rack != "r1" || facts[0].Address != "192.0.2.7" || !facts[0].Simulated || !facts[0].At.Equal(at(1)) || facts[1].Notification != "n1" {
 		t.Fatalf("facts %+v", facts)
 	}
 	rest := must[[]store.Fact](t)(f.Facts(ctx, facts[1].Seq, 10))
