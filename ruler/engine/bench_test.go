@@ -19,7 +19,7 @@ import (
 
 // cpu is the time that this process spent on processors. Wall time says little
 // on a machine that others use too.
-func cpu(b *testing.B) time.Duration {
+func cpu(b testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

@@ -54,6 +54,7 @@ type sim struct {
 	epoch    record.Epoch
 	seq      map[record.Category]uint64
 	registry uint64
+	address  string // of its last connection
 	silent   bool
 	via      string        // bridge
 	skew     time.Duration // its clock is ahead
@@ -137,7 +138,7 @@ func (s *sim) registryRecord(name string) {
 	h := record.Header{Producer: "bridge/b1/registry", Subject: s.id, Category: record.Agent, Epoch: record.Epoch{EpochRef: record.EpochRef{Start: 1, Random: 1}}, First: s.registry, Sent: s.w.now.UnixNano()}
 	frame, err := record.EncodeData(h, []record.Record{{Time: s.w.now, Observed: s.w.now, Name: name, Attrs: []record.Attr{
 		{Key: record.AttrServer, Value: record.String(s.name)}, {Key: record.AttrSite, Value: record.String(s.site)}, {Key: record.AttrRack, Value: record.String(s.rack)},
-		{Key: record.AttrRole, Value: record.String("db")}, {Key: record.AttrSimulated, Value: record.Bool(true)}}}})
+		{Key: record.AttrRole, Value: record.String("db")}, {Key: record.AttrSimulated, Value: record.Bool(s.address == "")}, {Key: record.AttrAddress, Value: record.String(s.address)}}}})
 	if err != nil {
 		s.w.t.Fatal(err)
 	}
@@ -159,9 +160,18 @@ func (s *sim) beat() []byte {
 		{Key: record.AttrInterval, Value: record.Int(testInterval.Milliseconds())}}})
 }
 
-func (s *sim) bye() {
-	s.send(record.Heartbeat, record.Record{Time: s.clock(), Observed: s.clock(), Name: record.NameGoodbye, Attrs: []record.Attr{{Key: record.AttrReason, Value: record.String("shutdown")}}})
+func (s *sim) bye() { s.goodbye("shutdown", "") }
+
+func (s *sim) goodbye(reason, action string) {
+	s.send(record.Heartbeat, record.Record{Time: s.clock(), Observed: s.clock(), Name: record.NameGoodbye, Attrs: []record.Attr{
+		{Key: record.AttrReason, Value: record.String(reason)}, {Key: record.AttrShutdownAction, Value: record.String(action)}}})
 	s.silent = true
+}
+
+// updates sends a snapshot of what Windows Update knows.
+func (s *sim) updates(reboot bool) {
+	s.send(record.Updates, record.Record{Time: s.clock(), Observed: s.clock(), Name: record.NameSnapshot, Snapshot: &record.Snapshot{
+		Sections: []record.Section{{Type: "update_status"}}, Devices: []record.Device{{Type: "update_status", Place: "system", Fields: []record.Attr{{Key: "reboot_required", Value: record.Bool(reboot)}}}}}})
 }
 
 // raid sends a snapshot of one controller with drives: place, serial, state.
