@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // Bounds of a ledger's memory per sequence.
@@ -87,21 +88,62 @@ type Ledger struct {
 	// and what came before its first frame is missing.
 	Truncated bool
 
-	seqs   map[SequenceKey]*Sequence
-	dirty  []*Sequence
-	fresh  []Range
-	totals Totals
+	seqs      map[ledgerKey]*Sequence
+	producers map[string]uint32 // those that are not the subject's own exporter, from 1
+	dirty     []*Sequence
+	fresh     []Range
+	totals    Totals
 }
 
 // NewLedger returns an empty ledger.
-func NewLedger() *Ledger { return &Ledger{seqs: map[SequenceKey]*Sequence{}} }
+func NewLedger() *Ledger {
+	return &Ledger{seqs: map[ledgerKey]*Sequence{}, producers: map[string]uint32{}}
+}
+
+// ledgerKey is a SequenceKey in little memory: a ledger holds several sequences
+// of every server, most of them of the server's own exporter, which is producer 0.
+type ledgerKey struct {
+	subject  ID
+	producer uint32
+	category Category
+}
+
+// key returns the short form of k; a producer that is new gets its number.
+func (l *Ledger) key(k SequenceKey) ledgerKey {
+	out := ledgerKey{subject: k.Subject, category: k.Category}
+	if ownExporter(k.Producer, k.Subject) {
+		return out
+	}
+	n, ok := l.producers[k.Producer]
+	if !ok {
+		n = uint32(len(l.producers)) + 1
+		l.producers[strings.Clone(k.Producer)] = n
+	}
+	out.producer = n
+	return out
+}
+
+// ownExporter tells whether a producer is ExporterProducer(subject), and makes
+// no text for it.
+func ownExporter(producer string, subject ID) bool {
+	const prefix, digits = "exporter/", "0123456789abcdef"
+	if len(producer) != len(prefix)+2*len(subject) || producer[:len(prefix)] != prefix {
+		return false
+	}
+	for i, c := range subject {
+		if producer[len(prefix)+2*i] != digits[c>>4] || producer[len(prefix)+2*i+1] != digits[c&15] {
+			return false
+		}
+	}
+	return true
+}
 
 // Totals returns the sums over all sequences.
 func (l *Ledger) Totals() Totals { return l.totals }
 
 // Sequence returns what is known of one sequence. Read only.
 func (l *Ledger) Sequence(k SequenceKey) (*Sequence, bool) {
-	s, ok := l.seqs[k]
+	s, ok := l.seqs[l.key(k)]
 	return s, ok
 }
 
@@ -132,7 +174,7 @@ func (l *Ledger) Clean() {
 func (l *Ledger) Restore(s Sequence) {
 	l.forget(s.Key)
 	s.dirty = false
-	l.seqs[s.Key] = &s
+	l.seqs[l.key(s.Key)] = &s
 	l.totals.Sequences++
 	l.totals.Received += s.Received
 	l.totals.Duplicate += s.Duplicate
@@ -143,11 +185,12 @@ func (l *Ledger) Restore(s Sequence) {
 }
 
 func (l *Ledger) forget(k SequenceKey) {
-	s, ok := l.seqs[k]
+	short := l.key(k)
+	s, ok := l.seqs[short]
 	if !ok {
 		return
 	}
-	delete(l.seqs, k)
+	delete(l.seqs, short)
 	l.totals.Sequences--
 	l.totals.Received -= s.Received
 	l.totals.Duplicate -= s.Duplicate
@@ -166,10 +209,11 @@ func (l *Ledger) CountRejected(k SequenceKey, records uint64) {
 }
 
 func (l *Ledger) sequence(k SequenceKey) *Sequence {
-	s, ok := l.seqs[k]
+	short := l.key(k)
+	s, ok := l.seqs[short]
 	if !ok {
 		s = &Sequence{Key: k}
-		l.seqs[k] = s
+		l.seqs[short] = s
 		l.totals.Sequences++
 	}
 	if !s.dirty {

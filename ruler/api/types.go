@@ -201,7 +201,7 @@ type Notification struct {
 	// Of a silence that holds now; an acknowledgement is in work.
 	SilencedUntil *time.Time `json:"silenced_until" doc:"null = not silenced"`
 	SilenceReason string     `json:"silence_reason"`
-	Probe      string     `json:"probe" doc:"what a silent machine answered when it was asked; empty = it was not silent, or not asked"`
+	Probe         string     `json:"probe" doc:"what a silent machine answered when it was asked; empty = it was not silent, or not asked"`
 }
 
 // NotificationList is a page of notifications, newest change first.

@@ -31,12 +31,11 @@ type absent struct {
 // presence is what is known of one server. With map and calendar it stays far
 // below 1 KiB.
 type presence struct {
-	last       int64 // last record, Unix nanoseconds
-	deadline   int64
-	alive      int64 // last heartbeat, for WhileHeartbeat; 0 = not alive
-	aliveSince int64
-	slot       int64 // where it is filed; not saved
-	mode       presenceMode
+	last     int64 // last record, Unix nanoseconds
+	deadline int64
+	alive    int64  // last heartbeat, for WhileHeartbeat; 0 = not alive
+	slot     uint32 // where it is filed, in seconds; not saved
+	mode     presenceMode
 }
 
 type presenceMode uint8
@@ -86,7 +85,7 @@ func (a *absent) Step(ctx Context, in Input) []Verdict {
 
 func (a *absent) heard(ctx Context, in Input, id record.ID, p *presence) []Verdict {
 	if p == nil {
-		p = &presence{alive: ctx.Now.UnixNano(), aliveSince: ctx.Now.UnixNano()}
+		p = &presence{alive: ctx.Now.UnixNano()}
 		a.servers[id] = p
 	}
 	var out []Verdict
@@ -147,7 +146,6 @@ func (a *absent) beat(now time.Time, id record.ID, p *presence) {
 		return
 	}
 	if p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap) {
-		p.aliveSince = now.UnixNano()
 		if gone {
 			p.mode = watched
 		}
@@ -174,8 +172,8 @@ func (a *absent) unselect(ctx Context, id record.ID, p *presence) []Verdict {
 func (a *absent) deadline(id record.ID, p *presence, at time.Time) {
 	a.dirty[id] = struct{}{}
 	p.deadline = at.UnixNano()
-	if p.slot == 0 || ceilSecond(p.deadline) < p.slot {
-		p.slot = a.due.file(id, p.deadline)
+	if p.slot == 0 || ceilSecond(p.deadline) < int64(p.slot) {
+		p.slot = uint32(a.due.file(id, p.deadline))
 	}
 }
 
@@ -184,14 +182,14 @@ func (a *absent) Tick(now time.Time) []Verdict {
 	var out []Verdict
 	a.due.due(now, func(id record.ID, slot int64) {
 		p := a.servers[id]
-		if p == nil || p.slot != slot {
+		if p == nil || int64(p.slot) != slot {
 			return
 		}
 		p.slot = 0
 		switch {
 		case p.mode == silent, p.deadline == 0:
 		case p.deadline > now.UnixNano():
-			p.slot = a.due.file(id, p.deadline)
+			p.slot = uint32(a.due.file(id, p.deadline))
 		case a.spec.While == rule.WhileHeartbeat && (p.alive == 0 || now.UnixNano()-p.alive > int64(beatGap)):
 			// Not alive: the next heartbeat files it again.
 			p.alive = 0
@@ -249,7 +247,7 @@ func (a *absent) Save(dirtyOnly bool) []KeyedState {
 		if p := a.servers[id]; p != nil {
 			w := writer{presenceVersion, byte(a.spec.Category), byte(p.mode)}
 			// Deadline and life signs lie near the last record: small numbers.
-			for _, v := range []int64{p.last, p.deadline - p.last, p.alive - p.last, p.aliveSince - p.last} {
+			for _, v := range []int64{p.last, p.deadline - p.last, p.alive - p.last, 0} {
 				w.int(v)
 			}
 			s.Data = w
@@ -278,7 +276,7 @@ func (a *absent) Load(s KeyedState) error {
 		a.dirty[s.Server] = struct{}{}
 	}
 	if p.mode != silent && p.deadline != 0 {
-		p.slot = a.due.file(s.Server, p.deadline)
+		p.slot = uint32(a.due.file(s.Server, p.deadline))
 	}
 	return nil
 }
@@ -309,7 +307,8 @@ func (a *absent) decode(s KeyedState) (*presence, error) {
 	}
 	p := &presence{mode: presenceMode(r.byte())}
 	p.last = r.int()
-	p.deadline, p.alive, p.aliveSince = r.int()+p.last, r.int()+p.last, r.int()+p.last
+	p.deadline, p.alive = r.int()+p.last, r.int()+p.last
+	r.int() // since when it is alive, which nothing needs
 	if p.mode > leftShutdown {
 		r.bad = true
 	}

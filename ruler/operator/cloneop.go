@@ -33,8 +33,8 @@ type clone struct {
 type line struct {
 	start  record.EpochRef
 	heard  int64 // when it last spoke, Unix nanoseconds
-	strays int64 // heartbeats of older starts since the newest spoke first
-	turns  int64 // heartbeats of the newest since the first stray
+	strays int32 // heartbeats of older starts since the newest spoke first
+	turns  int32 // heartbeats of the newest since the first stray
 }
 
 func newClone(r *rule.Rule) Operator {
@@ -147,7 +147,7 @@ func (c *clone) Save(dirtyOnly bool) []KeyedState {
 		w := writer{lineVersion}
 		w.int(l.start.Start)
 		w.int(int64(l.start.Random))
-		for _, v := range []int64{l.heard, l.strays, l.turns} {
+		for _, v := range []int64{l.heard, int64(l.strays), int64(l.turns)} {
 			w.int(v)
 		}
 		w.text(string(s.Data))
@@ -166,7 +166,7 @@ func (c *clone) Load(s KeyedState) error {
 	if err != nil {
 		return err
 	}
-	l := &line{start: record.EpochRef{Start: r.int(), Random: uint64(r.int())}, heard: r.int(), strays: r.int(), turns: r.int()}
+	l := &line{start: record.EpochRef{Start: r.int(), Random: uint64(r.int())}, heard: r.int(), strays: int32(r.int()), turns: int32(r.int())}
 	inner := r.text()
 	if err := r.close(s); err != nil {
 		return err
