@@ -2,14 +2,12 @@ package operator
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"nocturne/internal/record"
-	"nocturne/ruler/diff"
 	"nocturne/ruler/rule"
 )
 
@@ -132,33 +130,6 @@ func (s *sequence) Step(ctx Context, in Input) []Verdict {
 	return append(append(out, s.snapshot(ctx, in)...), s.boot(ctx, in)...)
 }
 
-// event takes a record for which an event's conditions hold.
-func (s *sequence) event(bit uint64, e *rule.CountedEvent, ctx Context, in Input) []Verdict {
-	if !selects(s.rule.Servers, &ctx.Server) {
-		return nil
-	}
-	h := hit{bits: bit, device: deviceOf(e.Device, in.Record), text: eventReason(in.Record)}
-	k := s.key(ctx.Server.ID, e.Device.Type, h.device)
-	if c := s.get(k); c == nil || !c.merge(in.RecordID, h.device, bit) {
-		h.fields = eventFields(in.Record)
-		s.wait(ctx, in, k, h)
-		return s.relieve(nil, k, ctx.Now)
-	}
-	s.dirty[k] = struct{}{}
-	return nil
-}
-
-// merge makes one hit of several conditions that hold for one record.
-func (c *chain) merge(recordID, device string, bit uint64) bool {
-	for i := range c.waiting {
-		if w := &c.waiting[i]; w.record == recordID && w.device == device {
-			w.bits |= bit
-			return true
-		}
-	}
-	return false
-}
-
 // key is what a match is about, bounded per server: names come from servers.
 func (s *sequence) key(server record.ID, typ, device string) key {
 	k := key{server: server}
@@ -173,191 +144,6 @@ func (s *sequence) key(server record.ID, typ, device string) key {
 		k.device = typ + " (others)"
 	}
 	return k
-}
-
-// boot takes a heartbeat.
-func (s *sequence) boot(ctx Context, in Input) []Verdict {
-	if !s.booted || in.Record.Name != record.NameHeartbeat || !selects(s.rule.Servers, &ctx.Server) {
-		return nil
-	}
-	ns, ok := in.Record.Attr(record.AttrBootTime).Int()
-	if !ok || ns <= 0 {
-		return nil
-	}
-	l, at := s.look(ctx.Server.ID), ns/int64(time.Second)
-	before := l.boot
-	if d := at - before; -bootSlack <= d && d <= bootSlack {
-		return nil
-	}
-	l.boot = at
-	s.dirty[key{ctx.Server.ID, lookKey}] = struct{}{}
-	if before == 0 {
-		return nil
-	}
-	h := hit{text: "booted at " + time.Unix(at, 0).UTC().Format(time.RFC3339)}
-	s.each(func(bit uint64, o *rule.Occurrence) {
-		if o.Boot {
-			h.bits |= bit
-		}
-	})
-	k := key{server: ctx.Server.ID}
-	s.wait(ctx, in, k, h)
-	return s.relieve(nil, k, ctx.Now)
-}
-
-func (s *sequence) look(server record.ID) *look {
-	l := s.seen[server]
-	if l == nil {
-		l = &look{}
-		s.seen[server] = l
-	}
-	return l
-}
-
-// snapshot takes a record with a snapshot.
-func (s *sequence) snapshot(ctx Context, in Input) []Verdict {
-	snap := in.Record.Snapshot
-	if snap == nil || !s.devices || !selects(s.rule.Servers, &ctx.Server) {
-		return nil
-	}
-	l := s.seen[ctx.Server.ID]
-	looked := l != nil && l.looked
-	var hits []hit
-	add := func(bit uint64, typ, place, value, text string) {
-		device := diff.DeviceName(typ, place)
-		i := slices.IndexFunc(hits, func(h hit) bool { return h.device == device })
-		if i < 0 {
-			hits = append(hits, hit{device: device, value: value, text: text})
-			i = len(hits) - 1
-			s.describe(&hits[i], in, ctx, typ, place)
-		}
-		hits[i].bits |= bit
-	}
-	found := false
-	s.each(func(bit uint64, o *rule.Occurrence) {
-		switch {
-		case o.Change != nil:
-			for i := range in.Changes {
-				if ch := &in.Changes[i]; o.Change.Counts(ch) {
-					add(bit, ch.Type, ch.Place, keep(ch.After.Text()), Describe(ch))
-				}
-			}
-		case o.State != nil:
-			for i := range snap.Devices {
-				d := &snap.Devices[i]
-				if d.Type != o.State.Device {
-					continue
-				}
-				found = true
-				if is(o.State, d) && (!looked || s.cameAbout(o.State, ctx.Previous, d)) {
-					value := keep(strings.TrimSpace(d.Field(o.State.Field).Text()))
-					add(bit, d.Type, d.Place, value, o.State.Field+" became "+value)
-				}
-			}
-		}
-	})
-	if found && !looked {
-		s.look(ctx.Server.ID).looked = true
-		s.dirty[key{ctx.Server.ID, lookKey}] = struct{}{}
-	}
-	for _, h := range hits {
-		typ, _, _ := strings.Cut(h.device, " ")
-		k := s.key(ctx.Server.ID, typ, h.device)
-		if s.already(in.Current, k) {
-			h.bits |= 1 << bitAlready
-		}
-		s.wait(ctx, in, k, h)
-	}
-	s.gone(ctx, in)
-	var out []Verdict
-	for _, k := range s.keys(ctx.Server.ID) {
-		out = s.relieve(out, k, ctx.Now)
-	}
-	return out
-}
-
-func (s *sequence) describe(h *hit, in Input, ctx Context, typ, place string) {
-	d := deviceAt(in.Current, typ, place)
-	if d == nil {
-		d = deviceAt(ctx.Previous, typ, place)
-	}
-	if d == nil {
-		return
-	}
-	h.group = groupOf(d)
-	h.fields = []record.Attr{{Key: FieldSerial, Value: record.String(keep(d.Occupant))}, {Key: FieldModel, Value: record.String(keep(d.Field(record.FieldModel).Text()))}}
-	if note := keep(d.Field(record.FieldText).Text()); note != "" {
-		h.fields = append(h.fields, record.Attr{Key: FieldMessage, Value: record.String(note)})
-	}
-}
-
-func is(b *rule.Became, d *record.Device) bool {
-	v := d.Field(b.Field)
-	return diff.KnownValue(v) && b.Holds(strings.TrimSpace(v.Text()))
-}
-
-// cameAbout tells whether a device was otherwise before, or is another one.
-func (s *sequence) cameAbout(b *rule.Became, previous *record.Snapshot, d *record.Device) bool {
-	old := deviceAt(previous, d.Type, d.Place)
-	if old == nil || !is(b, old) {
-		return true
-	}
-	was, now := diff.Known(old.Occupant), diff.Known(d.Occupant)
-	return was != "" && now != "" && was != now
-}
-
-// already tells whether what the last step says not to happen is so.
-func (s *sequence) already(current *record.Snapshot, k key) bool {
-	last := &s.spec.Steps[len(s.spec.Steps)-1]
-	if !last.Not || current == nil {
-		return false
-	}
-	for i := range last.Any {
-		b := last.Any[i].State
-		if b == nil {
-			continue
-		}
-		for j := range current.Devices {
-			d := &current.Devices[j]
-			if d.Type == b.Device && is(b, d) && s.key(k.server, d.Type, diff.DeviceName(d.Type, d.Place)) == k {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// gone looks for devices with a match that are not there any more.
-func (s *sequence) gone(ctx Context, in Input) {
-	if s.spec.Per == rule.PerServer || in.Current == nil {
-		return
-	}
-	for _, k := range s.keys(ctx.Server.ID) {
-		c := s.get(k)
-		devices := []string{c.first.device}
-		for i := range c.waiting {
-			if d := c.waiting[i].device; !contains(devices, d) {
-				devices = append(devices, d)
-			}
-		}
-		for _, device := range devices {
-			typ, place, _ := strings.Cut(device, " ")
-			if device != "" && deviceAt(in.Current, typ, place) == nil && covers(in.Record.Snapshot, typ, place) && !c.leaving(device) {
-				s.wait(ctx, in, k, hit{bits: 1 << bitGone, device: device, text: "the device is gone"})
-			}
-		}
-	}
-}
-
-// leaving tells whether it waits to be said already that a device is gone.
-func (c *chain) leaving(device string) bool {
-	last := false
-	for i := range c.waiting {
-		if c.waiting[i].device == device {
-			last = c.waiting[i].bits == 1<<bitGone
-		}
-	}
-	return last
 }
 
 func (s *sequence) keys(server record.ID) []key {
@@ -517,66 +303,4 @@ func (s *sequence) Forget(server record.ID) {
 		delete(s.seen, server)
 		s.dirty[key{server, lookKey}] = struct{}{}
 	}
-}
-
-// Save implements Operator.
-func (s *sequence) Save(dirtyOnly bool) []KeyedState {
-	keys := make([]key, 0, len(s.dirty))
-	if dirtyOnly {
-		for k := range s.dirty {
-			keys = append(keys, k)
-		}
-	} else {
-		for server, m := range s.servers {
-			for device := range m {
-				keys = append(keys, key{server, device})
-			}
-		}
-		for server := range s.seen {
-			keys = append(keys, key{server, lookKey})
-		}
-	}
-	clear(s.dirty)
-	out := make([]KeyedState, 0, len(keys))
-	for _, k := range sorted(keys) {
-		state := KeyedState{RuleID: s.rule.ID, Shape: s.rule.Shape, Server: k.server, Key: string(k.server[:]) + k.device}
-		if k.device == lookKey {
-			state.Data = s.seen[k.server].encode()
-		} else if c := s.get(k); c != nil {
-			state.Data = c.encode()
-		}
-		out = append(out, state)
-	}
-	return out
-}
-
-// Load implements Operator.
-func (s *sequence) Load(state KeyedState) error {
-	device, ok := strings.CutPrefix(state.Key, string(state.Server[:]))
-	if !ok {
-		return fmt.Errorf("load state of rule %s: key of another server: %w", state.RuleID, record.ErrMalformed)
-	}
-	k := key{state.Server, device}
-	switch {
-	case state.Data == nil && device == lookKey:
-		delete(s.seen, k.server)
-	case state.Data == nil:
-		if s.get(k) != nil {
-			delete(s.servers[k.server], device)
-		}
-	case device == lookKey:
-		l, err := decodeLook(state, s.rule.Shape)
-		if err != nil {
-			return err
-		}
-		s.seen[k.server] = l
-	default:
-		c, err := decodeChain(state, s.rule.Shape, s.spec)
-		if err != nil {
-			return err
-		}
-		s.put(k, c)
-		s.file(k, c, time.Unix(0, 0))
-	}
-	return nil
 }
