@@ -180,13 +180,13 @@ func (c *Config) Level() (slog.Level, error) {
 
 // Load reads all rules and carries the overrides out.
 func (r *Rules) Load() ([]*rule.Rule, error) {
-	var rules []*rule.Rule
+	var pack rule.Pack
 	add := func(fsys fs.FS, dir, shown string) error {
-		more, err := rule.ParseFS(fsys, dir)
+		more, err := rule.ParsePackFS(fsys, dir)
 		if err != nil {
 			return fmt.Errorf("rules in %s: %w", shown, err)
 		}
-		rules = append(rules, more...)
+		pack.Rules, pack.Windows = append(pack.Rules, more.Rules...), append(pack.Windows, more.Windows...)
 		return nil
 	}
 	if r.Builtin {
@@ -199,6 +199,7 @@ func (r *Rules) Load() ([]*rule.Rule, error) {
 			return nil, err
 		}
 	}
+	rules := pack.Planned()
 	if errs := rule.Unique(rules); len(errs) > 0 {
 		return nil, errs
 	}

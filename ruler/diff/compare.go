@@ -184,7 +184,7 @@ func appendFields(out []Change, at place, occupant string, old, cur *record.Devi
 		if !KnownValue(before) || !KnownValue(f.Value) || before.Equal(f.Value) || sameNumber(before, f.Value) {
 			continue
 		}
-		class := ClassOf(f.Key)
+		class := ClassOf(at.typ, f.Key)
 		if statusOnly && class != Status {
 			continue
 		}
@@ -257,7 +257,7 @@ func (p *pair) merged(at place, d *record.Device) record.Device {
 		}
 	}
 	if origin != nil {
-		out.Fields = carry(out.Fields, origin.Fields)
+		out.Fields = carry(at.typ, out.Fields, origin.Fields)
 	}
 	sortFields(out.Fields)
 	return out
@@ -275,7 +275,7 @@ func (p *pair) seated(typ, number string) bool {
 
 // carry adds what was known of fields that say nothing now. Volatile ones are
 // worth nothing when they are old.
-func carry(now, before []record.Attr) []record.Attr {
+func carry(typ string, now, before []record.Attr) []record.Attr {
 	for i := range before {
 		f := &before[i]
 		var at int
@@ -284,7 +284,7 @@ func carry(now, before []record.Attr) []record.Attr {
 		} else {
 			at = slices.IndexFunc(now, func(a record.Attr) bool { return a.Key == f.Key })
 		}
-		if at >= 0 && KnownValue(now[at].Value) || !KnownValue(f.Value) || ClassOf(f.Key) == Volatile {
+		if at >= 0 && KnownValue(now[at].Value) || !KnownValue(f.Value) || ClassOf(typ, f.Key) == Volatile {
 			continue
 		}
 		switch {
@@ -335,18 +335,18 @@ func Stable(s *record.Snapshot) *record.Snapshot {
 		return nil
 	}
 	out := Merge(nil, s)
-	classes := map[string]Class{} // devices of a type have the same fields
-	volatile := func(f record.Attr) bool {
-		c, ok := classes[f.Key]
-		if !ok {
-			c = ClassOf(f.Key)
-			classes[f.Key] = c
-		}
-		return c == Volatile || !KnownValue(f.Value)
-	}
+	classes := map[[2]string]Class{} // devices of a type have the same fields
 	for i := range out.Devices {
 		d := &out.Devices[i]
-		d.Fields = slices.DeleteFunc(d.Fields, volatile)
+		d.Fields = slices.DeleteFunc(d.Fields, func(f record.Attr) bool {
+			k := [2]string{d.Type, f.Key}
+			c, ok := classes[k]
+			if !ok {
+				c = ClassOf(d.Type, f.Key)
+				classes[k] = c
+			}
+			return c == Volatile || !KnownValue(f.Value)
+		})
 	}
 	return out
 }

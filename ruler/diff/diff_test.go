@@ -248,7 +248,7 @@ func TestClassesOfTheInventory(t *testing.T) {
 		"pending_count": Volatile, "pending_definitions_count": Volatile, "last_search": Volatile, "last_success_seconds": Volatile, "last_error": Volatile, "attempt_count": Volatile, "devices_count": Volatile,
 		"automatic": Config, "update_server": Config, "version": Config, "signer": Config, "scsi_address": Config, "virtual": Config,
 	} {
-		if got := ClassOf(field); got != want {
+		if got := ClassOf("os", field); got != want {
 			t.Errorf("%s is %s, want %s", field, got, want)
 		}
 	}
@@ -265,5 +265,23 @@ func TestNames(t *testing.T) {
 	}
 	if DeviceName("bios", "") != "bios" || (Change{Type: "memory", Place: "A1"}).Device() != "memory A1" {
 		t.Error("device names")
+	}
+}
+
+// The table is data: what a line says holds, a device's own line before the
+// general one.
+func TestClassTable(t *testing.T) {
+	for name, want := range map[[2]string]Class{
+		{"nic", "speed_mbps"}: Status, {"memory", "speed_mbps"}: Config, {"pci", "current_link_width"}: Status, {"nic", "current_link_width"}: Volatile,
+		{"controller", "roc_temperature_celsius"}: Volatile, {"physical_drive", "media_errors"}: Volatile, {"bios", "version"}: Config, {"x", "nobody_foresaw"}: Config,
+	} {
+		if got := ClassOf(name[0], name[1]); got != want {
+			t.Errorf("%v is %s, want %s", name, got, want)
+		}
+	}
+	for _, bad := range []string{"a b", "a b config more", "a b odd", "a * config", "a x*y config"} {
+		if _, err := parseClasses(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
 	}
 }

@@ -72,33 +72,3 @@ func KnownValue(v record.Value) bool {
 	}
 	return true
 }
-
-// ClassOf says what a change of a field means. What is listed nowhere is
-// configuration: a rule about a field that nobody foresaw rather speaks once
-// too often.
-func ClassOf(field string) Class {
-	switch field {
-	case record.FieldState, record.FieldText, "status", "health", "smart_alert", "online", "present", "link", "degraded", "hotspare", "hot_spare", "foreign", "needs_attention",
-		"members_working", "members_faulty", "operation", "reading", "critical_warning", "self_test_failed", "device_name", "reboot_required", "downloaded", "speed_mbps":
-		return Status
-	case "progress", "rebuild", "uptime", "errors", "charge", "load", "cycles", "age", "used", "free", "did", "device_id":
-		return Volatile
-	}
-	for _, p := range volatileParts {
-		if strings.Contains(field, p) {
-			return Volatile
-		}
-	}
-	for _, p := range volatileEnds {
-		if strings.HasSuffix(field, p) {
-			return Volatile
-		}
-	}
-	return Config
-}
-
-var (
-	volatileParts = []string{"temperature", "progress", "voltage", "current_", "elapsed", "remaining", "time_left", "last_", "next_", "power_on", "uptime", "counter"}
-	volatileEnds  = []string{"_errors", "_failures", "_count", "_total", "_celsius", "_volts", "_amperes", "_watts", "_rpm", "_percent", "_seconds", "_free_bytes",
-		"_used_bytes", "_time", "_age", "_cycles", "_charge"}
-)

@@ -28,12 +28,16 @@ func (c *change) Step(ctx Context, in Input) []Verdict {
 			continue
 		}
 		k := key{ctx.Server.ID, ch.Device()}
+		if v, planned := c.planned(ctx, in, ch, k); planned {
+			out = append(out, v)
+			continue
+		}
 		p := c.put(k, ctx.Now)
 		p.count++
 		p.told = ctx.Now.UnixNano()
 		c.expireAt(k, p, ctx.Now.Add(c.rule.Expires))
 		v := c.verdict(Firing, k, ctx.Now)
-		v.RecordID, v.Momentary = in.RecordID, true
+		v.RecordID, v.Momentary, v.Severity = in.RecordID, true, c.spec.SeverityOf(ch, c.rule)
 		v.Before, v.After = keep(ch.Before.Text()), keep(ch.After.Text())
 		v.Reason = Describe(ch)
 		v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(keep(ch.Occupant))}}
@@ -47,6 +51,22 @@ func (c *change) Step(ctx Context, in Input) []Verdict {
 		out = append(out, v)
 	}
 	return out
+}
+
+// planned mutes a change that somebody said would come.
+func (c *change) planned(ctx Context, in Input, ch *diff.Change, k key) (Verdict, bool) {
+	for _, w := range c.spec.Windows {
+		until, ok := w.Covers(ctx.Now)
+		if !ok || !selects(w.Servers, &ctx.Server) {
+			continue
+		}
+		v := c.verdict(Muted, k, ctx.Now)
+		v.RecordID, v.Momentary, v.Severity = in.RecordID, true, c.spec.SeverityOf(ch, c.rule)
+		v.Before, v.After = keep(ch.Before.Text()), keep(ch.After.Text())
+		v.Reason = fmt.Sprintf("planned: %s until %s: %s", w, until.UTC().Format("2006-01-02 15:04 MST"), Describe(ch))
+		return v, true
+	}
+	return Verdict{}, false
 }
 
 // Tick implements Operator.

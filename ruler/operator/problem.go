@@ -34,15 +34,18 @@ type problem struct {
 	serial   string
 	window   window // count and flap only
 	note     string // what the device says of itself; state only
+	good     string // the good value since when Keep runs, "" = it does not; state only
 	slot     int64  // where it is filed; not saved
 }
 
 // Version 1 had neither window nor note; version 2 is version 1 and the window,
-// version 3 is version 1 and the note. Each is written where there is one.
+// version 3 is version 1 and the note, version 4 is version 3 and the good value.
+// Each is written where there is one.
 const (
 	problemVersion = 1
 	windowVersion  = 2
 	noteVersion    = 3
+	goodVersion    = 4
 )
 
 func (p *problem) encode() []byte {
@@ -53,10 +56,15 @@ func (p *problem) encode() []byte {
 	w.text(p.group)
 	w.text(p.value)
 	w.text(p.serial)
-	if len(p.window) > 0 {
+	switch {
+	case len(p.window) > 0:
 		w[0] = windowVersion
 		p.window.encode(&w)
-	} else if p.note != "" {
+	case p.good != "":
+		w[0] = goodVersion
+		w.text(p.note)
+		w.text(p.good)
+	case p.note != "":
 		w[0] = noteVersion
 		w.text(p.note)
 	}
@@ -65,7 +73,7 @@ func (p *problem) encode() []byte {
 
 func decodeProblem(s KeyedState, shape string) (*problem, error) {
 	version := byte(problemVersion)
-	if len(s.Data) > 0 && (s.Data[0] == windowVersion || s.Data[0] == noteVersion) {
+	if len(s.Data) > 0 && s.Data[0] >= windowVersion && s.Data[0] <= goodVersion {
 		version = s.Data[0]
 	}
 	r, err := open(s, shape, version)
@@ -79,6 +87,8 @@ func decodeProblem(s KeyedState, shape string) (*problem, error) {
 		p.window = decodeWindow(r)
 	case noteVersion:
 		p.note = r.text()
+	case goodVersion:
+		p.note, p.good = r.text(), r.text()
 	}
 	return p, r.close(s)
 }

@@ -45,10 +45,15 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 			continue // by far the most frequent
 		}
 		k := key{ctx.Server.ID, diff.DeviceName(d.Type, d.Place)}
-		if bad {
+		p := s.get(k)
+		if !bad && p != nil && p.told != 0 && p.good == "" {
+			bad = s.spec.StaysBad(text, number, isNumber)
+		}
+		switch {
+		case bad:
 			out = append(out, s.bad(ctx, in, k, d, text)...)
-		} else if p := s.get(k); p != nil {
-			out = append(out, s.good(ctx, in, k, p, fmt.Sprintf("%s is %s", s.spec.Field, keep(text)), text)...)
+		case p != nil:
+			out = append(out, s.better(ctx, in, k, p, text, d)...)
 		}
 	}
 	for _, k := range s.gone(ctx, in) {
@@ -59,6 +64,10 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 
 func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string) []Verdict {
 	p := s.get(k)
+	if p != nil && p.good != "" {
+		s.put(k, ctx.Now) // it was well for less than Keep
+		p.good, p.deadline = "", 0
+	}
 	if p != nil && p.value == keep(text) {
 		return nil // nothing new; For runs by Tick
 	}
@@ -89,6 +98,7 @@ func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string)
 func (s *state) firing(k key, p *problem, now time.Time) Verdict {
 	p.told = now.UnixNano()
 	v := s.verdict(Firing, k, now)
+	v.Severity = s.spec.SeverityOf(p.value, s.rule)
 	v.Reason = fmt.Sprintf("%s is %s", s.spec.Field, p.value)
 	v.After, v.Group = p.value, p.group
 	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(p.serial)}}
@@ -98,6 +108,24 @@ func (s *state) firing(k key, p *problem, now time.Time) Verdict {
 	return v
 }
 
+// better takes a good value of what was bad: the end, or the beginning of Keep.
+// Another occupant of the place has nothing to prove.
+func (s *state) better(ctx Context, in Input, k key, p *problem, text string, d *record.Device) []Verdict {
+	reason := fmt.Sprintf("%s is %s", s.spec.Field, keep(text))
+	other := p.serial != "" && occupant(in.Current, d) != "" && keep(occupant(in.Current, d)) != p.serial
+	if s.spec.Keep == 0 || p.told == 0 || other {
+		return s.good(ctx, in, k, p, reason, text)
+	}
+	if p.good == "" {
+		s.expireAt(k, p, ctx.Now.Add(s.spec.Keep))
+	}
+	if p.good != keep(text) {
+		s.put(k, ctx.Now)
+		p.good = keep(text)
+	}
+	return nil
+}
+
 func (s *state) good(ctx Context, in Input, k key, p *problem, reason, after string) []Verdict {
 	told := p.told != 0
 	s.drop(k)
@@ -105,6 +133,7 @@ func (s *state) good(ctx Context, in Input, k key, p *problem, reason, after str
 		return nil // it was bad for less than For
 	}
 	v := s.verdict(Resolved, k, ctx.Now)
+	v.Severity = s.spec.SeverityOf(p.value, s.rule)
 	v.RecordID, v.Reason, v.Before, v.After, v.Group = in.RecordID, reason, p.value, keep(after), p.group
 	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(p.serial)}}
 	return []Verdict{v}
@@ -133,6 +162,10 @@ func (s *state) Tick(now time.Time) []Verdict {
 	s.expired(now, func(k key, p *problem) {
 		p.deadline = 0
 		s.dirty[k] = struct{}{}
+		if p.good != "" {
+			out = append(out, s.good(Context{Now: now}, Input{}, k, p, fmt.Sprintf("%s is %s for %s", s.spec.Field, p.good, span(s.spec.Keep)), p.good)...)
+			return
+		}
 		v := s.firing(k, p, now)
 		v.Reason += " for " + span(s.rule.For)
 		out = append(out, v)

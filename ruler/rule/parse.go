@@ -28,29 +28,56 @@ var (
 
 const maxIDLen = 64
 
+// Pack is what files say: rules, and when changes are planned.
+type Pack struct {
+	Rules   []*Rule
+	Windows []*Window
+}
+
+// Planned returns the rules, with the windows given to those of kind change.
+func (p *Pack) Planned() []*Rule { return Plan(p.Rules, p.Windows) }
+
 // Parse reads a rule file: a mapping with "rules:" and a list of rules, or one
-// rule alone. The error is an Errors.
+// rule alone. Windows of the file hold for its rules. The error is an Errors.
 func Parse(file string, data []byte) ([]*Rule, error) {
+	p, err := ParsePack(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return p.Planned(), nil
+}
+
+// ParsePack reads a rule file, with "rules:" and "windows:" or one of them.
+func ParsePack(file string, data []byte) (*Pack, error) {
 	d := &decoder{file: file}
-	var rules []*Rule
+	p := &Pack{}
 	if doc := d.document(data); doc != nil {
-		rules = d.rules(doc)
+		d.pack(doc, p)
 	}
 	if len(d.errs) > 0 {
 		slices.SortStableFunc(d.errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, d.errs
 	}
-	return rules, nil
+	return p, nil
 }
 
 // ParseFS reads all *.yml files of a directory, in order of their names, and
-// refuses an id that occurs twice.
+// refuses an id that occurs twice. Windows hold for the rules of all files.
 func ParseFS(fsys fs.FS, dir string) ([]*Rule, error) {
+	p, err := ParsePackFS(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	return p.Planned(), nil
+}
+
+// ParsePackFS is ParseFS, with the windows apart from the rules.
+func ParsePackFS(fsys fs.FS, dir string) (*Pack, error) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
-	var rules []*Rule
+	out := &Pack{}
 	var errs Errors
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".yml") {
@@ -61,18 +88,19 @@ func ParseFS(fsys fs.FS, dir string) ([]*Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read rules %s: %w", file, err)
 		}
-		got, err := Parse(file, data)
+		got, err := ParsePack(file, data)
 		var bad Errors
 		if errors.As(err, &bad) {
 			errs = append(errs, bad...)
+			continue
 		}
-		rules = append(rules, got...)
+		out.Rules, out.Windows = append(out.Rules, got.Rules...), append(out.Windows, got.Windows...)
 	}
-	errs = append(errs, Unique(rules)...)
+	errs = append(errs, Unique(out.Rules)...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	return rules, nil
+	return out, nil
 }
 
 // Unique returns an error for every id that occurs again.
@@ -130,41 +158,41 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-func (d *decoder) rules(n *yaml.Node) []*Rule {
+func (d *decoder) pack(n *yaml.Node, p *Pack) {
 	if !d.plain(n) {
-		return nil
+		return
 	}
 	if n.Kind != yaml.MappingNode {
 		d.fail(n.Line, "the file is "+nodeKind(n), `write "rules:" and a list of rules`)
-		return nil
+		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if key := n.Content[i].Value; key == "id" || key == "name" {
 			if r := d.rule(n); r != nil {
-				return []*Rule{r}
+				p.Rules = []*Rule{r}
 			}
-			return nil
+			return
 		}
 	}
 	if len(n.Content) == 0 {
 		d.fail(n.Line, "the file has no rules", `write "rules:" and a list of rules`)
 	}
-	var rules []*Rule
-	d.mapping(n, "the file", field{"rules", func(n *yaml.Node) {
-		if n.Kind != yaml.SequenceNode {
-			d.fail(n.Line, "rules is "+nodeKind(n), `write a list: "- id: …"`)
-			return
-		}
-		for _, c := range n.Content {
-			if r := d.rule(c); r != nil {
-				rules = append(rules, r)
+	d.mapping(n, "the file",
+		field{"rules", func(n *yaml.Node) {
+			if n.Kind != yaml.SequenceNode {
+				d.fail(n.Line, "rules is "+nodeKind(n), `write a list: "- id: …"`)
+				return
 			}
-		}
-	}})
-	for _, e := range Unique(rules) {
+			for _, c := range n.Content {
+				if r := d.rule(c); r != nil {
+					p.Rules = append(p.Rules, r)
+				}
+			}
+		}},
+		field{"windows", func(n *yaml.Node) { p.Windows = d.windows(n) }})
+	for _, e := range Unique(p.Rules) {
 		d.fail(e.Line, e.Text, e.Hint)
 	}
-	return rules
 }
 
 // rule reads one rule; nil after a mistake.

@@ -261,7 +261,7 @@ func (d *decoder) became(n *yaml.Node) *Became {
 	if n.Kind == yaml.MappingNode && hasKey(n, "is") == hasKey(n, "is_not") {
 		d.fail(n.Line, "state needs either is or is_not", "is lists the values that count, is_not all that do not")
 	}
-	if b.Field != "" && diff.ClassOf(b.Field) == diff.Volatile {
+	if b.Field != "" && diff.ClassOf(b.Device, b.Field) == diff.Volatile {
 		d.fail(n.Line, fmt.Sprintf("state names the field %q", b.Field), "it changes all the time: use a rule of kind state or count")
 	}
 	return b

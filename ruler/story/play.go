@@ -407,7 +407,7 @@ func (p *player) step(s *server, c record.Category, epoch record.Epoch, r *recor
 	if r.Snapshot != nil {
 		in.Changes = diff.Diff(s.known[c], r.Snapshot)
 		in.Current = diff.Merge(s.known[c], r.Snapshot)
-		s.known[c] = in.Current
+		s.known[c] = diff.Stable(in.Current) // as the engine does
 	}
 	p.apply(p.set.Step(ctx, in))
 }
