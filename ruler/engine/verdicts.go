@@ -27,6 +27,13 @@ func (p *partition) verdict(v operator.Verdict, in *operator.Input) {
 		p.silence(about, &v)
 	}
 	v.At = p.clock.shown(v.At)
+	operator.Relate(&v, func(c record.Category) *record.Snapshot {
+		known, err := p.snapshots.get(about.currentHash(c))
+		if err != nil {
+			return nil // it is only to tell what belongs together
+		}
+		return known
+	})
 	tr := p.table.Apply(v, about.serverFacts(), p.at())
 	p.transition(tr, about, in, v.Kind)
 }

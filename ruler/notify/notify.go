@@ -106,7 +106,9 @@ type Part struct {
 	State       State
 	Severity    string
 	Momentary   bool
-	Group       string // see operator.Verdict
+	Group       string // see operator.Verdict, as the next two
+	Subject     string `json:",omitempty"`
+	Serial      string `json:",omitempty"`
 	Reason      string
 	Before      string
 	After       string

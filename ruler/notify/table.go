@@ -135,7 +135,7 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 func (t *Table) openNew(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) *entry {
 	t.last++
 	e := &entry{opened: at, Notification: Notification{
-		ID: notificationID(v, at), Number: t.last, Server: v.Server, Name: facts.Name, Device: v.Device, Class: v.Class, Group: v.Group,
+		ID: notificationID(v, at), Number: t.last, Server: v.Server, Name: facts.Name, Device: subject(v.Subject, v.Device), Class: v.Class, Group: v.Group,
 		State: Firing, Severity: v.Severity, RuleID: r.ID, Opened: at.Time, Simulated: facts.Simulated,
 	}}
 	e.Labels = labels(r, v, facts, e)
@@ -177,7 +177,7 @@ func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.Server
 	}
 	f := fields(r, v, facts)
 	p.Rule, p.RuleVersion, p.Shape, p.State, p.Severity, p.Momentary = r.Name, r.Version, r.Shape, Firing, v.Severity, v.Momentary
-	p.Group, p.Reason, p.Before, p.After, p.Changed = v.Group, v.Reason, v.Before, v.After, at.Time
+	p.Group, p.Subject, p.Serial, p.Reason, p.Before, p.After, p.Changed = v.Group, v.Subject, v.Serial, v.Reason, v.Before, v.After, at.Time
 	p.Summary, p.Description, p.Runbook = r.Summary.Render(f), r.Description.Render(f), r.Runbook
 	if x := v.Texts; x != nil {
 		p.Summary, p.Description, p.Runbook = x.Summary, x.Description, x.Runbook
@@ -323,14 +323,12 @@ func (t *Table) end(e *entry, reason func(*Part) string, at At) []Transition {
 func (t *Table) find(v operator.Verdict, at At) *entry {
 	list := t.open[v.Server]
 	for _, e := range list {
-		if e.Device == v.Device && e.Class == v.Class {
+		if (e.Device == v.Device || v.Subject != "" && e.Device == v.Subject) && e.Class == v.Class {
 			return e
 		}
 	}
-	for _, e := range slices.Backward(list) {
-		if e.opened == at && e.rollsUp(v) {
-			return e // what the same record just showed is the cause
-		}
+	if e := rollUp(list, v, func(e *entry) bool { return e.opened == at }); e != nil {
+		return e // what the same record just showed is the cause
 	}
 	for _, e := range slices.Backward(list) {
 		if slices.ContainsFunc(e.Parts, func(p Part) bool {
@@ -340,11 +338,55 @@ func (t *Table) find(v operator.Verdict, at At) *entry {
 		}
 	}
 	for _, e := range slices.Backward(list) {
-		if e.rollsUp(v) {
+		if slices.ContainsFunc(e.Parts, func(p Part) bool { return sameDrive(&p, &v) }) {
 			return e
 		}
 	}
-	return nil
+	return rollUp(list, v, func(*entry) bool { return true })
+}
+
+// sameDrive tells whether a part and a verdict speak of one drive: the same slot
+// under two names, or the same serial number.
+func sameDrive(p *Part, v *operator.Verdict) bool {
+	if v.Serial != "" && p.Serial == v.Serial {
+		return true
+	}
+	if v.Subject == "" && p.Subject == "" {
+		return false // by one name only: the class decides
+	}
+	return subject(p.Subject, p.Device) == subject(v.Subject, v.Device)
+}
+
+func subject(known, device string) string { return cmp.Or(known, device) }
+
+// rollUp returns the open notification whose cause explains a verdict best, or
+// nil: a drive that failed before one that only predicts it, then the newest.
+func rollUp(list []*entry, v operator.Verdict, in func(*entry) bool) *entry {
+	var best *entry
+	for _, e := range slices.Backward(list) {
+		if in(e) && e.rollsUp(v) && (best == nil || rule.Worse(e.causeSeverity(), best.causeSeverity())) {
+			best = e
+		}
+	}
+	return best
+}
+
+// causeSeverity is that of the worst part at the bottom of the chain.
+func (e *entry) causeSeverity() string {
+	bottom, worst := 0, ""
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		if l := level(subject(p.Subject, p.Device)); l > 0 && (bottom == 0 || l <= bottom) {
+			if l < bottom {
+				worst = ""
+			}
+			bottom = l
+			if !p.Momentary && rule.Worse(p.Severity, worst) {
+				worst = p.Severity
+			}
+		}
+	}
+	return worst
 }
 
 func (t *Table) class(p *Part) string {
@@ -374,18 +416,18 @@ func level(device string) int {
 // Two drives are two problems; a virtual drive that degrades when a drive of
 // its group fails is none of its own.
 func (e *entry) rollsUp(v operator.Verdict) bool {
-	own := level(v.Device)
+	own := level(subject(v.Subject, v.Device))
 	if own == 0 || v.Group == "" {
 		return false
 	}
-	cause, related := 0, false // the deepest part, and whether it is of the same group
+	cause := 0 // the deepest part
 	for i := range e.Parts {
 		p := &e.Parts[i]
-		if l := level(p.Device); l > 0 && (cause == 0 || l < cause) {
+		if l := level(subject(p.Subject, p.Device)); l > 0 && (cause == 0 || l < cause) {
 			cause = l
 		}
-		related = related || level(p.Device) > 0 && sameGroup(p.Group, v.Group)
 	}
+	related := slices.ContainsFunc(e.groups(), func(g string) bool { return sameGroup(g, v.Group) })
 	switch {
 	case !related:
 		return false
@@ -396,6 +438,27 @@ func (e *entry) rollsUp(v operator.Verdict) bool {
 	default:
 		return own == 2 && strings.Contains(v.Group, "/") && e.Group == v.Group
 	}
+}
+
+// groups returns the groups of the RAID parts. One that names a drive group
+// settles which it is: a drive that was never seen in one explains the first
+// array that degrades on its controller, and not a second one.
+func (e *entry) groups() []string {
+	var all, exact []string
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		switch {
+		case level(subject(p.Subject, p.Device)) == 0 || p.Group == "":
+		case strings.Contains(p.Group, "/"):
+			exact = append(exact, p.Group)
+		default:
+			all = append(all, p.Group)
+		}
+	}
+	if len(exact) > 0 {
+		return exact
+	}
+	return all
 }
 
 // sameGroup compares drive groups, "c0/dg1" or "c0". A drive that failed may
@@ -416,7 +479,7 @@ func compareParts(a, b Part) int {
 		}
 		return -1
 	}
-	if n := cmp.Compare(level(a.Device), level(b.Device)); n != 0 {
+	if n := cmp.Compare(level(subject(a.Subject, a.Device)), level(subject(b.Subject, b.Device))); n != 0 {
 		return n
 	}
 	if a.State != b.State {

@@ -43,7 +43,7 @@ func (c *change) Step(ctx Context, in Input) []Verdict {
 		v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(keep(ch.Occupant))}}
 		if d := deviceAt(in.Current, ch.Type, ch.Place); d != nil {
 			v.Fields = append(v.Fields, record.Attr{Key: FieldModel, Value: record.String(keep(d.Field(record.FieldModel).Text()))})
-			p.group = groupOf(d)
+			p.group = lastGroup(d, deviceAt(ctx.Previous, ch.Type, ch.Place), p.group)
 		} else if d := deviceAt(ctx.Previous, ch.Type, ch.Place); d != nil {
 			p.group = groupOf(d)
 		}

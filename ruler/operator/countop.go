@@ -85,7 +85,7 @@ func (c *count) counter(ctx Context, in Input, d *record.Device, n int64, before
 		grown = max(n-last, 0)
 	}
 	p = c.put(k, ctx.Now)
-	p.value, p.serial, p.group = strconv.FormatInt(n, 10), serial, groupOf(d)
+	p.value, p.serial, p.group = strconv.FormatInt(n, 10), serial, lastGroup(d, deviceAt(ctx.Previous, d.Type, d.Place), p.group)
 	if grown == 0 {
 		return out
 	}

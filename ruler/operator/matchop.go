@@ -119,6 +119,9 @@ func deviceOf(ref rule.DeviceRef, r *record.Record) string {
 		return ""
 	}
 	place := rule.Clean(r.Attr(ref.Attr).Text(), maxKept)
+	if ref.Attr == AttrMegaRAIDDrive {
+		place = megaPlace(r.Body)
+	}
 	if place == "" {
 		return ""
 	}

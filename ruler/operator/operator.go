@@ -129,6 +129,10 @@ type Verdict struct {
 	// Group ties parts that fail together, such as the drives and the virtual
 	// drive of one drive group: "c0/dg1", or "c0" where the group is not known.
 	Group string
+	// Subject and Serial are of the drive that it speaks of, where Relate found
+	// out: "physical_drive c0/e252/s4" for what smartctl calls sda/megaraid,14.
+	Subject string
+	Serial  string
 	// Momentary verdicts (a drive was replaced) join an open notification as
 	// evidence and do not hold it open; alone they open one until they expire.
 	Momentary bool

@@ -24,6 +24,7 @@ func makers() map[string]func(*rule.Rule) Operator {
 		"sequence": newSequence,
 		"absent":   newAbsent,
 		"clone":    newClone,
+		"risk":     newRisk,
 	}
 }
 
@@ -44,6 +45,7 @@ type Set struct {
 	byID  map[string]int
 
 	snapshots  []Operator                     // state, change, count, flap, sequence
+	risks      []Operator                     // behind them: they look at what those hold open
 	categories map[record.Category][]Operator // absent, clone, sequence
 	events     index
 }
@@ -75,6 +77,8 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			}
 		case *state, *change, *flap:
 			s.snapshots = append(s.snapshots, op)
+		case *risk:
+			s.risks = append(s.risks, op)
 		case *absent:
 			s.watch(op.spec.Category, op)
 			if op.spec.Category != record.Heartbeat {
@@ -93,6 +97,14 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 		default:
 			return nil, fmt.Errorf("rule %s: kind %q is fed by nothing", r.ID, r.Kind)
 		}
+	}
+	for _, op := range s.risks {
+		op.(*risk).bind(func(id string) Operator {
+			if at, ok := s.byID[id]; ok {
+				return s.ops[at]
+			}
+			return nil
+		})
 	}
 	return s, nil
 }
@@ -140,8 +152,10 @@ func (s *Set) Step(ctx Context, in Input) []Verdict {
 		}
 	}
 	if in.Record.Snapshot != nil {
-		for _, op := range s.snapshots {
-			out = append(out, op.Step(ctx, in)...)
+		for _, ops := range [][]Operator{s.snapshots, s.risks} {
+			for _, op := range ops {
+				out = append(out, op.Step(ctx, in)...)
+			}
 		}
 	}
 	out = s.events.step(out, ctx, in)

@@ -78,7 +78,7 @@ func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string)
 		before = p.value
 	}
 	p = s.put(k, ctx.Now)
-	p.value, p.group, p.note = keep(text), groupOf(d), keep(d.Field(record.FieldText).Text())
+	p.value, p.group, p.note = keep(text), lastGroup(d, deviceAt(ctx.Previous, d.Type, d.Place), p.group), keep(d.Field(record.FieldText).Text())
 	if n := occupant(in.Current, d); n != "" {
 		p.serial = keep(n)
 	}

@@ -31,6 +31,7 @@ func kinds() []kind {
 			expiresHint: `say what is its end ("resolve:") or when it expires ("expires: 24h")`},
 		{name: "absent", decode: decodeAbsent},
 		{name: "clone", decode: decodeClone},
+		{name: "risk", decode: decodeRisk},
 	}
 }
 

@@ -64,7 +64,7 @@ type Rule struct {
 	Retell bool
 
 	// Kind names the kind, Spec is its part: *Match, *State, *Change, *Count,
-	// *Flap, *Sequence, *Absent or *Clone.
+	// *Flap, *Sequence, *Absent, *Clone or *Risk.
 	Kind string
 	Spec Spec
 

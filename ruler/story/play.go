@@ -141,6 +141,7 @@ func (p *player) apply(verdicts []operator.Verdict) {
 		}
 		facts := p.facts(v.Server)
 		p.out.want += join(since, v.Kind.String(), facts.Name, v.RuleID, v.Severity, v.Device) + ": " + v.Reason + "\n"
+		operator.Relate(&v, p.knows(v.Server))
 		tr := p.table.Apply(v, facts, at)
 		if !tr.Deliver {
 			continue
@@ -161,6 +162,18 @@ func (p *player) facts(id record.ID) operator.ServerFacts {
 		}
 	}
 	return operator.ServerFacts{ID: id}
+}
+
+// knows tells what is known of a server's parts.
+func (p *player) knows(id record.ID) operator.Known {
+	return func(c record.Category) *record.Snapshot {
+		for _, s := range p.servers {
+			if s.facts.ID == id {
+				return s.known[c]
+			}
+		}
+		return nil
+	}
 }
 
 func (p *player) server(name string) *server {
