@@ -96,6 +96,9 @@ func TestTokenCommands(t *testing.T) {
 	if _, _, err := call("tokens", "revoke", "-config", cfg, "alice"); err == nil {
 		t.Error("revoked twice")
 	}
+	if table, said, err := call("rules", "noise", "-config", cfg, "-since", "30d"); err != nil || !strings.Contains(table, "PER SERVER AND WEEK") || !strings.Contains(said, "0 messages about 0 servers") {
+		t.Errorf("noise: %q %q %v", table, said, err)
+	}
 	if list, _, _ := call("tokens", "list", "-config", cfg); !strings.Contains(list, "revoked ") {
 		t.Errorf("list: %q", list)
 	}

@@ -27,9 +27,9 @@ func tokenCommands() []command {
 	}
 }
 
-// tokenFlags parses a command's flags and opens the ruler's store, which may
+// storeFlags parses the flags of a command and opens the store of a ruler, which may
 // be in use by a running ruler.
-func tokenFlags(ctx context.Context, name string, args []string, stdout io.Writer, more func(*flag.FlagSet)) (*flag.FlagSet, app.Store, error) {
+func storeFlags(ctx context.Context, name string, args []string, stdout io.Writer, more func(*flag.FlagSet)) (*flag.FlagSet, app.Store, error) {
 	fs := flag.NewFlagSet("ruler "+name, flag.ContinueOnError)
 	fs.SetOutput(stdout)
 	path := fs.String("config", "", "the ruler's configuration file; without one the defaults hold")
@@ -52,7 +52,7 @@ func tokenFlags(ctx context.Context, name string, args []string, stdout io.Write
 
 func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var name, role, kind, expires string
-	_, s, err := tokenFlags(ctx, "tokens add", args, stdout, func(fs *flag.FlagSet) {
+	_, s, err := storeFlags(ctx, "tokens add", args, stdout, func(fs *flag.FlagSet) {
 		fs.StringVar(&name, "name", "", "whose it is; the audit log names it")
 		fs.StringVar(&role, "role", "viewer", "viewer looks, editor works with notifications and rules, admin does everything")
 		fs.StringVar(&kind, "kind", store.TokenPerson, "token, or plugin: it names the person for whom it asks")
@@ -82,7 +82,7 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 }
 
 func tokensList(ctx context.Context, args []string, stdout, _ io.Writer) (err error) {
-	_, s, err := tokenFlags(ctx, "tokens list", args, stdout, nil)
+	_, s, err := storeFlags(ctx, "tokens list", args, stdout, nil)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func tokensList(ctx context.Context, args []string, stdout, _ io.Writer) (err er
 }
 
 func tokensRevoke(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs, s, err := tokenFlags(ctx, "tokens revoke", args, stdout, nil)
+	fs, s, err := storeFlags(ctx, "tokens revoke", args, stdout, nil)
 	if err != nil {
 		return err
 	}

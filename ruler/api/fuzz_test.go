@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"testing"
+
+	"nocturne/ruler/api/apitest"
 )
 
 // Whatever is asked, the answer is JSON, of a code in the closed set, and never
@@ -16,7 +19,16 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/changes", "since=2026-11-21T07:00:00Z&kind=field", "")
 	f.Add("POST", "/join-tokens", "", `{"site":"a","uses":3}`)
 	f.Add("POST", "/demo/incident", "", `{"kind":"drive","server_id":"5e170000000000000000000000000005"}`)
-	b := newBench(f, nil)
+	f.Add("POST", "/notifications/a1b2c3d4e5f60718/silence", "", `{"revision":-1,"duration_seconds":60}`)
+	f.Add("POST", "/deeds", "", `{"deed":"assign","assignee":"bob","notifications":[{"id":"a1b2c3d4e5f60718","revision":3}]}`)
+	f.Add("POST", "/silences", "", `{"matchers":[{"name":"site","op":"=~","value":"n.*"}],"duration_seconds":60,"reason":"x"}`)
+	f.Add("POST", "/tokens", "", `{"name":"x","role":"viewer","ttl_seconds":60}`)
+	f.Add("GET", "/rules/noise", "since=30d", "")
+	s := openStore(f)
+	b := newBench(f, func(c *Config) { c.Reader, c.Tokens, c.Desk = s, s, s })
+	if err := apitest.Fill(context.Background(), s, b.fleet); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, method, path, query, body string) {
 		u := url.URL{Path: Prefix + path, RawQuery: query}
 		target, err := url.ParseRequestURI(u.String())

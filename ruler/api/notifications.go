@@ -69,6 +69,7 @@ func (s *server) notification(r *request) (any, error) {
 		Evidence:    mapSlice(d.Evidence, evidenceOf),
 		Deliveries:  mapSlice(d.Deliveries, func(v store.Delivery) Delivery { return deliveryOf(&d.Notification, escalations, v) }),
 		Members:     mapSlice(d.Members, notificationOf),
+		Earlier:     mapSlice(d.Earlier, notificationOf),
 		Silences:    mapSlice(d.Silences, s.silenceShown),
 		Deeds: mapSlice(d.Deeds, func(e store.DeskEntry) Deed {
 			return Deed{At: at(e.At), By: clip(e.Actor, maxName), Kind: string(e.Kind), Text: clip(e.Text, maxText)}

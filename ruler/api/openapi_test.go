@@ -41,6 +41,7 @@ var asks = map[string][2]string{
 	"token_add":      {"/tokens", `{"name":"x","role":"viewer"}`},
 	"token_revoke":   {"/tokens/revokable"},
 	"silences":       {"/silences"},
+	"rules_noise":    {"/rules/noise?since=30d"},
 	"silence_add":    {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
 	"silence_lift":   {"/silences/liftable"},
 

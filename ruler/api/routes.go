@@ -130,6 +130,7 @@ func (s *server) routes() []route {
 		s.deedRoutes(),
 		s.silenceRoutes(),
 		s.streamRoutes(),
+		s.noiseRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

@@ -225,6 +225,7 @@ type NotificationDetail struct {
 	Evidence     []Evidence     `json:"evidence" doc:"the records that made it, oldest first, bounded"`
 	Deliveries   []Delivery     `json:"deliveries" doc:"what was handed to each Alertmanager"`
 	Members      []Notification `json:"members" doc:"the notifications it speaks for"`
+	Earlier      []Notification `json:"earlier" doc:"the last ten problems of the same class of the same thing before it, the newest first"`
 	Deeds        []Deed         `json:"deeds" doc:"what people did with it, oldest first; the last 1000"`
 	Silences     []Silence      `json:"silences" doc:"that were made for it, the newest first"`
 }

@@ -135,6 +135,7 @@ type NotificationDetail struct {
 	Evidence   []Evidence     `json:"evidence"`
 	Deliveries []Delivery     `json:"deliveries"`
 	Members    []Notification `json:"members,omitempty"` // folded into this one
+	Earlier    []Notification `json:"earlier,omitempty"` // the last ten of the same server, device and class before it
 	Deeds      []DeskEntry    `json:"deeds,omitempty"`   // the last 1000, oldest first
 	Silences   []Silence      `json:"silences,omitempty"`
 }

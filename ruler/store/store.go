@@ -100,6 +100,8 @@ type Reader interface {
 	Overview(ctx context.Context) (Overview, error)
 	// Pipeline says how far each partition's consumer is, and the ledger's sums.
 	Pipeline(ctx context.Context) (Pipeline, error)
+	// Noise counts what people heard since a time, by rule.
+	Noise(ctx context.Context, since time.Time) (Noise, error)
 	// AuditLog lists the newest entries first.
 	AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error)
 }

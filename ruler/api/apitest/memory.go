@@ -182,9 +182,19 @@ func (f *Fleet) desk(n *store.Notification, q *store.NotificationQuery) bool {
 // Notification implements store.Reader.
 func (f *Fleet) Notification(_ context.Context, id string) (store.NotificationDetail, error) {
 	for _, n := range f.Problems {
-		if n.ID == id {
-			return n, f.Err
+		if n.ID != id {
+			continue
 		}
+		for _, o := range f.Problems {
+			if o.Server == n.Server && o.Device == n.Device && o.Class == n.Class && o.ID != id && !o.Opened.After(n.Opened) {
+				n.Earlier = append(n.Earlier, o.Notification)
+			}
+		}
+		slices.SortFunc(n.Earlier, func(a, b store.Notification) int {
+			return cmp.Or(b.Opened.Compare(a.Opened), strings.Compare(a.ID, b.ID))
+		})
+		n.Earlier = n.Earlier[:min(len(n.Earlier), 10)]
+		return n, f.Err
 	}
 	return store.NotificationDetail{}, cmp.Or(f.Err, fmt.Errorf("notification %s: %w", id, store.ErrNotFound))
 }
@@ -250,6 +260,11 @@ func (f *Fleet) Overview(context.Context) (store.Overview, error) {
 // Pipeline implements store.Reader. Its times follow the clock: a fixed one
 // would look late after a while.
 func (f *Fleet) Pipeline(context.Context) (store.Pipeline, error) { return f.PipelineState, f.Err }
+
+// Noise implements store.Reader: nobody heard anything.
+func (f *Fleet) Noise(_ context.Context, since time.Time) (store.Noise, error) {
+	return store.Noise{From: since, Servers: len(f.List)}, f.Err
+}
 
 // AuditLog implements store.Reader.
 func (f *Fleet) AuditLog(context.Context, store.AuditQuery) ([]store.AuditEntry, error) {

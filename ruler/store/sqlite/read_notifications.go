@@ -151,6 +151,12 @@ func (s *Store) Notification(ctx context.Context, id string) (store.Notification
 	if err != nil {
 		return fail(err)
 	}
+	d.Earlier, err = scanNotifications(ctx, s.read, "SELECT "+notificationColumns+` FROM notifications n
+		WHERE n.server = ? AND n.device = ? AND n.class = ? AND n.id <> ? AND n.opened <= ? ORDER BY n.opened DESC, n.id LIMIT 10`,
+		d.Server[:], d.Device, d.Class, id, unix(d.Opened))
+	if err != nil {
+		return fail(err)
+	}
 	if err := withWork(ctx, s.read, found); err != nil {
 		return fail(err)
 	}

@@ -93,6 +93,32 @@ func deeds(t *testing.T, f *fixture) {
 	}
 }
 
+func earlier(t *testing.T, f *fixture) {
+	var list []store.Notification
+	for i := range 14 {
+		n := problem(fmt.Sprintf("n%02d", i), 1)
+		n.Opened = at(time.Duration(i) * time.Hour)
+		switch i {
+		case 11:
+			n.Class = "link"
+		case 12:
+			n.Server = id(2)
+		}
+		list = append(list, n)
+	}
+	f.commit(store.PartitionCommit{Partition: 1, Notifications: list})
+	got := ""
+	for _, n := range must[store.NotificationDetail](t)(f.Notification(ctx, "n13")).Earlier {
+		got += n.ID + " "
+	}
+	if want := "n10 n09 n08 n07 n06 n05 n04 n03 n02 n01 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if first := must[store.NotificationDetail](t)(f.Notification(ctx, "n00")).Earlier; len(first) != 0 {
+		t.Errorf("before the first there was %+v", first)
+	}
+}
+
 func deskFilter(t *testing.T, f *fixture) {
 	list := []store.Notification{problem("acked", 1), problem("mine", 1), problem("free", 2), problem("old", 1)}
 	list[0].Opened, list[1].Opened, list[2].Opened, list[3].Opened = at(time.Hour), at(2*time.Hour), at(3*time.Hour), at(0)

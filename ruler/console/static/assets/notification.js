@@ -32,6 +32,7 @@ export function render({ detail: d, me }, ctx) {
       card('Timeline', null, h('ol', { class: 'timeline' }, d.timeline.map((e) => h('li', { class: words(e.kind) }, clock(e.at), ' ', h('span', { class: 'strong' }, words(e.kind)), ' ', data(e.text, 400))))),
       h('div', null, card('Why', null, why(d.why)), card('Told', null, told(d.deliveries)))),
     d.members.length > 0 && card('It speaks for', null, h('ul', { class: 'list' }, d.members.map(item))),
+    d.earlier.length > 0 && card('It was there before', null, h('ul', { class: 'list' }, d.earlier.map(item))),
     card('Evidence', null, d.evidence.length ? byRecord(d.evidence).map(evidence) : empty('No record: a silence leaves none.')),
     h('details', null, h('summary', null, 'Labels of the alert'), d.escalated_labels.length > 0 && h('h3', null, 'As it opened'), pairs(d.labels),
       d.escalated_labels.map((s) => [h('h3', null, 'Told again as ', data(s.severity, 30), ' ', when(s.at)), pairs(s.labels)]), d.escalated_labels.length > 0 && h('h3', null, 'Annotations of all'), pairs(d.annotations)),
