@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/ruler/operator"
 	"nocturne/ruler/probe"
 	"nocturne/ruler/store"
 )
@@ -209,7 +210,7 @@ func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at 
 	}
 	for _, f := range o.folds {
 		if f.Probe != "" {
-			c.Evidence = append(c.Evidence, store.Evidence{Notification: f.Notification, At: at, Event: at, Effect: "probed", RuleID: ruleMass, Reason: f.Probe})
+			c.Evidence = append(c.Evidence, store.Evidence{Notification: f.Notification, At: at, Event: at, Effect: operator.Noted.String(), RuleID: ruleMass, Reason: "asked whether it answers: " + f.Probe})
 		}
 	}
 	select {

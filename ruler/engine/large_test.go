@@ -289,20 +289,24 @@ func TestLargeFleet(t *testing.T) {
 	}
 }
 
-// BenchmarkLargeFleet is 100,000 servers.
+// BenchmarkLargeFleet is up to 100,000 servers.
 func BenchmarkLargeFleet(b *testing.B) {
-	for b.Loop() {
-		f := playLarge(b, 100_000)
-		b.ReportMetric(f.perServer, "B/server")
-		b.ReportMetric(f.second.Seconds()*1000, "cpu-ms/stream-s")
-		b.ReportMetric(f.late.Seconds(), "s-late")
-		b.ReportMetric(f.restart.Seconds(), "cpu-s/restart")
-		b.ReportMetric(f.mass.Seconds(), "s/mass-silence")
-		b.ReportMetric(f.massCPU.Seconds(), "cpu-s/mass-silence")
-		b.ReportMetric(f.worstCommit.Seconds(), "s/worst-commit")
-		b.ReportMetric(f.massPerServer, "B/silent-server")
-		b.ReportMetric(float64(f.messages), "messages")
-		b.ReportMetric(f.back.Seconds(), "s/all-back")
-		b.ReportMetric(float64(f.storeBytes)/1e6, "MB/store")
+	for _, n := range []int{20_000, 100_000} {
+		b.Run(fmt.Sprintf("servers=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				f := playLarge(b, n)
+				b.ReportMetric(f.perServer, "B/server")
+				b.ReportMetric(f.second.Seconds()*1000, "cpu-ms/stream-s")
+				b.ReportMetric(f.late.Seconds(), "s-late")
+				b.ReportMetric(f.restart.Seconds(), "cpu-s/restart")
+				b.ReportMetric(f.mass.Seconds(), "s/mass-silence")
+				b.ReportMetric(f.massCPU.Seconds(), "cpu-s/mass-silence")
+				b.ReportMetric(f.worstCommit.Seconds(), "s/worst-commit")
+				b.ReportMetric(f.massPerServer, "B/silent-server")
+				b.ReportMetric(float64(f.messages), "messages")
+				b.ReportMetric(f.back.Seconds(), "s/all-back")
+				b.ReportMetric(float64(f.storeBytes)/1e6, "MB/store")
+			}
+		})
 	}
 }
