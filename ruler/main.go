@@ -17,7 +17,7 @@ import (
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
 	"nocturne/ruler/metricrule"
-	"nocturne/ruler/rule"
+	"nocturne/ruler/rulebook"
 )
 
 func main() {
@@ -60,12 +60,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	reload := func() ([]*rule.Rule, error) {
+	files := func() (rulebook.Files, error) {
 		now, err := config.Load(*path)
 		if err != nil {
-			return nil, err
+			return rulebook.Files{}, err
 		}
-		return now.Rules.Load()
+		return now.Rules.Files()
 	}
 	reloadMetrics := func() (*metricrule.Pack, error) {
 		now, err := config.Load(*path)
@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	a, err := app.New(app.Options{Config: cfg, Rules: rules, Metrics: metrics, Log: log, Reload: reload, ReloadMetrics: reloadMetrics, Hangup: hangup})
+	a, err := app.New(app.Options{Config: cfg, Rules: files, Metrics: metrics, Log: log, ReloadMetrics: reloadMetrics, Hangup: hangup})
 	if err != nil {
 		return err
 	}

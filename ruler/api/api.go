@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/ruler/notify"
+	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 )
 
@@ -62,6 +64,8 @@ type Config struct {
 	Stop <-chan struct{} `yaml:"-"`
 	// SilencesChanged is called after silences were stored; nil = nobody.
 	SilencesChanged func() `yaml:"-"`
+	// Rules are what is carried out; nil = nothing is said of them.
+	Rules *rulebook.Book `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`
@@ -178,9 +182,16 @@ func (s *server) mux(routes []route) http.Handler {
 	}
 	for path, methods := range allow {
 		list := strings.Join(methods, ", ")
-		mux.Handle(Prefix+path, s.handler(route{name: "other", handle: func(*request) (any, error) {
+		wrong := s.handler(route{name: "other", handle: func(*request) (any, error) {
 			return nil, &problem{status: http.StatusMethodNotAllowed, msg: "this method does nothing here", hint: "use " + list, allow: list}
-		}}))
+		}})
+		// One by one: a pattern without method would be neither more nor less
+		// specific than GET /rules/{id} where the path is /rules/reload.
+		for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"} {
+			if !slices.Contains(methods, m) && (m != "HEAD" || !slices.Contains(methods, "GET")) {
+				mux.Handle(m+" "+Prefix+path, wrong)
+			}
+		}
 	}
 	mux.Handle("/", s.handler(route{name: "other", handle: func(*request) (any, error) {
 		return nil, &problem{status: http.StatusNotFound, msg: "no such path in the API", hint: "see " + Prefix + "/openapi.json for all of them"}

@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/rulebook"
+	"nocturne/ruler/store"
 )
 
 var now = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
@@ -49,6 +51,15 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	b.cfg.Now = func() time.Time { return now }
 	b.cfg.Bridge = BridgeConfig{URL: neighbours.URL, TokenFile: tokenFile}
 	b.cfg.Demo = DemoConfig{ReceiverURL: neighbours.URL, SimulatorURL: neighbours.URL}
+	book, err := apitest.Book(&b.fleet.Rules, b.cfg.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := book.Create(t.Context(), rulebook.Editor{Actor: "ada", Comment: "the new cards"}, apitest.StoredRule); err != nil {
+		t.Fatal(err)
+	}
+	b.fleet.Counts = []store.RuleVerdicts{{ID: "disk-bad-block", Effect: "opened", N: 3, Last: now.Add(-time.Hour)}}
+	b.cfg.Rules = book
 	if change != nil {
 		change(&b.cfg)
 	}

@@ -19,6 +19,7 @@ type problem struct {
 	hint   string
 	allow  string // header Allow, for 405
 	cause  error  // for our log only
+	body   any    // answered instead of a Problem; it has its fields
 }
 
 func (p *problem) Error() string {
@@ -57,7 +58,11 @@ func (s *server) explain(h http.Header, rt route, err error) (int, []byte) {
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
 	}
-	body, err := encode(Problem{Error: p.msg, Hint: p.hint})
+	var answer any = Problem{Error: p.msg, Hint: p.hint}
+	if p.body != nil {
+		answer = p.body
+	}
+	body, err := encode(answer)
 	if err != nil {
 		body = []byte(`{"error":"the ruler could not answer","hint":"its log says why"}`)
 	}

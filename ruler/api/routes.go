@@ -131,6 +131,7 @@ func (s *server) routes() []route {
 		s.silenceRoutes(),
 		s.streamRoutes(),
 		s.noiseRoutes(),
+		s.ruleRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

@@ -8,7 +8,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ import (
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/probe"
-	"nocturne/ruler/rule"
+	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
@@ -42,13 +41,13 @@ import (
 // Options are what New needs.
 type Options struct {
 	Config config.Config
-	Rules  []*rule.Rule
+	// Rules reads the rules of files; nil = those of Config. It is called again
+	// whenever Hangup or somebody at the API says so.
+	Rules func() (rulebook.Files, error)
 	// Metrics are the metric rules; nil = none is evaluated.
 	Metrics *metricrule.Pack
 	Log     *slog.Logger // nil: none
-	// Reload reads the rules anew whenever Hangup says so; nil = never.
-	Reload func() ([]*rule.Rule, error)
-	// ReloadMetrics does so for metric rules; nil = they stay.
+	// ReloadMetrics reads the metric rules anew with them; nil = they stay.
 	ReloadMetrics func() (*metricrule.Pack, error)
 	Hangup        <-chan os.Signal
 	// Stream replaces the connection that the config names; for tests.
@@ -67,9 +66,9 @@ type App struct {
 	server   *http.Server
 	listener net.Listener
 
-	reload        func() ([]*rule.Rule, error)
-	reloadMetrics func() (*metricrule.Pack, error)
-	hangup        <-chan os.Signal
+	book   *rulebook.Book
+	pack   *metricrule.Pack // read and not carried out yet; the book's edits come one by one
+	hangup <-chan os.Signal
 
 	stopping  chan struct{} // closed when Run ends: streams end with it
 	stops     []stop
@@ -95,7 +94,7 @@ func New(o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, reload: o.Reload, reloadMetrics: o.ReloadMetrics, hangup: o.Hangup, stopping: make(chan struct{})}
+	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, hangup: o.Hangup, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -134,7 +133,11 @@ func New(o Options) (_ *App, err error) {
 	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
-	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: o.Rules, Owner: owner, Changed: a.sender.Changed, Probe: probe.New(a.cfg.Probe, reg).Ask, Logger: a.component("engine"), Registerer: reg})
+	if a.book, err = rulebook.Open(ctx, rulebook.Config{Files: a.ruleFiles(&o), Store: a.store, Log: a.component("rules")}); err != nil {
+		return nil, err
+	}
+	rules := a.book.Generation()
+	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: rules.Rules, Generation: rules.Number, Gone: rules.Gone, Owner: owner, Changed: a.sender.Changed, Probe: probe.New(a.cfg.Probe, reg).Ask, Logger: a.component("engine"), Registerer: reg})
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +148,7 @@ func New(o Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
+	a.book.Use(a.carryOut)
 	handler, err := a.handler(reg)
 	if err != nil {
 		return nil, err
@@ -194,6 +198,7 @@ func (a *App) connect(ctx context.Context) error {
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
 	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, reg
+	cfg.Rules = a.book
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	cfg.Stop = a.stopping
 	rest, err := api.New(cfg, a.component("api"))
@@ -282,6 +287,34 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
+// ruleFiles reads the rules of files and the metric rules together: either all
+// of them are right, or nothing changes.
+func (a *App) ruleFiles(o *Options) func() (rulebook.Files, error) {
+	files := o.Rules
+	if files == nil {
+		files = a.cfg.Rules.Files
+	}
+	return func() (rulebook.Files, error) {
+		f, err := files()
+		if err != nil || a.metrics == nil || o.ReloadMetrics == nil {
+			return f, err
+		}
+		a.pack, err = o.ReloadMetrics()
+		return f, err
+	}
+}
+
+// carryOut makes a generation, and metric rules that were read with it, the one
+// that holds.
+func (a *App) carryOut(g engine.Generation) error {
+	err := a.engine.Reload(g)
+	if pack := a.pack; err == nil && pack != nil {
+		a.pack = nil
+		err = a.metrics.Reload(pack)
+	}
+	return err
+}
+
 // reloads takes new rules when asked to. Rules that are wrong change nothing.
 func (a *App) reloads(ctx context.Context) error {
 	for {
@@ -290,30 +323,12 @@ func (a *App) reloads(ctx context.Context) error {
 			return nil
 		case <-a.hangup:
 		}
-		rules, err := a.reload()
-		var metrics *metricrule.Pack
-		if err == nil && a.metrics != nil && a.reloadMetrics != nil {
-			metrics, err = a.reloadMetrics() // all or nothing: read before anything changes
-		}
-		if err == nil {
-			err = a.engine.Reload(rules)
-		}
-		if err == nil && metrics != nil {
-			err = a.metrics.Reload(metrics)
-		}
+		out, err := a.book.Reload(ctx, rulebook.Editor{Actor: "ruler", Comment: "asked by a signal"})
 		if err != nil {
 			a.log.Error("rules not reloaded: the ones before stay", "err", err)
 			continue
 		}
-		a.log.Info("rules reloaded", "rules", len(rules))
-		digest := sha256.New()
-		for _, r := range rules {
-			digest.Write([]byte(r.ID + " " + r.Version + "\n"))
-		}
-		entry := store.AuditEntry{At: time.Now().UTC(), Actor: "ruler", Action: "rules reloaded", Subject: hex.EncodeToString(digest.Sum(nil)[:8]), Detail: fmt.Appendf(nil, `{"rules":%d}`, len(rules))}
-		if err := a.store.Audit(ctx, entry); err != nil {
-			a.log.Warn("write audit log", "err", err)
-		}
+		a.log.Info("rules reloaded", "rules", out.Rules, "generation", out.Generation, "changes", len(out.Changes))
 	}
 }
 

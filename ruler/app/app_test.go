@@ -18,7 +18,7 @@ import (
 	"nocturne/internal/stream/streamtest"
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
-	"nocturne/ruler/rule"
+	"nocturne/ruler/rulebook"
 )
 
 // alertmanager records what it is told.
@@ -105,16 +105,15 @@ func TestFromStreamToAlertmanager(t *testing.T) {
 	am := newAlertmanager(t)
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.Alertmanager.URLs = t.TempDir(), "127.0.0.1:0", []string{am.URL}
-	rules, err := cfg.Rules.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
 	hangup := make(chan os.Signal)
 	reloads := make(chan struct{}, 1)
 	start := func() (string, func()) {
-		a, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: conn, Hangup: hangup, Reload: func() ([]*rule.Rule, error) {
-			reloads <- struct{}{}
-			return rules, nil
+		a, err := app.New(app.Options{Config: cfg, Stream: conn, Hangup: hangup, Rules: func() (rulebook.Files, error) {
+			select {
+			case reloads <- struct{}{}:
+			default: // the start reads them too
+			}
+			return cfg.Rules.Files()
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -148,6 +147,9 @@ func TestFromStreamToAlertmanager(t *testing.T) {
 	}
 	if text := get(t, url+"/metrics"); !strings.Contains(text, "ruler_engine_records_in_total 4") {
 		t.Errorf("metrics lack the records:\n%.2000s", text)
+	}
+	for len(reloads) > 0 {
+		<-reloads // of the starts
 	}
 	hangup <- syscall.SIGHUP
 	<-reloads
@@ -196,11 +198,7 @@ func TestSecondRulerStops(t *testing.T) {
 	log := streamtest.New(time.Now())
 	cfg := config.Default()
 	cfg.Data, cfg.Listen = t.TempDir(), "127.0.0.1:0"
-	rules, err := cfg.Rules.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: log})
+	a, err := app.New(app.Options{Config: cfg, Stream: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,11 +207,11 @@ func TestSecondRulerStops(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if _, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: log}); err == nil || !strings.Contains(err.Error(), "in use by another ruler") {
+	if _, err := app.New(app.Options{Config: cfg, Stream: log}); err == nil || !strings.Contains(err.Error(), "in use by another ruler") {
 		t.Fatalf("on the same data: got %v", err)
 	}
 	cfg.Listen, cfg.Data = a.Addr(), t.TempDir()
-	if _, err := app.New(app.Options{Config: cfg, Rules: rules, Stream: log}); err == nil || !strings.Contains(err.Error(), "another ruler") {
+	if _, err := app.New(app.Options{Config: cfg, Stream: log}); err == nil || !strings.Contains(err.Error(), "another ruler") {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -28,6 +29,7 @@ import (
 	"nocturne/ruler/notify"
 	"nocturne/ruler/probe"
 	"nocturne/ruler/rule"
+	"nocturne/ruler/rulebook"
 )
 
 // Config is the whole file.
@@ -180,38 +182,57 @@ func (c *Config) Level() (slog.Level, error) {
 
 // Load reads all rules and carries the overrides out.
 func (r *Rules) Load() ([]*rule.Rule, error) {
+	f, err := r.Files()
+	return f.Active, err
+}
+
+// builtinFolder is where the files of the rules lie that the program carries.
+const builtinFolder = "alerts/records"
+
+// Files reads all rules, those that the overrides change or disable too.
+func (r *Rules) Files() (rulebook.Files, error) {
+	f := rulebook.Files{Texts: map[string][]byte{}}
 	var pack rule.Pack
 	add := func(fsys fs.FS, dir, shown string) error {
 		more, err := rule.ParsePackFS(fsys, dir)
 		if err != nil {
 			return fmt.Errorf("rules in %s: %w", shown, err)
 		}
+		for _, v := range more.Rules {
+			name := v.File
+			v.File = path.Join(shown, path.Base(name))
+			if f.Texts[v.File] == nil {
+				if f.Texts[v.File], err = fs.ReadFile(fsys, name); err != nil {
+					return fmt.Errorf("rules in %s: %w", shown, err)
+				}
+			}
+		}
 		pack.Rules, pack.Windows = append(pack.Rules, more.Rules...), append(pack.Windows, more.Windows...)
 		return nil
 	}
 	if r.Builtin {
-		if err := add(alerts.Files(), "records", "the program"); err != nil {
-			return nil, err
+		if err := add(alerts.Files(), "records", builtinFolder); err != nil {
+			return rulebook.Files{}, err
 		}
 	}
 	for _, dir := range r.Dirs {
-		if err := add(os.DirFS(dir), ".", dir); err != nil {
-			return nil, err
+		if err := add(os.DirFS(dir), ".", filepath.ToSlash(dir)); err != nil {
+			return rulebook.Files{}, err
 		}
 	}
-	rules := pack.Planned()
-	if errs := rule.Unique(rules); len(errs) > 0 {
-		return nil, errs
+	f.Rules = pack.Planned()
+	if errs := rule.Unique(f.Rules); len(errs) > 0 {
+		return rulebook.Files{}, errs
 	}
 	records, _ := r.overrides()
-	out, err := records.Apply(rules)
-	if err != nil {
-		return nil, fmt.Errorf("rules.overrides: %w", err)
+	var err error
+	if f.Active, err = records.Apply(f.Rules); err != nil {
+		return rulebook.Files{}, fmt.Errorf("rules.overrides: %w", err)
 	}
-	if len(out) == 0 {
-		return nil, errors.New("there are no rules: nothing would be noticed")
+	if len(f.Active) == 0 {
+		return rulebook.Files{}, errors.New("there are no rules: nothing would be noticed")
 	}
-	return out, nil
+	return f, nil
 }
 
 // overrides sorts them by whose they are: the ids of metric rules have a prefix.

@@ -83,7 +83,7 @@ func messages(b *testing.B, w *world, part int) []stream.Message {
 }
 
 func benchPartition(b *testing.B, part int) *partition {
-	p, err := newPartition(part, newRuleset(testRules(b)), func(store.Hash) ([]byte, error) { return nil, store.ErrNotFound })
+	p, err := newPartition(part, newRuleset(Generation{Rules: testRules(b)}), func(store.Hash) ([]byte, error) { return nil, store.ErrNotFound })
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	Log   stream.Log
 	Store store.Store
 	Rules []*rule.Rule
+	// Generation and Gone belong to Rules; see the type Generation.
+	Generation uint64
+	Gone       map[string]string
 	// Owner names this process among rulers of one store.
 	Owner string
 	// Changed is told of notifications that were just committed and that people
@@ -86,7 +89,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(...notify.Notification) {}
 	}
-	e := &Engine{cfg: cfg, rules: newRuleset(cfg.Rules), reloaded: make(chan struct{}), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, rules: newRuleset(Generation{cfg.Generation, cfg.Rules, cfg.Gone}), reloaded: make(chan struct{}), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
 	if _, err := newPartition(0, e.rules, nil); err != nil {
 		return nil, err
 	}
@@ -97,10 +100,11 @@ func New(cfg Config) (*Engine, error) {
 
 // Reload changes the rules. Every partition commits what it has applied, and
 // goes on from there with the new ones: a generation takes effect at one entry.
-// State of rules whose shape is the same stays; what is open for the others is
-// resolved, with the reason.
-func (e *Engine) Reload(rules []*rule.Rule) error {
-	set := newRuleset(rules)
+// State of rules whose shape is the same stays. Rules that are new or have
+// another shape judge what is known; what is then open for no rule any more is
+// resolved, with the reason. Wrong rules change nothing.
+func (e *Engine) Reload(g Generation) error {
+	set := newRuleset(g)
 	if _, err := newPartition(0, set, nil); err != nil {
 		return err
 	}

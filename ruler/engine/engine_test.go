@@ -466,7 +466,7 @@ func TestReload(t *testing.T) {
 			rules = append(rules, v)
 		}
 	}
-	if err := r.engine.Reload(rules); err != nil {
+	if err := r.engine.Reload(Generation{Rules: rules}); err != nil {
 		t.Fatal(err)
 	}
 	s.until(t, "the drive's notification is over", func() bool {

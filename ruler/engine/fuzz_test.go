@@ -25,7 +25,7 @@ func FuzzWorkingState(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	rules := newRuleset(testRules(f))
+	rules := newRuleset(Generation{Rules: testRules(f)})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := newPartition(0, rules, nil)
 		if err != nil {

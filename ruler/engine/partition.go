@@ -53,13 +53,15 @@ type partition struct {
 // ruleset is the rules and what the engine itself looks at in them.
 type ruleset struct {
 	rules   []*rule.Rule
-	silence map[string]bool // rules about missing heartbeats
-	never   map[string]bool // rules about servers that were never heard
+	silence map[string]bool   // rules about missing heartbeats
+	never   map[string]bool   // rules about servers that were never heard
+	number  uint64            // of the generation
+	gone    map[string]string // why others are not carried out
 }
 
-func newRuleset(rules []*rule.Rule) ruleset {
-	r := ruleset{rules: rules, silence: map[string]bool{}, never: map[string]bool{}}
-	for _, v := range rules {
+func newRuleset(g Generation) ruleset {
+	r := ruleset{rules: g.Rules, silence: map[string]bool{}, never: map[string]bool{}, number: g.Number, gone: g.Gone}
+	for _, v := range g.Rules {
 		a, ok := v.Spec.(*rule.Absent)
 		switch {
 		case !ok || a.Category != record.Heartbeat:

@@ -243,8 +243,23 @@ func (p *partition) restore(c *store.Claim) error {
 		return fmt.Errorf("partition %d: %w", p.number, err)
 	}
 	p.counts.statesLeft += int64(left)
+	if left > 0 {
+		// The next base drops them: a rule that comes back must not go on from what
+		// it knew before it was away.
+		p.deltas = max(p.deltas, foldBytes, p.base)
+	}
 	p.restoreRows(c)
-	return p.restoreTable(c)
+	if err := p.restoreTable(c); err != nil {
+		return err
+	}
+	if err := p.begin(p.rules.fresh(c)); err != nil {
+		return fmt.Errorf("partition %d: let new rules judge what is known: %w", p.number, err)
+	}
+	p.retireRules()
+	if p.rules.number != 0 && p.rules.number != c.Generation {
+		p.out.commit.Generation, p.out.urgent = p.rules.number, true
+	}
+	return nil
 }
 
 func (p *partition) restoreRows(c *store.Claim) {
@@ -280,14 +295,6 @@ func (p *partition) restoreTable(c *store.Claim) error {
 		open = append(open, n)
 	}
 	p.table.Load(open)
-	for _, tr := range p.table.Retire(p.at()) {
-		if s := p.lines[tr.Notification.Server]; s != nil {
-			if p.rules.silence[tr.RuleID] || s.silent {
-				s.silent = false
-			}
-			p.transition(tr, s, nil, operator.Resolved)
-		}
-	}
 	return nil
 }
 

@@ -118,6 +118,11 @@ func (p *partition) silence(s *server, v *operator.Verdict) {
 // transition writes down what a verdict did.
 func (p *partition) transition(tr notify.Transition, s *server, in *operator.Input, kind operator.VerdictKind) {
 	p.counts.effects[tr.Effect]++
+	if kind == operator.Muted {
+		p.ruled(tr.RuleID, operator.Muted.String())
+	} else {
+		p.ruled(tr.RuleID, string(tr.Effect))
+	}
 	if tr.Effect == notify.Ignored {
 		return
 	}

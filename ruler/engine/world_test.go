@@ -357,7 +357,7 @@ func (d *driver) catchUpPart(n int) error {
 }
 
 func (d *driver) commit(p *partition) error {
-	if p.pos == p.from {
+	if p.pos == p.from && !p.out.urgent {
 		return nil
 	}
 	p.clock.fleet = 20

@@ -277,15 +277,21 @@ func (t *Table) Forget(server record.ID, reason string, at At) []Transition {
 	return out
 }
 
+// Rule returns the rule of an id, or nil.
+func (t *Table) Rule(id string) *rule.Rule { return t.rules[id] }
+
 // Retire ends the parts whose rule is gone or has another shape: the rule's
-// state is gone too, so nothing else would. Call it once after Load.
-func (t *Table) Retire(at At) []Transition {
+// state is gone too, so nothing else would. gone says why a rule is. Call it
+// once after Load, when the rules that begin have said what they know.
+func (t *Table) Retire(at At, gone map[string]string) []Transition {
 	var out []Transition
 	servers := slices.SortedFunc(maps.Keys(t.open), func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) })
 	for _, server := range servers {
 		for _, e := range slices.Clone(t.open[server]) {
 			out = append(out, t.end(e, func(p *Part) string {
 				switch r := t.rules[p.RuleID]; {
+				case r == nil && gone[p.RuleID] != "":
+					return "the rule " + p.RuleID + " " + gone[p.RuleID]
 				case r == nil:
 					return "the rule " + p.RuleID + " is gone"
 				case r.Shape != p.Shape:

@@ -334,7 +334,7 @@ func TestForgetAndRetire(t *testing.T) {
 	text := strings.Replace(pack[:strings.Index(pack, "  - {id: event")], "bad: [Dgrd]", "bad: [Dgrd, Pdgd]", 1)
 	next := notify.NewTable(packRules(t, text))
 	next.Load(rows)
-	got := next.Retire(d.at)
+	got := next.Retire(d.at, nil)
 	if len(got) != 2 || got[0].Effect != notify.Eased || got[0].Reason != "the rule degraded was changed and judges anew" ||
 		got[1].Effect != notify.Closed || got[1].Reason != "the rule event is gone" || next.Len() != 1 {
 		t.Errorf("%+v", got)

@@ -22,6 +22,10 @@ type Claim struct {
 	Epoch     uint64
 	Position  Position
 	Losses    StreamLosses
+	// Generation is the one whose rules the working state belongs to; 0 = not known.
+	// Marks are its rules.
+	Generation uint64
+	Marks      map[string]RuleMark
 	// Base and Deltas are working state, oldest first: load Base, then every
 	// delta over it.
 	Base   []byte
@@ -52,6 +56,11 @@ type PartitionCommit struct {
 	Frozen            string
 	Ledger            LedgerTotals
 	Losses            StreamLosses
+
+	// Generation is set once by the first commit under new rules: they hold after
+	// the entry From.
+	Generation uint64
+	RuleCounts []RuleCount
 
 	// Delta is appended. When Base is set it replaces base and all deltas, and
 	// Delta is empty.

@@ -45,6 +45,7 @@ type Store interface {
 	TokenStore
 	DeskStore
 	FeedStore
+	Rules
 
 	// Claim makes owner the only one whose commits of the partition pass: it
 	// raises the epoch, then loads what the previous owner committed.

@@ -17,6 +17,7 @@ import (
 // Fleet is a store.Reader over plain lists. It filters, orders and pages as
 // the interface says. It is safe for concurrent readers; nobody writes.
 type Fleet struct {
+	Rules
 	List          []store.ServerDetail
 	Entries       []store.HistoryEntry
 	ChangeLog     []store.Change // newest first

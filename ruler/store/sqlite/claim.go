@@ -21,10 +21,11 @@ func (s *Store) Claim(ctx context.Context, partition int, owner string) (store.C
 	}
 	var epoch, entry int64
 	row := tx.QueryRowContext(ctx, `INSERT INTO partitions (id, epoch, owner) VALUES (?, 1, ?)
-		ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch, incarnation, entry, losses`, partition, owner)
+		ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch, incarnation, entry, losses, generation`, partition, owner)
 	var losses string
-	if err = row.Scan(&epoch, &c.Position.Incarnation, &entry, &losses); err == nil {
-		c.Epoch, c.Position.Entry = uint64(epoch), uint64(entry)
+	var generation int64
+	if err = row.Scan(&epoch, &c.Position.Incarnation, &entry, &losses, &generation); err == nil {
+		c.Epoch, c.Position.Entry, c.Generation = uint64(epoch), uint64(entry), uint64(generation)
 		if err = fromJSON(losses, &c.Losses); err == nil {
 			err = loadClaim(ctx, tx, &c)
 		}
@@ -72,6 +73,9 @@ func loadClaim(ctx context.Context, q querier, c *store.Claim) error {
 	}
 	if c.Notifications, err = scanNotifications(ctx, q, "SELECT "+notificationColumns+" FROM notifications n WHERE partition = ? AND state = 'firing'", c.Partition); err != nil {
 		return fmt.Errorf("load notifications: %w", err)
+	}
+	if c.Marks, err = marksOf(ctx, q, c.Generation); err != nil {
+		return fmt.Errorf("load generation: %w", err)
 	}
 	return nil
 }

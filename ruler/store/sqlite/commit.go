@@ -147,6 +147,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	for i := range c.Audit {
 		w.audit(&c.Audit[i])
 	}
+	w.rules(c)
 }
 
 func (w *writer) state(c *store.PartitionCommit) {
@@ -287,7 +288,7 @@ func (s *Store) Audit(ctx context.Context, e store.AuditEntry) error {
 // commit waits long.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 	var sum int64
-	for _, st := range []statement{stPruneChanges, stPruneHistory, stPruneSnapshots, stPruneEvidence, stPruneDeliveries, stPruneNotifications, stPruneAudit} {
+	for _, st := range []statement{stPruneChanges, stPruneHistory, stPruneSnapshots, stPruneEvidence, stPruneDeliveries, stPruneNotifications, stPruneAudit, stPruneVerdicts} {
 		for {
 			var n int64
 			err := s.update(ctx, "prune", func(w *writer) {

@@ -43,6 +43,9 @@ var schemaFeed string
 //go:embed absence.sql
 var schemaAbsence string
 
+//go:embed rules.sql
+var schemaRules string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -51,6 +54,7 @@ var migrations = []string{
 	schemaDesk,
 	schemaFeed,
 	schemaAbsence,
+	schemaRules,
 }
 
 const readers = 4

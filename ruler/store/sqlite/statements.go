@@ -38,6 +38,9 @@ const (
 	stFactsDone
 	stAudit
 	stDelivery
+	stGeneration
+	stGenerationEntry
+	stRuleCount
 	stPruneChanges
 	stPruneHistory
 	stPruneSnapshots
@@ -45,6 +48,7 @@ const (
 	stPruneDeliveries
 	stPruneNotifications
 	stPruneAudit
+	stPruneVerdicts
 	statementCount
 )
 
@@ -54,7 +58,8 @@ var statementNames = [statementCount]string{
 	"write device", "delete device", "close occupant", "open occupant", "write server log", "write snapshot", "write current snapshot", "write history", "write change",
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
-	"prune changes", "prune history", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log",
+	"move generation", "write generation entry", "count verdicts",
+	"prune changes", "prune history", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log", "prune verdicts",
 }
 
 // Notifications that closed before the retention go with all they own.
@@ -109,6 +114,11 @@ var statementSQL = [statementCount]string{
 	stAudit:     `INSERT INTO audit (at, actor, via, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error`,
+	stGeneration: `UPDATE partitions SET generation = ? WHERE id = ?`,
+	stGenerationEntry: `INSERT INTO generation_entries (generation, partition, incarnation, entry, at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`,
+	stRuleCount: `INSERT INTO rule_verdicts (rule, day, effect, n, last) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET n = n + excluded.n, last = max(last, excluded.last)`,
 	stPruneChanges: `DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE stream < ? LIMIT 1000)`,
 	stPruneHistory: `DELETE FROM history WHERE n IN (SELECT n FROM history WHERE at < ? LIMIT 1000)`,
 	stPruneSnapshots: `DELETE FROM snapshots WHERE n IN (SELECT n FROM snapshots
@@ -116,6 +126,7 @@ var statementSQL = [statementCount]string{
 	stPruneEvidence:      `DELETE FROM evidence WHERE notification IN ` + pruned,
 	stPruneDeliveries:    `DELETE FROM deliveries WHERE notification IN ` + pruned,
 	stPruneNotifications: `DELETE FROM notifications WHERE id IN ` + pruned,
+	stPruneVerdicts:      `DELETE FROM rule_verdicts WHERE rowid IN (SELECT rowid FROM rule_verdicts WHERE last < ? LIMIT 1000)`,
 	stPruneAudit:         `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT 1000)`,
 }
 

@@ -53,6 +53,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"FactsInOrder", factsInOrder},
 		{"SilentAndOverview", silentAndOverview},
 		{"PipelineSums", pipelineSums},
+		{"RulesAreKeptWithVersions", rulesAreKeptWithVersions},
+		{"GenerationsTakeEffectOnce", generationsTakeEffectOnce},
 		{"PruneKeepsWhatIsOpen", pruneKeepsWhatIsOpen},
 		{"CancelledContextCommitsNothing", cancelledContextCommitsNothing},
 	} {
