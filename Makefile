@@ -60,6 +60,7 @@ bench: build ## measure; the figures of ARCHITECTURE.md come from here
 	@go test -run '^$$' -bench . -benchmem $$(grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 chaos: build ## kill parts at random for CHAOSTIME and count what arrives; crash 10,000 commits
+	@NOCTURNE_NOISE_DAYS=7 go test -count=1 -v -timeout 60m -run SendsNothing ./deploy/nocturne/simulate
 	@NOCTURNE_CHAOS=$(CHAOSTIME) go test -count=1 -v -timeout 60m -run TestChaos ./deploy ./ruler/engine
 
 e2e: build ## drive the page with a real browser

@@ -188,6 +188,7 @@ func (s *Sender) rounds(ctx context.Context) error {
 			if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
 				s.opts.Log.Warn("read desired notifications", "err", err)
 			}
+			s.outliveSilences(ctx)
 		} else {
 			for _, t := range s.targets {
 				t.clear()
@@ -198,6 +199,17 @@ func (s *Sender) rounds(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// outliveSilences lets acknowledgements end with their problems where no
+// Alertmanager asks for them.
+func (s *Sender) outliveSilences(ctx context.Context) {
+	if len(s.targets) > 0 || s.opts.Silences == nil {
+		return
+	}
+	if _, err := s.opts.Silences.Silences(ctx); err != nil && ctx.Err() == nil {
+		s.opts.Log.Warn("read silences", "err", err)
 	}
 }
 

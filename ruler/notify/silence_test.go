@@ -22,6 +22,7 @@ import (
 // hush is a Silencer that notes results.
 type hush struct {
 	mu      sync.Mutex
+	asked   int
 	list    []notify.Silence
 	results []string
 }
@@ -29,6 +30,7 @@ type hush struct {
 func (h *hush) Silences(context.Context) ([]notify.Silence, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.asked++
 	return slices.Clone(h.list), nil
 }
 
@@ -206,5 +208,24 @@ func TestSilencesWhenAlertmanagerIsAway(t *testing.T) {
 		r.hush.set()
 		r.sender.SilencesChanged()
 		wantDid(t, r) // another ruler's business
+	})
+}
+
+// Without an Alertmanager nobody else makes acknowledgements end.
+func TestSilencesWithoutAlertmanager(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hush{}
+		s, err := notify.NewSender(notify.Options{Source: &memory{}, Silences: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(150 * time.Second)
+		cancel()
+		if err := <-done; err != nil || h.asked != 3 {
+			t.Errorf("asked %d times, %v", h.asked, err)
+		}
 	})
 }
