@@ -54,7 +54,7 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	var name, role, kind, expires string
 	_, s, err := storeFlags(ctx, "tokens add", args, stdout, func(fs *flag.FlagSet) {
 		fs.StringVar(&name, "name", "", "whose it is; the audit log names it")
-		fs.StringVar(&role, "role", "viewer", "viewer looks, editor works with notifications and rules, admin does everything")
+		fs.StringVar(&role, "role", "viewer", "viewer looks, editor works with notifications and silences, admin does everything")
 		fs.StringVar(&kind, "kind", store.TokenPerson, "token, or plugin: it names the person for whom it asks")
 		fs.StringVar(&expires, "expires", "", "when it ends: 12h, 90d; nothing = never")
 	})
