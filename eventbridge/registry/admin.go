@@ -27,7 +27,7 @@ func (r *Registry) AdminHandler() http.Handler {
 		return r.Decommission(req.Context(), id, b.By)
 	}))
 	mux.HandleFunc("POST /admin/v1/servers/{id}/labels", r.adminChange(func(req *http.Request, id record.ID, b changeBody) (*Server, error) {
-		return r.SetLabels(req.Context(), id, b.Labels, b.By)
+		return r.SetLabels(req.Context(), id, b.Labels, b.Expect, b.By)
 	}))
 	mux.HandleFunc("POST /admin/v1/servers/{id}/succession", r.adminChange(func(req *http.Request, id record.ID, b changeBody) (*Server, error) {
 		switch b.Decision {
@@ -44,8 +44,9 @@ func (r *Registry) AdminHandler() http.Handler {
 // changeBody is the body of every change of a server.
 type changeBody struct {
 	Labels
-	Decision string `json:"decision"`
-	By       string `json:"by"` // who decided, for the audit
+	Expect   *Labels `json:"expect"` // of labels: what they must be by now; null = no matter
+	Decision string  `json:"decision"`
+	By       string  `json:"by"` // who decided, for the audit
 }
 
 type tokenView struct {

@@ -98,6 +98,7 @@ func (s *Server) record(e *Event) record.Record {
 	if s.Address.IsValid() {
 		add(record.AttrAddress, s.Address.String())
 	}
+	add(record.AttrLabelsFrom, s.From.String())
 	add(record.AttrName, s.Name)
 	add(record.AttrMachineID, s.Evidence.MachineID)
 	add(record.AttrSMBIOSUUID, s.Evidence.SMBIOSUUID)

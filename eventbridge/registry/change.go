@@ -52,18 +52,27 @@ func (r *Registry) Decommission(ctx context.Context, id record.ID, by string) (*
 	})
 }
 
-// SetLabels changes where a server belongs. Whether it is simulated is decided
-// by its join token and stays.
-func (r *Registry) SetLabels(ctx context.Context, id record.ID, l Labels, by string) (*Server, error) {
+// SetLabels changes where a server belongs; an empty label is given by a
+// pattern of the name, or by none. Whether it is simulated is decided by its
+// join token and stays. Where expect is given, the labels must still be those.
+func (r *Registry) SetLabels(ctx context.Context, id record.ID, l Labels, expect *Labels, by string) (*Server, error) {
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
 	return r.administer(ctx, id, "labels set", by, func(s *Server) error {
 		l.Simulated = s.Labels.Simulated
-		if s.Labels == l {
+		now := s.Labels
+		if expect != nil && (now.Site != expect.Site || now.Rack != expect.Rack || now.Role != expect.Role || now.Owner != expect.Owner) {
+			return fmt.Errorf("the labels of server %s are others by now: %w", id, ErrConflict)
+		}
+		next := *s
+		next.Labels = l
+		r.place(&next, FromRegister)
+		next.From = s.From.kept(now, next.Labels, next.From)
+		if now == next.Labels && s.From == next.From {
 			return errUnchanged
 		}
-		s.Labels = l
+		s.Labels, s.From = next.Labels, next.From
 		s.promise(r.bridge, record.NameLabels, "labels set"+byWhom(by), r.now())
 		return nil
 	})

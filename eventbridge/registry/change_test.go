@@ -11,7 +11,7 @@ import (
 func TestChanges(t *testing.T) {
 	r, a, _, _ := start(t, Config{})
 	got := enrol(t, r, token(t, r, TokenRequest{Labels: Labels{Site: "hq", Simulated: true}}), "db7", machine)
-	s, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "dc2", Owner: "net"}, "kim")
+	s, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "dc2", Owner: "net"}, nil, "kim")
 	if err != nil || s.Labels != (Labels{Site: "dc2", Owner: "net", Simulated: true}) {
 		t.Fatalf("labels %+v, %v", s, err)
 	}
@@ -20,10 +20,10 @@ func TestChanges(t *testing.T) {
 		t.Errorf("%v, %+v", names, rec)
 	}
 	// The same again changes nothing and says nothing.
-	if _, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "dc2", Owner: "net"}, "kim"); err != nil {
+	if _, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "dc2", Owner: "net"}, nil, "kim"); err != nil {
 		t.Error(err)
 	}
-	if _, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "\x00"}, ""); err == nil {
+	if _, err := r.SetLabels(t.Context(), got.ServerID, Labels{Site: "\x00"}, nil, ""); err == nil {
 		t.Error("control character in a label accepted")
 	}
 	if _, err := r.Revoke(t.Context(), got.ServerID, ""); err != nil {

@@ -30,6 +30,9 @@ type Config struct {
 	RestateEvery time.Duration `yaml:"restate_every"`
 	// EnrolFailuresPerMinute bounds failed attempts to enrol, per address.
 	EnrolFailuresPerMinute int `yaml:"enrol_failures_per_minute"`
+	// Patterns give labels by the name, where neither the join token nor a
+	// person gave any.
+	Patterns []Pattern `yaml:"patterns"`
 	// Copy is the file that holds the copy of the bucket; "" = none. Set by
 	// the program, not by the file.
 	Copy string `yaml:"-"`
@@ -52,5 +55,5 @@ func (c *Config) Validate() error {
 	case c.EnrolFailuresPerMinute < 1 || c.EnrolFailuresPerMinute > 10000:
 		return fmt.Errorf("registry.enrol_failures_per_minute %d: want 1 to 10000", c.EnrolFailuresPerMinute)
 	}
-	return nil
+	return checkPatterns(c.Patterns)
 }

@@ -155,6 +155,7 @@ func (r *Registry) admit(ctx context.Context, id record.ID, q EnrolRequest, toke
 		Labels: token.Labels, State: Active, Token: token.ID, Created: now,
 		Credentials: []Credential{{Hash: hash, Created: now}},
 	}
+	r.place(s, FromEnrolment)
 	note := "enrolled"
 	if old != nil {
 		result, note, s.SuccessionOf = enrolProposed, "enrolled; the machine looks like "+old.Name+" ("+old.ID.String()+")", old.ID

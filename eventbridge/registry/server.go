@@ -56,6 +56,7 @@ type Server struct {
 	ExporterVersion string       `json:"exporter_version,omitempty"`
 	Evidence        Evidence     `json:"evidence"`
 	Labels          Labels       `json:"labels"`
+	From            Sources      `json:"from,omitzero"`     // where each label comes from
 	Reported        Place        `json:"reported,omitzero"` // a claim, no labels
 	State           State        `json:"state"`
 	Credentials     []Credential `json:"credentials"`

@@ -68,6 +68,8 @@ const (
 	AttrOwner     = "server.owner"
 	AttrSimulated = "server.simulated" // bool
 	AttrAddress   = "server.address"   // of its last connection, as the bridge saw it
+
+	AttrLabelsFrom = "server.labels_from" // "site=register rack=pattern": register, enrolment or pattern
 )
 
 // Device types; every one stands in deviceTypes (check.go), too.

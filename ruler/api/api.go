@@ -32,6 +32,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
@@ -52,6 +53,8 @@ type Config struct {
 	Demo DemoConfig `yaml:"demo"`
 	// ExporterPort is where discovery says the exporters serve /metrics.
 	ExporterPort int `yaml:"exporter_port"`
+	// LifecycleFile holds ends of support beside those that the program knows.
+	LifecycleFile string `yaml:"lifecycle_file"`
 
 	Reader store.Reader `yaml:"-"` // required
 	// Tokens are the callers' credentials; nil = there is only TokenFile.
@@ -137,6 +140,8 @@ type server struct {
 	hub     hub
 	cross   *http.CrossOriginProtection
 	openapi []byte
+
+	lifecycle *lifecycle.Source
 }
 
 // New returns the handler of everything under /api/.
@@ -163,6 +168,10 @@ func New(cfg Config, log *slog.Logger) (http.Handler, error) {
 	}
 	s := &server{cfg: cfg, log: log, reader: cfg.Reader, client: cfg.Client, now: cfg.Now, used: lastUsed{seen: map[string]time.Time{}}, cross: http.NewCrossOriginProtection()}
 	s.hub = hub{s: s, clients: map[*client]struct{}{}}
+	var err error
+	if s.lifecycle, err = lifecycle.NewSource(cfg.LifecycleFile); err != nil {
+		return nil, fmt.Errorf("api.lifecycle_file: %w", err)
+	}
 	routes := s.routes()
 	s.metrics = newMetrics(routes, cfg.Registerer)
 	s.openapi = openAPI(routes)

@@ -24,6 +24,11 @@ var asks = map[string][2]string{
 	"server_diff":    {"/servers/" + apitest.ID(5).String() + "/diff?from=2026-11-20T12:00:00Z"},
 	"serials":        {"/serials?search=ZA105"},
 	"serial":         {"/serials/ZA10504K"},
+	"server_facets":  {"/server-facets"},
+	"systems":        {"/systems"},
+	"updates":        {"/updates"},
+	"devices":        {"/devices?status=critical,warning"},
+	"device_facets":  {"/device-facets?device_type=physical_drive"},
 	"server_ledger":  {"/servers/" + apitest.ID(5).String() + "/ledger"},
 	"changes":        {"/changes"},
 	"notifications":  {"/notifications"},
@@ -64,6 +69,13 @@ var asks = map[string][2]string{
 	"rule_validate":              {"/rules/validate", `{"yaml":"id: x","id":""}`},
 	"rules_reload":               {"/rules/reload", `{}`},
 	"rule_generations":           {"/rules/generations"},
+
+	"set_labels":      {"/labels", `{"changes":[{"server_id":"` + apitest.ID(5).String() + `","labels_version":"x","site":"south"}]}`},
+	"register":        {"/register"},
+	"put_register":    {"/register/entries/new-7", `{"site":"fra","warranty_until":"2028-03-31"}`},
+	"delete_register": {"/register/entries/spare-1"},
+	"import_register": {"/register/import", `{"csv":"name,site\ndb7,fra\n","dry_run":true}`},
+	"export_register": {"/register/export"},
 }
 
 type document struct {

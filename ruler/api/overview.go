@@ -118,7 +118,7 @@ func (s *server) silent(r *request) (any, error) {
 		return nil, err
 	}
 	all := mapSlice(list, func(v store.SilentServer) SilentServer {
-		return SilentServer{Server: serverOf(v.Server), Since: at(v.StateSince), NotificationID: v.Notification, FoldedInto: v.FoldedInto}
+		return SilentServer{Server: s.serverOf(v.Server), Since: at(v.StateSince), NotificationID: v.Notification, FoldedInto: v.FoldedInto}
 	})
 	if r.text("planned") == "true" {
 		page, err := s.reader.Servers(r.ctx, store.ServerQuery{State: []store.ServerState{store.StateStopped}, Sort: store.ByLastSeen, Limit: 1000})
@@ -126,7 +126,7 @@ func (s *server) silent(r *request) (any, error) {
 			return nil, err
 		}
 		for _, v := range page.Servers {
-			all = append(all, SilentServer{Server: serverOf(v), Planned: true, Since: at(v.StateSince)})
+			all = append(all, SilentServer{Server: s.serverOf(v), Planned: true, Since: at(v.StateSince)})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b SilentServer) int { return compareTimes(a.Since, b.Since) })

@@ -48,8 +48,8 @@ func (s *server) serverPast(r *request, then time.Time) (any, error) {
 		}
 	}
 	out := ServerDetail{
-		Server: serverOf(was), Facts: factsOf(was), Devices: []Device{}, Observed: []Observed{}, Lines: []Server{},
-		Notifications: mapSlice(open.Notifications, notificationOf), AsOf: at(then), KnownSince: at(past.Known),
+		Server: s.serverOf(was), Facts: factsOf(was), Devices: []Device{}, Observed: []Observed{}, Lines: []Server{},
+		Notifications: mapSlice(open.Notifications, notificationOf), Labels: labelsOf(&was), Register: []RegisterEntry{}, AsOf: at(then), KnownSince: at(past.Known),
 	}
 	for i := range past.Snapshots {
 		h := &past.Snapshots[i]
@@ -72,7 +72,7 @@ func (s *server) serverPast(r *request, then time.Time) (any, error) {
 func rowAt(now store.Server, p store.ServerPast) store.Server {
 	was := store.Server{ID: now.ID, CloneOf: now.CloneOf, Clones: now.Clones, Enrolled: now.Enrolled, MachineID: now.MachineID, SMBIOSUUID: now.SMBIOSUUID, State: store.StateWaiting}
 	if l := p.Labels; l != nil {
-		was.Name, was.Site, was.Rack, was.Role, was.Owner, was.Simulated = l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated
+		was.Name, was.Site, was.Rack, was.Role, was.Owner, was.LabelsFrom, was.Simulated = l.Name, l.Site, l.Rack, l.Role, l.Owner, l.From, l.Simulated
 	} else {
 		was.Simulated = now.Simulated // decided at enrolment, for ever
 	}
@@ -125,7 +125,7 @@ func (s *server) serverDiff(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := ServerDiff{ServerID: id.String(), Server: serverOf(d.Server).Name, From: at(from), To: at(to), KnownSince: at(b.Known), Labels: labelDiff(a.Labels, b.Labels), Facts: factDiff(a.Facts, b.Facts), Categories: []CategoryDiff{}}
+	out := ServerDiff{ServerID: id.String(), Server: cmp.Or(clip(d.Name, maxName), clip(d.ReportedName, maxName)), From: at(from), To: at(to), KnownSince: at(b.Known), Labels: labelDiff(a.Labels, b.Labels), Facts: factDiff(a.Facts, b.Facts), Categories: []CategoryDiff{}}
 	out.Same = len(out.Labels) == 0 && len(out.Facts) == 0
 	for _, c := range record.Categories() {
 		before, after := entryOf(a.Snapshots, c), entryOf(b.Snapshots, c)

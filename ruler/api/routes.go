@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type route struct {
 	body         any // zero value of the request's type; nil = none
 	result       any // zero value of the answer's type
 	role         role
+	maxBody      int // bytes; 0 = 64 KiB
 	handle       func(*request) (any, error)
 	stream       bool // answered by follow, not by handle: the result is the data of an event
 }
@@ -68,7 +70,7 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence"} {
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence", "/register": "entry in the register"} {
 		if strings.HasPrefix(rt.path, prefix) {
 			return subject
 		}
@@ -116,7 +118,8 @@ var (
 	serverID    = param{name: "id", kind: kindServer, path: true, doc: "server id, 32 hexadecimal digits"}
 	severities  = store.Severities()
 	changeKinds = []string{"added", "removed", "replaced", "moved", "field"}
-	sortKeys    = []string{"worst", "-worst", "name", "-name", "site", "-site", "state", "-state", "last_seen", "-last_seen", "os", "-os"}
+	sortKeys    = []string{"worst", "-worst", "name", "-name", "site", "-site", "state", "-state", "last_seen", "-last_seen", "os", "-os", "model", "-model", "rack", "-rack", "owner", "-owner",
+		"exporter_version", "-exporter_version", "updates", "-updates", "boot_time", "-boot_time", "support_end", "-support_end"}
 )
 
 // routes is the whole API: every resource brings its own, in its own file.
@@ -126,6 +129,9 @@ func (s *server) routes() []route {
 		s.serverRoutes(),
 		s.changeRoutes(),
 		s.serialRoutes(),
+		s.deviceRoutes(),
+		s.systemRoutes(),
+		s.registerRoutes(),
 		s.notificationRoutes(),
 		s.deedRoutes(),
 		s.silenceRoutes(),
@@ -272,11 +278,12 @@ func (rt route) readBody(w http.ResponseWriter, r *http.Request, req *request) e
 	if typ, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || typ != "application/json" {
 		return &problem{status: http.StatusUnsupportedMediaType, msg: "the body is not said to be JSON", hint: "send Content-Type: application/json"}
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	limit := int64(cmp.Or(rt.maxBody, maxBody))
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &problem{status: http.StatusRequestEntityTooLarge, msg: "the body is too large", hint: "at most 64 KiB"}
+		return &problem{status: http.StatusRequestEntityTooLarge, msg: "the body is too large", hint: fmt.Sprintf("at most %d KiB", limit>>10)}
 	case err != nil:
 		return badRequest("send it again", "the body broke off")
 	}

@@ -22,6 +22,11 @@ func (s *server) serverRoutes() []route {
 				enum("severity", "worst open notification", severities...),
 				{name: "simulated", kind: kindBool, doc: "only simulated or only real ones"},
 				{name: "clones", kind: kindBool, doc: "only identities that are used twice, or only others"},
+				{name: "status", kind: kindList, enum: statusNames(), doc: "any of these"},
+				enum("os_type", "kind of operating system", "windows", "linux"), text("os", "exactly this operating system's name"), text("model", "exactly this model of machine"),
+				text("exporter_version", "exactly this version"), {name: "updates_pending", kind: kindBool, doc: "updates wait, or none does; servers that do not say are neither"},
+				{name: "reboot_required", kind: kindBool, doc: "a restart is required, or not"},
+				{name: "support_ends_before", kind: kindTime, doc: "whose operating system gets no security updates from a day before this time on"},
 				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
 				limitParam(), offsetParam(),
 			}, result: ServerList{}, handle: s.servers},
@@ -39,7 +44,11 @@ func (s *server) servers(r *request) (any, error) {
 		Text: r.text("search"), Site: r.text("site"), Rack: r.text("rack"), Role: r.text("role"), Owner: r.text("owner"),
 		Severity: r.text("severity"), Simulated: r.bool("simulated"), Clones: r.bool("clones"),
 		Sort: store.SortKey(strings.TrimPrefix(r.text("sort"), "-")), Reverse: strings.HasPrefix(r.text("sort"), "-"),
-		Offset: r.int("offset"), Limit: r.int("limit"),
+		OSType: r.text("os_type"), OS: r.text("os"), Model: r.text("model"), Exporter: r.text("exporter_version"), Updates: r.bool("updates_pending"), Reboot: r.bool("reboot_required"),
+		Cases: statusCases(r.list("status")), Offset: r.int("offset"), Limit: r.int("limit"),
+	}
+	if err := s.bySupport(r, &q); err != nil {
+		return nil, err
 	}
 	for _, st := range r.list("state") {
 		q.State = append(q.State, store.ServerState(st))
@@ -48,7 +57,7 @@ func (s *server) servers(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ServerList{Items: mapSlice(page.Servers, serverOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
+	return ServerList{Items: mapSlice(page.Servers, s.serverOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
 }
 
 func (s *server) server(r *request) (any, error) {
@@ -65,13 +74,17 @@ func (s *server) server(r *request) (any, error) {
 		return nil, err
 	}
 	out := ServerDetail{
-		Server:        serverOf(d.Server),
+		Server:        s.serverOf(d.Server),
 		Facts:         factsOf(d.Server),
 		Devices:       mapSlice(d.Devices, deviceOf),
 		Observed:      mapSlice(d.Observed, observedOf),
-		Lines:         mapSlice(d.Lines, serverOf),
+		Lines:         mapSlice(d.Lines, s.serverOf),
 		Notifications: mapSlice(open.Notifications, notificationOf),
 	}
+	if out.Register, err = s.entriesFor(r, &d.Server); err != nil {
+		return nil, err
+	}
+	out.Labels = labelsOf(&d.Server)
 	slices.SortStableFunc(out.Notifications, func(a, b Notification) int { return rank(b.Severity) - rank(a.Severity) })
 	judgeDevices(out.Devices, out.Notifications, partsOf(open.Notifications))
 	slices.SortStableFunc(out.Devices, compareDevices)
@@ -81,11 +94,23 @@ func (s *server) server(r *request) (any, error) {
 // judgeDevices gives each device the worst status of its open notifications,
 // and of what it does to those of others.
 func judgeDevices(devices []Device, open []Notification, parts []store.Part) {
-	type verdict struct{ severity, text string }
 	worst := map[string]verdict{}
+	judge(worst, "", open, parts)
+	for i := range devices {
+		if v, ok := worst[deviceName(devices[i].Type, devices[i].Place)]; ok {
+			devices[i].Status, devices[i].StatusText = severityStatus(v.severity), v.text
+		}
+	}
+}
+
+// verdict is the worst that is open about a device, and why.
+type verdict struct{ severity, text string }
+
+// judge notes the worst about each device under prefix and its name.
+func judge(worst map[string]verdict, prefix string, open []Notification, parts []store.Part) {
 	say := func(device, severity, text string) {
-		if v, ok := worst[device]; !ok || rank(severity) > rank(v.severity) {
-			worst[device] = verdict{severity, text}
+		if v, ok := worst[prefix+device]; !ok || rank(severity) > rank(v.severity) {
+			worst[prefix+device] = verdict{severity, text}
 		}
 	}
 	for _, n := range open {
@@ -93,11 +118,6 @@ func judgeDevices(devices []Device, open []Notification, parts []store.Part) {
 	}
 	for _, p := range parts {
 		say(p.Device, p.Severity, clip(cmp.Or(p.Rule, p.RuleID)+": "+p.Reason, maxText))
-	}
-	for i := range devices {
-		if v, ok := worst[devices[i].Type+" "+devices[i].Place]; ok {
-			devices[i].Status, devices[i].StatusText = severityStatus(v.severity), v.text
-		}
 	}
 }
 
@@ -168,19 +188,24 @@ func openText(n int) string {
 	return fmt.Sprintf("%d open notifications", n)
 }
 
-func serverOf(v store.Server) Server {
+func (s *server) serverOf(v store.Server) Server {
 	st, why := status(&v)
 	name := v.Name
 	if name == "" {
 		name = v.ReportedName
 	}
-	return Server{
+	out := Server{
 		ID: v.ID.String(), Name: clip(name, maxName), Status: st, StatusText: why, State: string(v.State), StateSince: at(v.StateSince),
 		Site: clip(v.Site, maxName), Rack: clip(v.Rack, maxName), Role: clip(v.Role, maxName), Owner: clip(v.Owner, maxName),
 		OSType: clip(v.OSType, maxName), OSName: clip(v.OSName, maxName), OSVersion: clip(v.OSVersion, maxName),
 		ExporterVersion: clip(v.ExporterVersion, maxName), Simulated: v.Simulated, Clone: v.Clones, CloneOf: v.CloneOf,
 		OpenNotifications: v.Open, WorstSeverity: v.Worst, LastSeen: at(v.LastSeen), BootTime: at(v.BootTime), EnrolledAt: at(v.Enrolled),
+		Model: clip(v.Model, maxName), UpdatesPending: v.Updates, UpdatesSecurity: v.UpdatesSecurity, RebootRequired: v.Reboot, LabelsVersion: labelsVersion(&v),
 	}
+	if rel, ok := s.release(v.OSType, v.OSName, v.OSVersion); ok {
+		out.OSRelease, out.SupportEnd = rel.Name, at(rel.End)
+	}
+	return out
 }
 
 // factsOf lists what is known of a server beside the columns of the list.

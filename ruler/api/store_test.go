@@ -51,6 +51,11 @@ func TestAnswersFromSQLite(t *testing.T) {
 		"/servers/" + apitest.ID(5).String() + "?at=2026-11-21T02:00:00Z", "/servers/" + apitest.ID(5).String() + "?at=2026-11-21T02:59:00Z", "/servers/" + apitest.ID(5).String() + "?at=2020-01-01T00:00:00Z",
 		"/servers/" + apitest.ID(5).String() + "/diff?from=2026-11-20T12:00:00Z", "/servers/" + apitest.ID(99).String() + "/diff?from=2026-11-20T12:00:00Z",
 		"/serials?search=za105&limit=5", "/serials?device_type=memory&server=" + apitest.ID(5).String(), "/serials/ZA10504K", "/serials/none", "/changes?serial=ZA10404X", "/changes?field=state",
+		"/servers?status=critical,silent,planned", "/servers?status=ok&limit=3", "/servers?status=decommissioned", "/servers?os_type=linux", "/servers?model=ProLiant+DL380+Gen10&sort=-model&limit=5", "/servers?updates_pending=true",
+		"/servers?updates_pending=false", "/servers?reboot_required=true", "/servers?support_ends_before=2028-07-01T00:00:00Z", "/servers?sort=support_end&limit=3", "/servers?sort=-support_end&limit=3", "/servers?sort=updates&limit=2", "/servers?exporter_version=0.2.0&limit=1",
+		"/register", "/register?missing=true", "/register?search=hpe&limit=1", "/register?warranty_ends_before=2027-03-01T00:00:00Z", "/register/export",
+		"/server-facets", "/systems", "/updates", "/devices?limit=7", "/devices?status=critical,warning", "/devices?device_type=physical_drive&status=ok&limit=5&offset=20", "/devices?search=za105", "/devices?category=software&limit=3",
+		"/devices?device_type=program&limit=2", "/device-facets", "/device-facets?device_type=physical_drive&status=critical", "/devices?server=" + apitest.ID(5).String() + "&firmware=TN05", "/devices?state=Failed", "/devices?site=south&model=CVPM02",
 		"/changes", "/changes?kind=replaced", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
 		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=" + store.ClassSilent,
 		"/notifications/a1b2c3d4e5f60718", "/notifications/none", "/silent", "/silent?planned=true", "/discovery",
@@ -119,8 +124,8 @@ func BenchmarkTenThousandServers(b *testing.B) {
 	for i := range servers {
 		f.List = append(f.List, store.ServerDetail{Server: store.Server{
 			ID: record.ID{14: byte(i >> 8), 15: byte(i), 0: 1}, Name: fmt.Sprintf("srv-%05d", i), Site: fmt.Sprintf("site-%02d", i%20), Rack: fmt.Sprintf("r%03d", i%400),
-			Role: "file", Owner: "it", State: store.StateUp, OSName: "Windows Server 2022 Standard", OSType: "windows", LastSeen: now.Add(-time.Duration(i) * time.Millisecond),
-		}})
+			Role: "file", Owner: "it", State: store.StateUp, OSName: "Windows Server 2022 Standard", OSType: "windows", OSVersion: "10.0.20348", LastSeen: now.Add(-time.Duration(i) * time.Millisecond),
+		}, Devices: apitest.Devices(i, now)})
 		if i%50 == 0 {
 			f.Problems = append(f.Problems, store.NotificationDetail{Notification: store.Notification{
 				ID: fmt.Sprintf("%016x", i), Server: f.List[i].ID, Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
@@ -133,7 +138,8 @@ func BenchmarkTenThousandServers(b *testing.B) {
 	}
 	bench := newBench(b, func(c *Config) { c.Reader = s })
 	for _, query := range []string{
-		"/servers", "/servers?sort=name&limit=1000", "/servers?search=srv-099", "/servers?site=site-07&sort=-last_seen", "/servers?offset=9900&sort=os",
+		"/servers", "/servers?sort=name&limit=1000", "/servers?search=srv-099", "/servers?site=site-07&sort=-last_seen", "/servers?offset=9900&sort=os", "/servers?status=critical,warning", "/servers?sort=support_end&offset=5000", "/servers?updates_pending=true&sort=updates", "/server-facets", "/systems", "/updates",
+		"/devices", "/devices?device_type=physical_drive&status=critical", "/devices?device_type=physical_drive&model=ST4000NM0035-1V4107&offset=50000", "/device-facets?device_type=physical_drive", "/serials?search=ZA105",
 		"/overview", "/notifications?state=firing", "/silent", "/discovery",
 	} {
 		b.Run(strings.TrimPrefix(query, "/"), func(b *testing.B) {

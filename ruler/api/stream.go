@@ -235,7 +235,7 @@ func (s *server) rows(ctx context.Context, events []store.FeedEvent) (map[string
 			return nil, err
 		}
 		for _, v := range page.Servers {
-			shown := serverOf(v)
+			shown := s.serverOf(v)
 			out[store.FeedServer+shown.ID] = StreamEvent{Server: &shown}
 		}
 	}

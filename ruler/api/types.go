@@ -54,6 +54,13 @@ type Server struct {
 	LastSeen          *time.Time `json:"last_seen" doc:"stream time of its last record, exact to a minute; null = never"`
 	BootTime          *time.Time `json:"boot_time" doc:"by the server's own clock; null = not known"`
 	EnrolledAt        *time.Time `json:"enrolled_at"`
+	Model             string     `json:"model" doc:"of the machine; empty = not known"`
+	OSRelease         string     `json:"os_release" doc:"the release in the table of support ends; empty = not in it"`
+	SupportEnd        *time.Time `json:"support_end" doc:"last day with security updates at no further price; null = not known"`
+	UpdatesPending    *int       `json:"updates_pending" doc:"updates that wait; null = not known"`
+	UpdatesSecurity   int        `json:"updates_security" doc:"of them for security, as the system's own tool says"`
+	RebootRequired    bool       `json:"reboot_required"`
+	LabelsVersion     string     `json:"labels_version" doc:"changes when a label does; a change of labels names it"`
 }
 
 // ServerList is a page of servers.
@@ -66,14 +73,16 @@ type ServerList struct {
 
 // ServerDetail is everything that is known of one server now.
 type ServerDetail struct {
-	Server        Server         `json:"server"`
-	Facts         []Fact         `json:"facts" doc:"what the server says of itself; evidence, not identity"`
-	Devices       []Device       `json:"devices" doc:"sorted by group, type and place, numbers by value"`
-	Observed      []Observed     `json:"observed" doc:"the present snapshot of each category"`
-	Lines         []Server       `json:"lines" doc:"the other lines of the same identity, when it is used twice"`
-	Notifications []Notification `json:"notifications" doc:"those that are open, worst first"`
-	AsOf          *time.Time     `json:"as_of" doc:"the time that was asked for; null = now"`
-	KnownSince    *time.Time     `json:"known_since" doc:"with at: nothing older is known; else null"`
+	Server        Server          `json:"server"`
+	Facts         []Fact          `json:"facts" doc:"what the server says of itself; evidence, not identity"`
+	Devices       []Device        `json:"devices" doc:"sorted by group, type and place, numbers by value"`
+	Observed      []Observed      `json:"observed" doc:"the present snapshot of each category"`
+	Lines         []Server        `json:"lines" doc:"the other lines of the same identity, when it is used twice"`
+	Notifications []Notification  `json:"notifications" doc:"those that are open, worst first"`
+	AsOf          *time.Time      `json:"as_of" doc:"the time that was asked for; null = now"`
+	Labels        []Label         `json:"labels" doc:"where the labels come from"`
+	Register      []RegisterEntry `json:"register" doc:"what people say of it: owner, warranty, contract; mostly one entry or none"`
+	KnownSince    *time.Time      `json:"known_since" doc:"with at: nothing older is known; else null"`
 }
 
 // Fact is a named value.

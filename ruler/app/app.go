@@ -33,6 +33,7 @@ import (
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/probe"
+	"nocturne/ruler/register"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
@@ -266,6 +267,10 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return a.prune(ctx) })
 	g.Go(func() error { return a.reloads(ctx) })
+	if b := a.cfg.API.Bridge; b.URL != "" {
+		labels := register.Syncer{Store: a.store, Bridge: register.Bridge{URL: b.URL, TokenFile: b.TokenFile, Client: &http.Client{Timeout: 10 * time.Second}}, Log: a.component("register")}
+		g.Go(func() error { return labels.Run(ctx) })
+	}
 	g.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the page and the API: %w", err)

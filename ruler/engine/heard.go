@@ -64,7 +64,7 @@ func lineName(name string, l *line) string {
 
 func (s *server) registered(enrolled time.Time) *store.ServerLabels {
 	l := s.about
-	return &store.ServerLabels{Name: s.name, Site: l.site, Rack: l.rack, Role: l.role, Owner: l.owner, Simulated: l.simulated, Enrolled: enrolled}
+	return &store.ServerLabels{Name: s.name, Site: l.site, Rack: l.rack, Role: l.role, Owner: l.owner, From: l.from, Simulated: l.simulated, Enrolled: enrolled}
 }
 
 // found writes down what a heartbeat told about who speaks.
@@ -245,7 +245,7 @@ func (p *partition) registry(id *identity, in *input) {
 // register takes labels, which hold for all lines of the identity, and tells
 // whether that is news.
 func (p *partition) register(id *identity, r *record.Record) bool {
-	to := about{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), simulated: r.Attr(record.AttrSimulated).Bool()}
+	to := about{site: text(r, record.AttrSite), rack: text(r, record.AttrRack), role: text(r, record.AttrRole), owner: text(r, record.AttrOwner), from: text(r, record.AttrLabelsFrom), simulated: r.Attr(record.AttrSimulated).Bool()}
 	name := strings.Clone(text(r, record.AttrServer)) // not the whole payload
 	enrolled := time.Time{}
 	first := r.Name == record.NameEnrolled && !id.registered

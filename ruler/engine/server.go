@@ -42,6 +42,7 @@ type server struct {
 type about struct {
 	site, rack, role, owner string
 	os                      string // os.type
+	from                    string // where the labels come from, as the register says
 	simulated               bool
 }
 

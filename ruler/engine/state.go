@@ -270,7 +270,7 @@ func (p *partition) restoreRows(c *store.Claim) {
 			continue // a line that was retired
 		}
 		s.name, s.state = row.Name, codeOf(row.State)
-		s.about = p.share(about{site: row.Site, rack: row.Rack, role: row.Role, owner: row.Owner, os: row.OSType, simulated: row.Simulated})
+		s.about = p.share(about{site: row.Site, rack: row.Rack, role: row.Role, owner: row.Owner, from: row.LabelsFrom, os: row.OSType, simulated: row.Simulated})
 		s.address = placeOf(row.Address)
 		s.saved, s.told = nanos(row.LastSeen), int64(row.Skew)
 		f := store.ServerFacts{OSName: row.OSName, OSType: row.OSType, OSVersion: row.OSVersion, OSBuild: row.OSBuild, ExporterVersion: row.ExporterVersion,

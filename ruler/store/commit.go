@@ -101,8 +101,10 @@ type ServerWrite struct {
 // ServerLabels come from the registry, never from the agent.
 type ServerLabels struct {
 	Name, Site, Rack, Role, Owner string
-	Simulated                     bool
-	Enrolled                      time.Time // zero = leave
+	// From says where each comes from: "site=register rack=pattern".
+	From      string
+	Simulated bool
+	Enrolled  time.Time // zero = leave
 }
 
 // ServerFacts are what the heartbeat says.

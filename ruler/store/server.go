@@ -34,12 +34,14 @@ type Server struct {
 	// Clones is set on every line of an identity that is used twice.
 	Clones bool `json:"clones"`
 
-	Name      string `json:"name"`
-	Site      string `json:"site"`
-	Rack      string `json:"rack"`
-	Role      string `json:"role"`
-	Owner     string `json:"owner"`
-	Simulated bool   `json:"simulated"`
+	Name  string `json:"name"`
+	Site  string `json:"site"`
+	Rack  string `json:"rack"`
+	Role  string `json:"role"`
+	Owner string `json:"owner"`
+	// LabelsFrom says where each label comes from: "site=register rack=pattern".
+	LabelsFrom string `json:"labels_from"`
+	Simulated  bool   `json:"simulated"`
 
 	State       ServerState `json:"state"`
 	StateReason string      `json:"state_reason,omitempty"`
@@ -68,6 +70,13 @@ type Server struct {
 	// Skew is received minus sent of the last frame measured; its clock is
 	// ahead when negative.
 	Skew time.Duration `json:"skew_ns"`
+
+	// Model is that of the machine, as its snapshots of hardware say.
+	Model string `json:"model"`
+	// Updates wait; nil = not known. UpdatesSecurity of them are for security.
+	Updates         *int `json:"updates_pending"`
+	UpdatesSecurity int  `json:"updates_security"`
+	Reboot          bool `json:"reboot_required"`
 
 	// Open and Worst sum up the open, unmuted notifications of the server.
 	Open  int    `json:"open_notifications"`
@@ -119,6 +128,13 @@ const (
 	ByState    SortKey = "state"
 	ByLastSeen SortKey = "last_seen"
 	ByOS       SortKey = "os"
+	ByModel    SortKey = "model"
+	ByRack     SortKey = "rack"
+	ByOwner    SortKey = "owner"
+	ByExporter SortKey = "exporter_version"
+	ByUpdates  SortKey = "updates"
+	ByBoot     SortKey = "boot_time"
+	BySupport  SortKey = "support_end" // in the order of ServerQuery.Support
 )
 
 // ServerQuery filters and orders the server list. Empty fields match all.
@@ -133,10 +149,29 @@ type ServerQuery struct {
 	Severity  string        // worst open severity is this
 	Simulated *bool
 	Clones    *bool
-	Sort      SortKey
-	Reverse   bool
-	Offset    int
-	Limit     int // 0 = 100, at most 1000
+	OSType    string
+	OS        string // exactly this name
+	Model     string
+	Exporter  string // exactly this version
+	Updates   *bool  // some wait, or none
+	Reboot    *bool  // a restart is required
+	// Cases keeps servers that one of these fits, whatever State says; nil = all.
+	Cases []ServerCase
+	// Support orders operating systems by the end of their support, the earliest
+	// first; those that are not in it come last. Ended keeps servers whose
+	// operating system is one of these; nil = all.
+	Support []OSVersion
+	Ended   []OSVersion
+	Sort    SortKey
+	Reverse bool
+	Offset  int
+	Limit   int // 0 = 100, at most 1000
+}
+
+// ServerCase is one of these states with one of these worst severities.
+type ServerCase struct {
+	States []ServerState
+	Worst  []string // nil = any; "" = nothing open
 }
 
 // ServerPage is one page of the server list.

@@ -20,7 +20,7 @@ import (
 	"nocturne/internal/record"
 )
 
-// The three kinds of failure a caller tells apart.
+// The kinds of failure a caller tells apart.
 var (
 	// ErrFenced: the partition's position was not where the commit said, or
 	// another owner has raised its epoch. Nothing was written. The caller
@@ -28,6 +28,8 @@ var (
 	ErrFenced = errors.New("fenced")
 	// ErrNotFound: no such row.
 	ErrNotFound = errors.New("not found")
+	// ErrStale: somebody changed the row since it was read.
+	ErrStale = errors.New("stale")
 	// ErrMismatch: the database belongs to another partition layout or a newer
 	// program. Stop and tell the operator.
 	ErrMismatch = errors.New("mismatch")
@@ -46,6 +48,7 @@ type Store interface {
 	DeskStore
 	FeedStore
 	Rules
+	RegisterWriter
 
 	// Claim makes owner the only one whose commits of the partition pass: it
 	// raises the epoch, then loads what the previous owner committed.
@@ -82,6 +85,8 @@ type Store interface {
 // Reader is what the API needs. Its answers are consistent per call.
 type Reader interface {
 	Inventory
+	Fleet
+	Register
 
 	// Servers lists a page and the number of all matches.
 	Servers(ctx context.Context, q ServerQuery) (ServerPage, error)

@@ -44,6 +44,9 @@ func Fill(ctx context.Context, s store.Store, f *Fleet) error {
 	if err := s.Commit(ctx, []store.PartitionCommit{c}); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if err := s.PutRegister(ctx, anyVersion(f.Book)); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
 	var deliveries []store.Delivery
 	for _, n := range f.Problems {
 		for _, d := range n.Deliveries {
@@ -60,7 +63,7 @@ func Fill(ctx context.Context, s store.Store, f *Fleet) error {
 func serverWrite(d *store.ServerDetail) store.ServerWrite {
 	w := store.ServerWrite{
 		ID:     d.ID,
-		Labels: &store.ServerLabels{Name: d.Name, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, Simulated: d.Simulated, Enrolled: d.Enrolled},
+		Labels: &store.ServerLabels{Name: d.Name, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, From: d.LabelsFrom, Simulated: d.Simulated, Enrolled: d.Enrolled},
 		Facts: &store.ServerFacts{
 			OSName: d.OSName, OSType: d.OSType, OSVersion: d.OSVersion, OSBuild: d.OSBuild, ExporterVersion: d.ExporterVersion,
 			ReportedName: d.ReportedName, MachineID: d.MachineID, SMBIOSUUID: d.SMBIOSUUID, BootTime: d.BootTime, Interval: d.Interval,
@@ -76,4 +79,12 @@ func serverWrite(d *store.ServerDetail) store.ServerWrite {
 		w.Clones = &store.CloneWrite{Of: of, Clones: true}
 	}
 	return w
+}
+
+func anyVersion(book []store.RegisterEntry) []store.RegisterEntry {
+	out := slices.Clone(book)
+	for i := range out {
+		out[i].Version = store.AnyVersion
+	}
+	return out
 }

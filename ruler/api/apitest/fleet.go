@@ -48,6 +48,11 @@ func Demo(now time.Time) *Fleet {
 			ReportedName: name,
 		}, now)
 	}
+	f.Book = []store.RegisterEntry{
+		{Name: "sim-north-05", Serial: "CZ200005", Owner: "demo", Warranty: now.Add(90 * 24 * time.Hour).Truncate(24 * time.Hour), Contract: "HPE 4711", Created: now, Changed: now, By: "local", Version: 1},
+		{Name: "spare-1", Site: "north", Note: "ordered", Created: now, Changed: now, By: "local", Version: 1},
+	}
+	f.at(ID(5)).LabelsFrom = "site=enrolment rack=enrolment role=pattern owner=register"
 	f.failedDrive(ID(5), now)
 	f.warning(ID(7), now)
 	f.silence(ID(12), now)
@@ -56,7 +61,7 @@ func Demo(now time.Time) *Fleet {
 	f.at(ID(16)).Clones = true
 	twin := *f.at(ID(16))
 	twin.ID, twin.CloneOf, twin.Name = ID(36), ID(16).String(), twin.Name+" (line 2)"
-	f.at(ID(16)).Lines, twin.Lines = []store.Server{twin.Server}, []store.Server{f.at(ID(16)).Server}
+	f.at(ID(16)).Lines, twin.Lines = []store.Server{parted(&twin)}, []store.Server{parted(f.at(ID(16)))}
 	f.List = append(f.List, twin)
 	f.hostile(ID(40), now)
 	for i := range f.ChangeLog { // newest first, numbered as a store would
@@ -115,6 +120,13 @@ func devices(n int, osType string, now time.Time) []store.Device {
 	}
 	for i := range 45 {
 		out = append(out, dev(record.Software, "program", fmt.Sprintf("package-%02d", i), "", "", map[string]any{"version": fmt.Sprintf("1.%d", i)}))
+	}
+	if n%2 == 0 {
+		out = append(out, dev(record.Updates, record.DeviceUpdateStatus, "", "", "up_to_date", map[string]any{"state": "up_to_date", "source": "wua", "reboot_required": false}))
+	} else if n < 10 {
+		out = append(out, dev(record.Updates, record.DeviceUpdateStatus, "", "", "reboot_required", map[string]any{"state": "reboot_required", "source": "wua", "reboot_required": true}),
+			dev(record.Updates, record.DeviceUpdatePending, "KB5070001", "", "", map[string]any{"title": "2026-11 Cumulative Update (KB5070001)", "kb": "KB5070001", "security": true, "severity": "Critical"}),
+			dev(record.Updates, record.DeviceUpdatePending, fmt.Sprintf("KB50700%02d", 10+n), "", "", map[string]any{"title": "Driver"}))
 	}
 	if osType == "linux" {
 		return append(out, dev(record.RAID, "md_array", "md0", "", "clean", map[string]any{"level": "raid1"}))

@@ -36,7 +36,7 @@ func (f *Fleet) ServerAt(_ context.Context, id record.ID, at time.Time) (store.S
 		if at.Before(d.Enrolled) {
 			return p, f.Err
 		}
-		p.Labels = &store.ServerLabels{Name: d.Name, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, Simulated: d.Simulated}
+		p.Labels = &store.ServerLabels{Name: d.Name, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, From: d.LabelsFrom, Simulated: d.Simulated}
 		p.Facts = &store.ServerFacts{OSName: d.OSName, OSType: d.OSType, OSVersion: d.OSVersion, OSBuild: d.OSBuild, ExporterVersion: d.ExporterVersion, ReportedName: d.ReportedName, BootTime: d.BootTime}
 		if !at.Before(d.StateSince) {
 			p.State = &store.StateWrite{State: d.State, Reason: d.StateReason, Since: d.StateSince}
@@ -119,4 +119,64 @@ func (f *Fleet) snapshot(d *store.ServerDetail, c record.Category) store.Hash {
 	}
 	f.Contents[h] = b
 	return h
+}
+
+// Register implements store.Register; without names beside server names it
+// means the servers of its names.
+func (f *Fleet) Register(_ context.Context, q store.RegisterQuery) (store.RegisterPage, error) {
+	page := store.RegisterPage{Entries: []store.RegisterEntry{}}
+	for _, e := range f.Book {
+		for _, d := range f.List {
+			if strings.EqualFold(d.Name, e.Name) || strings.EqualFold(d.ReportedName, e.Name) {
+				e.Server = store.Server{ID: d.ID, Name: d.Name, ReportedName: d.ReportedName, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, State: d.State, LastSeen: d.LastSeen}
+				break
+			}
+		}
+		text := strings.ToLower(strings.Join([]string{e.Name, e.Serial, e.Site, e.Owner, e.Contract, e.Note}, "\n"))
+		if strings.Contains(text, strings.ToLower(q.Text)) && (q.Names == nil || slices.ContainsFunc(q.Names, func(n string) bool { return strings.EqualFold(n, e.Name) })) &&
+			(q.Server.IsZero() || q.Server == e.Server.ID) && (q.Missing == nil || *q.Missing == e.Server.LastSeen.IsZero()) &&
+			(q.WarrantyBefore.IsZero() || !e.Warranty.IsZero() && e.Warranty.Before(q.WarrantyBefore)) {
+			page.Entries = append(page.Entries, e)
+		}
+	}
+	page.Total = len(page.Entries)
+	page.Entries = cut(page.Entries, q.Offset, q.Limit)
+	return page, f.Err
+}
+
+// PutRegister implements store.RegisterWriter, for tests that change it.
+func (f *Fleet) PutRegister(_ context.Context, entries []store.RegisterEntry) error {
+	for _, e := range entries {
+		i := slices.IndexFunc(f.Book, func(v store.RegisterEntry) bool { return strings.EqualFold(v.Name, e.Name) })
+		var version int64
+		if i >= 0 {
+			version, e.Created = f.Book[i].Version, f.Book[i].Created
+		}
+		if e.Version != store.AnyVersion && e.Version != version {
+			return fmt.Errorf("%s is at version %d: %w", e.Name, version, store.ErrStale)
+		}
+		e.Version = version + 1
+		if e.Created.IsZero() {
+			e.Created = e.Changed
+		}
+		if i < 0 {
+			f.Book = append(f.Book, e)
+			continue
+		}
+		f.Book[i] = e
+	}
+	slices.SortFunc(f.Book, func(a, b store.RegisterEntry) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return f.Err
+}
+
+// DeleteRegister implements store.RegisterWriter.
+func (f *Fleet) DeleteRegister(_ context.Context, name string) error {
+	n := len(f.Book)
+	f.Book = slices.DeleteFunc(f.Book, func(e store.RegisterEntry) bool { return strings.EqualFold(e.Name, name) })
+	if len(f.Book) == n {
+		return store.ErrNotFound
+	}
+	return f.Err
 }

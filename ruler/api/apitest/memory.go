@@ -15,7 +15,8 @@ import (
 )
 
 // Fleet is a store.Reader over plain lists. It filters, orders and pages as
-// the interface says. It is safe for concurrent readers; nobody writes.
+// the interface says. It is safe for concurrent readers while nobody
+// writes the register.
 type Fleet struct {
 	Rules
 	List          []store.ServerDetail
@@ -24,6 +25,7 @@ type Fleet struct {
 	Problems      []store.NotificationDetail
 	PipelineState store.Pipeline
 	Contents      map[store.Hash][]byte // snapshots by content
+	Book          []store.RegisterEntry // the register, by name
 	// Err is what every call answers, where it is set.
 	Err error
 }
@@ -34,12 +36,15 @@ var _ store.Reader = (*Fleet)(nil)
 func (f *Fleet) Servers(_ context.Context, q store.ServerQuery) (store.ServerPage, error) {
 	var page store.ServerPage
 	for _, d := range f.List {
-		if s := f.summed(d.Server); matches(&s, &q) {
+		if s := f.summed(parted(&d)); matches(&s, &q) && fits(&s, &q) {
 			page.Servers = append(page.Servers, s)
 		}
 	}
 	slices.SortStableFunc(page.Servers, func(a, b store.Server) int {
 		c := order(&a, &b, q.Sort)
+		if q.Sort == store.BySupport {
+			c = supportOrder(&a, &b, &q)
+		}
 		if q.Reverse {
 			c = -c
 		}
@@ -72,7 +77,7 @@ func matches(s *store.Server, q *store.ServerQuery) bool {
 	for _, v := range []string{s.Name, s.ReportedName, s.ID.String(), s.Site, s.Rack, s.Role, s.Owner, s.OSName} {
 		found = found || strings.Contains(strings.ToLower(v), strings.ToLower(q.Text))
 	}
-	state := slices.Contains(q.State, s.State) || len(q.State) == 0 && s.State != store.StateDecommissioned
+	state := slices.Contains(q.State, s.State) || len(q.State) == 0 && (q.Cases != nil || s.State != store.StateDecommissioned)
 	return found && state && is(q.Site, s.Site) && is(q.Rack, s.Rack) && is(q.Role, s.Role) && is(q.Owner, s.Owner) && is(q.Severity, s.Worst) &&
 		(q.Simulated == nil || *q.Simulated == s.Simulated) && (q.Clones == nil || *q.Clones == s.Clones)
 }
@@ -94,11 +99,32 @@ func order(a, b *store.Server, by store.SortKey) int {
 		return strings.Compare(string(a.State), string(b.State))
 	case store.ByLastSeen:
 		return b.LastSeen.Compare(a.LastSeen)
+	case store.ByModel:
+		return cmp.Or(last(a.Model == "", b.Model == ""), strings.Compare(a.Model, b.Model))
+	case store.ByUpdates:
+		waiting := func(s *store.Server) int {
+			if s.Updates == nil {
+				return -1
+			}
+			return *s.Updates
+		}
+		return cmp.Or(waiting(b)-waiting(a), b.UpdatesSecurity-a.UpdatesSecurity)
 	case store.ByOS:
 		return strings.Compare(a.OSName, b.OSName)
 	default:
 		return bad(b) - bad(a)
 	}
+}
+
+// last puts the one that lacks something behind the one that has it.
+func last(a, b bool) int {
+	switch {
+	case a && !b:
+		return 1
+	case b && !a:
+		return -1
+	}
+	return 0
 }
 
 func cut[T any](list []T, offset, limit int) []T {
@@ -113,7 +139,7 @@ func cut[T any](list []T, offset, limit int) []T {
 func (f *Fleet) Server(_ context.Context, id record.ID) (store.ServerDetail, error) {
 	for _, d := range f.List {
 		if d.ID == id {
-			d.Server = f.summed(d.Server)
+			d.Server = f.summed(parted(&d))
 			return d, f.Err
 		}
 	}
@@ -207,7 +233,7 @@ func (f *Fleet) Silent(context.Context) ([]store.SilentServer, error) {
 		if d.State != store.StateSilent {
 			continue
 		}
-		v := store.SilentServer{Server: f.summed(d.Server)}
+		v := store.SilentServer{Server: f.summed(parted(&d))}
 		for _, n := range f.Problems {
 			if n.Server == d.ID && n.Class == store.ClassSilent && n.State == store.Firing {
 				v.Notification, v.FoldedInto = n.ID, n.FoldedInto

@@ -35,7 +35,7 @@ func (s *Store) update(ctx context.Context, what string, fn func(*writer)) error
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	w := &writer{ctx: ctx, tx: tx, stmts: &s.stmts, touched: map[record.ID]struct{}{}, evidenced: map[string]struct{}{}}
+	w := &writer{ctx: ctx, tx: tx, stmts: &s.stmts, touched: map[record.ID]struct{}{}, parts: map[record.ID]struct{}{}, evidenced: map[string]struct{}{}}
 	if fn(w); w.err == nil {
 		w.err = tx.Commit()
 	}
@@ -61,6 +61,7 @@ type writer struct {
 	rows  int64
 	// servers whose notifications changed, notifications with new evidence
 	touched   map[record.ID]struct{}
+	parts     map[record.ID]struct{} // servers whose model or updates may be others
 	evidenced map[string]struct{}
 }
 
@@ -163,11 +164,11 @@ func (w *writer) state(c *store.PartitionCommit) {
 func (w *writer) server(c *store.ServerWrite, now time.Time) {
 	w.exec(stServer, c.ID[:], c.Partition)
 	if l := c.Labels; l != nil {
-		w.exec(stServerLabels, l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, unix(l.Enrolled), unix(l.Enrolled), c.ID[:])
+		w.exec(stServerLabels, l.Name, l.Site, l.Rack, l.Role, l.Owner, l.From, l.Simulated, unix(l.Enrolled), unix(l.Enrolled), c.ID[:])
 		if now.IsZero() {
 			now = l.Enrolled
 		}
-		w.log(c.ID, logLabels, now, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated})
+		w.log(c.ID, logLabels, now, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, l.From})
 	}
 	if f := c.Facts; f != nil {
 		w.exec(stServerFacts, f.OSName, f.OSType, f.OSVersion, f.OSBuild, unix(f.BootTime), f.ExporterVersion, f.ReportedName, f.MachineID, f.SMBIOSUUID, int64(f.Interval), c.ID[:])
@@ -194,6 +195,9 @@ func (w *writer) server(c *store.ServerWrite, now time.Time) {
 
 func (w *writer) device(d *store.DeviceWrite, now time.Time) {
 	w.occupant(d, now)
+	if d.Category == record.Updates || d.Type == record.DeviceSystem {
+		w.parts[d.Server] = struct{}{}
+	}
 	if d.Delete {
 		w.exec(stDeviceDelete, d.Server[:], d.Category, d.Type, d.Place)
 		return
@@ -246,6 +250,9 @@ func (w *writer) audit(e *store.AuditEntry) {
 func (w *writer) sums() {
 	for id := range w.touched {
 		w.exec(stServerSums, id[:], id[:], id[:])
+	}
+	for id := range w.parts {
+		w.exec(stServerParts, id[:])
 	}
 	for id := range w.evidenced {
 		w.exec(stEvidenceBound, id, id, store.MaxEvidence/4, id, store.MaxEvidence-store.MaxEvidence/4)

@@ -26,6 +26,7 @@ type labelsLog struct {
 	Role      string `json:"role"`
 	Owner     string `json:"owner"`
 	Simulated bool   `json:"simulated"`
+	From      string `json:"from,omitempty"`
 }
 
 type factsLog struct {
@@ -161,7 +162,7 @@ func setPast(p *store.ServerPast, kind, value string, since time.Time) error {
 		if err := fromJSON(value, &l); err != nil {
 			return err
 		}
-		p.Labels = &store.ServerLabels{Name: l.Name, Site: l.Site, Rack: l.Rack, Role: l.Role, Owner: l.Owner, Simulated: l.Simulated}
+		p.Labels = &store.ServerLabels{Name: l.Name, Site: l.Site, Rack: l.Rack, Role: l.Role, Owner: l.Owner, From: l.From, Simulated: l.Simulated}
 	case logFacts:
 		var f factsLog
 		if err := fromJSON(value, &f); err != nil {

@@ -14,16 +14,20 @@ import (
 
 const serverColumns = `id, clone_of, clones, name, site, rack, role, owner, simulated, state, state_reason, state_since,
 	os_name, os_type, os_version, os_build, boot_time, exporter_version, reported_name, machine_id, smbios_uuid,
-	enrolled, last_seen, interval, skew, open, worst_word, address`
+	enrolled, last_seen, interval, skew, open, worst_word, address, model, updates, updates_security, reboot, labels_from`
 
 func scanServer(rows *sql.Rows, more ...any) (store.Server, error) {
 	var v store.Server
 	var id, of []byte
+	var updates int
 	var since, boot, enrolled, seen, interval, skew int64
 	err := rows.Scan(append([]any{&id, &of, &v.Clones, &v.Name, &v.Site, &v.Rack, &v.Role, &v.Owner, &v.Simulated, &v.State, &v.StateReason, &since,
 		&v.OSName, &v.OSType, &v.OSVersion, &v.OSBuild, &boot, &v.ExporterVersion, &v.ReportedName, &v.MachineID, &v.SMBIOSUUID,
-		&enrolled, &seen, &interval, &skew, &v.Open, &v.Worst, &v.Address}, more...)...)
+		&enrolled, &seen, &interval, &skew, &v.Open, &v.Worst, &v.Address, &v.Model, &updates, &v.UpdatesSecurity, &v.Reboot, &v.LabelsFrom}, more...)...)
 	v.ID = serverID(id)
+	if updates >= 0 {
+		v.Updates = &updates
+	}
 	if len(of) > 0 {
 		v.CloneOf = serverID(of).String()
 	}
@@ -98,6 +102,13 @@ var serverOrders = map[store.SortKey][2]string{
 	store.ByState:    {"state, name, id", "state DESC, name, id"},
 	store.ByLastSeen: {"last_seen DESC, id", "last_seen, id"},
 	store.ByOS:       {"os_name, os_version, name, id", "os_name DESC, os_version DESC, name, id"},
+	store.ByModel:    {"model = '', model, name, id", "model DESC, name, id"},
+	store.ByRack:     {"rack = '', rack, name, id", "rack DESC, name, id"},
+	store.ByOwner:    {"owner = '', owner, name, id", "owner DESC, name, id"},
+	store.ByExporter: {"exporter_version = '', exporter_version, name, id", "exporter_version DESC, name, id"},
+	store.ByUpdates:  {"updates DESC, updates_security DESC, name, id", "updates < 0, updates, name, id"},
+	store.ByBoot:     {"boot_time = 0, boot_time, name, id", "boot_time DESC, name, id"},
+	store.BySupport:  {"supported, name, id", "supported = 1000000000, supported DESC, name, id"},
 }
 
 // Servers implements store.Reader.
@@ -114,9 +125,23 @@ func (s *Store) Servers(ctx context.Context, q store.ServerQuery) (store.ServerP
 	if q.Clones != nil {
 		f.add("clones = ?", *q.Clones)
 	}
-	if len(q.State) == 0 {
+	f.equal("os_type", q.OSType)
+	f.equal("os_name", q.OS)
+	f.equal("model", q.Model)
+	f.equal("exporter_version", q.Exporter)
+	if q.Updates != nil {
+		f.add(map[bool]string{true: "updates > 0", false: "updates = 0"}[*q.Updates])
+	}
+	if q.Reboot != nil {
+		f.add("reboot = ?", *q.Reboot)
+	}
+	f.cases(q.Cases)
+	if q.Ended != nil {
+		f.add("(os_type, os_name, os_version) IN (SELECT value->>0, value->>1, value->>2 FROM json_each(?))", osVersions(q.Ended))
+	}
+	if len(q.State) == 0 && q.Cases == nil {
 		f.add("state <> 'decommissioned'")
-	} else {
+	} else if len(q.State) > 0 {
 		var args []any
 		for _, st := range q.State {
 			args = append(args, string(st))
@@ -139,18 +164,24 @@ func (s *Store) Servers(ctx context.Context, q store.ServerQuery) (store.ServerP
 	if q.Reverse {
 		by = order[1]
 	}
+	table, args := "servers", f.args
+	if q.Sort == store.BySupport {
+		table = `(SELECT servers.*, coalesce(o.key, 1000000000) AS supported FROM servers LEFT JOIN (SELECT key, value->>0 AS t, value->>1 AS n, value->>2 AS v FROM json_each(?)) o
+			ON o.t = os_type AND o.n = os_name AND o.v = os_version)`
+		args = append([]any{osVersions(q.Support)}, args...)
+	}
 	page := store.ServerPage{Servers: []store.Server{}}
-	// The ids are found and ordered first, so that the sorter carries no rows
-	// that are not shown.
-	query := "SELECT " + serverColumns + ", total FROM (SELECT id AS wanted, row_number() OVER (ORDER BY " + by + ") AS place, count(*) OVER () AS total FROM servers" + f.String() +
-		" ORDER BY place LIMIT ? OFFSET ?) JOIN servers ON id = wanted ORDER BY place"
-	err := each(ctx, s.read, func(rows *sql.Rows) error {
-		v, err := scanServer(rows, &page.Total)
-		page.Servers = append(page.Servers, v)
-		return err
-	}, query, append(f.args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
-	if err == nil && len(page.Servers) == 0 && q.Offset > 0 { // past the end: the total is still wanted
-		err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM servers"+f.String(), f.args...).Scan(&page.Total)
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return store.ServerPage{}, fmt.Errorf("list servers: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM servers"+f.String(), f.args...).Scan(&page.Total)
+	if err == nil && page.Total > q.Offset {
+		// The ids are found and ordered first, so that the sorter carries no rows
+		// that are not shown.
+		page.Servers, err = scanServers(ctx, tx, "SELECT "+serverColumns+" FROM (SELECT id AS wanted, row_number() OVER () AS place FROM (SELECT id FROM "+table+f.String()+
+			" ORDER BY "+by+" LIMIT ? OFFSET ?)) CROSS JOIN servers ON id = wanted ORDER BY place", append(args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
 	}
 	if err != nil {
 		return store.ServerPage{}, fmt.Errorf("list servers: %w", err)

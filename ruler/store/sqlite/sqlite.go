@@ -31,6 +31,12 @@ var schema1 string
 //go:embed inventory.sql
 var schemaInventory string
 
+//go:embed fleet.sql
+var schemaFleet string
+
+//go:embed register.sql
+var schemaRegister string
+
 //go:embed tokens.sql
 var schemaTokens string
 
@@ -55,6 +61,8 @@ var migrations = []string{
 	schemaFeed,
 	schemaAbsence,
 	schemaRules,
+	schemaFleet,
+	schemaRegister,
 }
 
 const readers = 4

@@ -21,11 +21,14 @@ const (
 	stServerClones
 	stServerAddress
 	stServerSums
+	stServerParts
 	stDevice
 	stDeviceDelete
 	stOccupantLeft
 	stOccupantCame
 	stServerLog
+	stRegister
+	stRegisterDelete
 	stSnapshot
 	stCurrent
 	stHistory
@@ -54,8 +57,8 @@ const (
 
 var statementNames = [statementCount]string{
 	"move position", "write base", "write delta", "fold deltas",
-	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "write address", "sum up server",
-	"write device", "delete device", "close occupant", "open occupant", "write server log", "write snapshot", "write current snapshot", "write history", "write change",
+	"add server", "write labels", "write server facts", "write server state", "write last seen", "write clone flag", "write address", "sum up server", "sum up devices",
+	"write device", "delete device", "close occupant", "open occupant", "write server log", "write register", "delete from register", "write snapshot", "write current snapshot", "write history", "write change",
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
 	"move generation", "write generation entry", "count verdicts",
@@ -72,7 +75,7 @@ var statementSQL = [statementCount]string{
 	stDelta:        `INSERT INTO state_delta (partition, bytes) VALUES (?, ?)`,
 	stDeltasDone:   `DELETE FROM state_delta WHERE partition = ?`,
 	stServer:       `INSERT INTO servers (id, partition) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`,
-	stServerLabels: `UPDATE servers SET name = ?, site = ?, rack = ?, role = ?, owner = ?, simulated = ?, enrolled = CASE WHEN ? <> 0 THEN ? ELSE enrolled END WHERE id = ?`,
+	stServerLabels: `UPDATE servers SET name = ?, site = ?, rack = ?, role = ?, owner = ?, labels_from = ?, simulated = ?, enrolled = CASE WHEN ? <> 0 THEN ? ELSE enrolled END WHERE id = ?`,
 	stServerFacts: `UPDATE servers SET os_name = ?, os_type = ?, os_version = ?, os_build = ?, boot_time = ?, exporter_version = ?,
 		reported_name = ?, machine_id = ?, smbios_uuid = ?, interval = ? WHERE id = ?`,
 	stServerState:   `UPDATE servers SET state = ?, state_reason = ?, state_since = ? WHERE id = ?`,
@@ -82,6 +85,13 @@ var statementSQL = [statementCount]string{
 	stServerSums: `UPDATE servers SET (open, worst, worst_word) = (
 		SELECT count(*), coalesce(max(rank), 0), coalesce((SELECT severity FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '') ORDER BY rank DESC LIMIT 1), '')
 		FROM notifications WHERE server = ? AND state = 'firing' AND (muted = '' OR folded_into <> '')) WHERE id = ?`,
+	stServerParts: `UPDATE servers SET
+		model = coalesce((SELECT model FROM devices WHERE server = ?1 AND category = 4 AND type = 'system' AND removed = 0 LIMIT 1), model),
+		reboot = coalesce((SELECT json_extract(fields, '$.reboot_required') IN (1, 'true') FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_status' LIMIT 1), 0),
+		updates_security = (SELECT count(*) FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_pending' AND removed = 0 AND json_extract(fields, '$.security') IN (1, 'true')),
+		updates = CASE WHEN EXISTS (SELECT 1 FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_status' AND state <> 'unknown')
+			THEN (SELECT count(*) FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_pending' AND removed = 0) ELSE -1 END
+		WHERE id = ?1`,
 	stDevice: `INSERT INTO devices (server, category, type, place, occupant, state, fields, first, changed, removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET occupant = excluded.occupant, state = excluded.state, fields = excluded.fields, changed = excluded.changed, removed = excluded.removed`,
 	stDeviceDelete: `DELETE FROM devices WHERE server = ? AND category = ? AND type = ? AND place = ?`,
@@ -91,7 +101,11 @@ var statementSQL = [statementCount]string{
 		WHERE NOT EXISTS (SELECT 1 FROM occupants WHERE server = ?2 AND category = ?3 AND type = ?4 AND place = ?5 AND until = 0)`,
 	stServerLog: `INSERT INTO server_log (server, kind, at, value) SELECT ?1, ?2, ?3, ?4
 		WHERE ?4 IS NOT (SELECT value FROM server_log WHERE server = ?1 AND kind = ?2 ORDER BY n DESC LIMIT 1)`,
-	stSnapshot: `INSERT INTO snapshots (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`,
+	stRegister: `INSERT INTO register (key, name, serial, site, rack, role, owner, warranty, contract, note, created, changed, by, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+		ON CONFLICT (key) DO UPDATE SET name = excluded.name, serial = excluded.serial, site = excluded.site, rack = excluded.rack, role = excluded.role, owner = excluded.owner,
+		warranty = excluded.warranty, contract = excluded.contract, note = excluded.note, changed = excluded.changed, by = excluded.by, version = version + 1`,
+	stRegisterDelete: `DELETE FROM register WHERE key = ?`,
+	stSnapshot:       `INSERT INTO snapshots (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`,
 	stCurrent: `INSERT INTO current (server, category, at, hash) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, hash = excluded.hash`,
 	stHistory: `INSERT INTO history (server, category, at, hash, record_id, changes) VALUES (?, ?, ?, ?, ?, ?)`,
