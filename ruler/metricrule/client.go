@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -244,6 +246,9 @@ func (p *past) matrix(ctx context.Context, q string) ([]storage.Series, error) {
 	for i := range list {
 		if n := len(list[i].Values); n > 0 { // the last one counts
 			v := list[i].Values[n-1]
+			if math.IsNaN(v.value) { // JSON has one NaN; in these series it is the end of an alert
+				v.value = math.Float64frombits(value.StaleNaN)
+			}
 			out = append(out, storage.NewListSeries(labels.FromMap(list[i].Metric), []chunks.Sample{last{v}}))
 		}
 	}

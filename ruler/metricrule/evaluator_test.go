@@ -93,6 +93,7 @@ func (f *fakeStore) fail(status int)      { f.mu.Lock(); f.status = status; f.mu
 // rig is an evaluator whose time is told by the test.
 type rig struct {
 	t     *testing.T
+	url   string
 	fake  *fakeStore
 	store *sqlite.Store
 	e     *Evaluator
@@ -105,7 +106,15 @@ type rig struct {
 var db7 = record.ID{15: 7}
 
 func newRig(t *testing.T, rules string) *rig {
-	r := &rig{t: t, fake: newFake(t), now: time.Date(2026, 11, 20, 22, 0, 0, 0, time.UTC)}
+	fake := newFake(t)
+	r := newRigOn(t, rules, fake.URL)
+	r.fake = fake
+	return r
+}
+
+// newRigOn asks the store at a URL.
+func newRigOn(t *testing.T, rules, url string) *rig {
+	r := &rig{t: t, url: url, now: time.Date(2026, 11, 20, 22, 0, 0, 0, time.UTC)}
 	r.pack = packOf(t, rules)
 	var err error
 	r.store, err = sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ruler.db"), Partitions: stream.Partitions, Hash: "test"})
@@ -156,7 +165,7 @@ func (r *rig) server(id record.ID, name string, gone bool) {
 func (r *rig) start() {
 	r.t.Helper()
 	var err error
-	r.e, err = New(Options{Config: Config{URL: r.fake.URL, Interval: time.Minute}, Pack: r.pack, Store: r.store, Owner: "test", Now: func() time.Time { return r.now },
+	r.e, err = New(Options{Config: Config{URL: r.url, Interval: time.Minute}, Pack: r.pack, Store: r.store, Owner: "test", Now: func() time.Time { return r.now },
 		Changed: func(n ...notify.Notification) { r.told = append(r.told, n...) }})
 	if err != nil {
 		r.t.Fatal(err)

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package metricrule
+
+// cpu is not measured here.
+func cpu() float64 { return 0 }
