@@ -8,9 +8,9 @@ package alerts
 
 import "embed"
 
-//go:embed records/*.yml metrics/*.yml runbooks/*.md alertmanager.yml
+//go:embed records/*.yml metrics/*.yml runbooks/*.md alertmanager.yml nocturne.tmpl
 var files embed.FS
 
 // Files returns the default files: records/*.yml, metrics/*.yml, runbooks/*.md and
-// alertmanager.yml.
+// alertmanager.yml with its templates, nocturne.tmpl.
 func Files() embed.FS { return files }

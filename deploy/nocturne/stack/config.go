@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,7 +62,11 @@ func (s *stack) writeConfigs() error {
 	if err != nil {
 		return err
 	}
-	return writeGenerated(s.Config("alertmanager"), text)
+	texts, err := alerts.Files().ReadFile("nocturne.tmpl")
+	if err != nil {
+		return fmt.Errorf("read templates of messages: %w", err)
+	}
+	return errors.Join(writeGenerated(s.Config("alertmanager"), text), writeGenerated(filepath.Join(filepath.Dir(s.Config("x")), "nocturne.tmpl"), texts))
 }
 
 // writeGenerated replaces a file unless a person has taken it over.
