@@ -1,6 +1,10 @@
 package metricrule
 
 import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +139,24 @@ func FuzzParse(f *testing.F) {
 		}
 		if _, err := NewPack([]*File{file}, nil); err != nil {
 			t.Fatalf("parsed, but no pack: %v", err)
+		}
+	})
+}
+
+// What a store answers is foreign bytes: read, or an error of the two kinds.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1700000000,"0.5"]}]}}`))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"scalar","result":[1700000000,"NaN"]}}`))
+	f.Add([]byte(`{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}`))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1]},null,{"value":null}]}}`))
+	var body []byte
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
+	f.Cleanup(fake.Close)
+	c := newClient(fake.URL, "", newMetrics(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		body = data
+		if _, err := c.Query(context.Background(), "up", time.Unix(1700000000, 0)); err != nil && !errors.Is(err, ErrAway) && !errors.Is(err, ErrQuery) {
+			t.Errorf("an error of no kind: %v", err)
 		}
 	})
 }

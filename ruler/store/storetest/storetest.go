@@ -271,7 +271,7 @@ func pipelineSums(t *testing.T, f *fixture) {
 	one := store.LedgerTotals{Received: 10, Duplicate: 2, Late: 1, Declared: 3, Missing: 4, Rejected: 5, Sequences: 6}
 	f.commit(store.PartitionCommit{Partition: 1, Ledger: one, StreamTime: at(time.Minute), Clock: at(time.Second), Frozen: "no ticks", Losses: store.StreamLosses{LogTruncated: 7}},
 		store.PartitionCommit{Partition: 0, Ledger: one})
-	f.commit(store.PartitionCommit{Partition: store.FleetPartition})
+	f.commit(store.PartitionCommit{Partition: store.FleetPartition}, store.PartitionCommit{Partition: store.MetricPartition, Ledger: one})
 	p := must[store.Pipeline](t)(f.Pipeline(ctx))
 	if p.Ledger != one.Add(one) {
 		t.Errorf("ledger %+v, want twice %+v", p.Ledger, one)
