@@ -22,6 +22,7 @@ func commands() []command {
 	return slices.Concat(
 		tokenCommands(),
 		noiseCommands(),
+		backupCommands(),
 	)
 }
 

@@ -295,7 +295,7 @@ func (s *Store) Audit(ctx context.Context, e store.AuditEntry) error {
 // commit waits long.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 	var sum int64
-	for _, st := range []statement{stPruneChanges, stPruneHistory, stPruneSnapshots, stPruneEvidence, stPruneDeliveries, stPruneNotifications, stPruneAudit, stPruneVerdicts} {
+	for _, st := range []statement{stPruneChanges, stPruneHistory, stPruneServerLog, stPruneOccupants, stPruneSnapshots, stPruneEvidence, stPruneDeliveries, stPruneNotifications, stPruneAudit, stPruneVerdicts} {
 		for {
 			var n int64
 			err := s.update(ctx, "prune", func(w *writer) {

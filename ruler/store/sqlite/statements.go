@@ -46,6 +46,8 @@ const (
 	stRuleCount
 	stPruneChanges
 	stPruneHistory
+	stPruneServerLog
+	stPruneOccupants
 	stPruneSnapshots
 	stPruneEvidence
 	stPruneDeliveries
@@ -62,7 +64,7 @@ var statementNames = [statementCount]string{
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
 	"move generation", "write generation entry", "count verdicts",
-	"prune changes", "prune history", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log", "prune verdicts",
+	"prune changes", "prune history", "prune server log", "prune occupants", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log", "prune verdicts",
 }
 
 // Notifications that closed before the retention go with all they own.
@@ -134,7 +136,11 @@ var statementSQL = [statementCount]string{
 	stRuleCount: `INSERT INTO rule_verdicts (rule, day, effect, n, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET n = n + excluded.n, last = max(last, excluded.last)`,
 	stPruneChanges: `DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE stream < ? LIMIT 1000)`,
-	stPruneHistory: `DELETE FROM history WHERE n IN (SELECT n FROM history WHERE at < ? LIMIT 1000)`,
+	stPruneHistory: `DELETE FROM history WHERE n IN (SELECT h.n FROM history h WHERE h.at < ?1
+		AND EXISTS (SELECT 1 FROM history x WHERE x.server = h.server AND x.category = h.category AND x.at < ?1 AND x.n > h.n) LIMIT 1000)`,
+	stPruneServerLog: `DELETE FROM server_log WHERE n IN (SELECT l.n FROM server_log l WHERE l.at < ?1
+		AND EXISTS (SELECT 1 FROM server_log x WHERE x.server = l.server AND x.kind = l.kind AND x.at < ?1 AND x.n > l.n) LIMIT 1000)`,
+	stPruneOccupants: `DELETE FROM occupants WHERE n IN (SELECT n FROM occupants WHERE until > 0 AND until < ? LIMIT 1000)`,
 	stPruneSnapshots: `DELETE FROM snapshots WHERE n IN (SELECT n FROM snapshots
 		WHERE hash NOT IN (SELECT hash FROM history) AND hash NOT IN (SELECT hash FROM current) LIMIT 500)`,
 	stPruneEvidence:      `DELETE FROM evidence WHERE notification IN ` + pruned,

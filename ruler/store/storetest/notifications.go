@@ -187,8 +187,11 @@ func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	n := must[int64](t)(f.Prune(ctx, at(time.Minute)))
-	if n != 7 {
-		t.Errorf("%d rows pruned, want a change, two of history, a snapshot, a notification with its evidence, an audit line", n)
+	if n != 6 {
+		t.Errorf("%d rows pruned, want a change, one of history, a snapshot, a notification with its evidence, an audit line", n)
+	}
+	if p := must[store.ServerPast](t)(f.ServerAt(ctx, id(1), at(time.Minute))); len(p.Snapshots) != 1 || p.Snapshots[0].Hash != cur {
+		t.Errorf("what held when the retention began is gone: %+v", p.Snapshots)
 	}
 	if p := must[store.NotificationPage](t)(f.Notifications(ctx, store.NotificationQuery{})); p.Total != 1 || p.Notifications[0].ID != "open" {
 		t.Errorf("left %+v", p)

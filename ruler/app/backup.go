@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"nocturne/internal/stream"
+	"nocturne/ruler/store/sqlite"
+)
+
+const storeFile = "ruler.db"
+
+// Backup copies the store of a data folder into a new file, also while its
+// ruler works.
+func Backup(ctx context.Context, data, to string) error {
+	return sqlite.Backup(ctx, filepath.Join(data, storeFile), to)
+}
+
+// Restore puts a backup in the place of a data folder's store; the store that
+// was there stays beside it. It refuses while a ruler works on the folder, and
+// a file that this program's ruler could not work with.
+func Restore(ctx context.Context, from, data string) (kept string, err error) {
+	if err := sqlite.Check(ctx, from, sqlite.Config{Partitions: stream.Partitions, Hash: layoutHash}); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return "", fmt.Errorf("restore: %w", err)
+	}
+	unlock, err := lockFile(filepath.Join(data, "lock"))
+	if err != nil {
+		return "", fmt.Errorf("restore: a ruler works on %s, stop it first (lock: %w)", data, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	target := filepath.Join(data, storeFile)
+	part := target + ".restore"
+	if err := copyFile(from, part); err != nil {
+		return "", fmt.Errorf("restore %s: %w", from, err)
+	}
+	if _, err := os.Stat(target); err == nil {
+		kept = target + ".before-restore"
+		// With its log: without it the last commits would be missing.
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Rename(target+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return "", fmt.Errorf("restore: put the present store aside: %w", err)
+			}
+		}
+	}
+	if err := os.Rename(part, target); err != nil {
+		return kept, fmt.Errorf("restore: %w", err)
+	}
+	return kept, nil
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
