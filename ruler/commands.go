@@ -23,6 +23,7 @@ func commands() []command {
 		tokenCommands(),
 		noiseCommands(),
 		backupCommands(),
+		ruleCommands(),
 	)
 }
 

@@ -63,6 +63,7 @@ type Engine struct {
 	rules     ruleset
 	reloaded  chan struct{} // closed and replaced when the rules change
 	metrics   *metrics
+	failures  failures
 	committer *committer
 	fleetWake chan struct{}
 	idle      time.Duration

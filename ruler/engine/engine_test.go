@@ -89,7 +89,9 @@ type running struct {
 
 func start(t *testing.T, cfg Config) *running {
 	t.Helper()
-	cfg.Rules = testRules(t)
+	if cfg.Rules == nil {
+		cfg.Rules = testRules(t)
+	}
 	if cfg.Owner == "" {
 		cfg.Owner = "test"
 	}

@@ -25,6 +25,7 @@ type metrics struct {
 	effects                            *prometheus.CounterVec
 	findings                           *prometheus.CounterVec
 	folds                              *prometheus.CounterVec
+	failed                             *prometheus.CounterVec
 	commits                            *prometheus.CounterVec
 	commitSeconds, commitPartitions    prometheus.Histogram
 	stateBytes                         *prometheus.CounterVec
@@ -75,6 +76,7 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 		effects:    vec("engine_transitions_total", "What verdicts did to notifications, by effect.", "effect", effects...),
 		findings:   vec("engine_identity_findings_total", "What heartbeats told about who speaks, by finding.", "finding", findingNames[1:]...),
 		folds:      vec("fleet_silences_total", "Silences that the fleet operator decided on, by outcome.", "outcome", "alone", "folded"),
+		failed:     vec("engine_conditions_failed_total", "Records for which a rule's condition could not be evaluated, by rule; the log says why.", "rule_id"),
 		commits:    vec("store_commits_total", "Transactions, by result.", "result", "ok", "fenced", "failed"),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ruler_store_commit_duration_seconds", Help: "Time of one transaction.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}}),
@@ -88,7 +90,7 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 		return m
 	}
 	reg.MustRegister(m.entries, m.frames, m.bytes, m.badEntries, m.recordsIn, m.recordsOut, m.waiting, m.dropped, m.rejected, m.clamped, m.verdicts, m.changes, m.snapshots,
-		m.effects, m.findings, m.folds, m.commits, m.commitSeconds, m.commitPartitions, m.stateBytes, m.truncated, m.volumeLost, m.restarts,
+		m.effects, m.findings, m.folds, m.failed, m.commits, m.commitSeconds, m.commitPartitions, m.stateBytes, m.truncated, m.volumeLost, m.restarts,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ruler_store_size_bytes", Help: "Bytes of the store on disk."}, func() float64 { return float64(storeBytes(e.cfg.Store)) }))
 	for n := range e.status {
 		s := &e.status[n]
@@ -146,6 +148,9 @@ func (m *metrics) out(c *counts, commit *store.PartitionCommit) {
 		if f > 0 {
 			m.findings.WithLabelValues(findingNames[f]).Add(float64(n))
 		}
+	}
+	for id, f := range c.failed {
+		m.failed.WithLabelValues(id).Add(float64(f.Records))
 	}
 	m.stateBytes.WithLabelValues("delta").Add(float64(len(commit.Delta)))
 	m.stateBytes.WithLabelValues("base").Add(float64(len(commit.Base)))

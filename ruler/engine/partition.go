@@ -86,6 +86,7 @@ type counts struct {
 	clamped                     record.Stats
 	findings                    [5]int64
 	statesLeft                  int64
+	failed                      map[string]Failure // conditions that could not be evaluated, by rule id
 }
 
 func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, error)) (*partition, error) {

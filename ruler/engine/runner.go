@@ -260,6 +260,9 @@ func (r *runner) landed(ctx context.Context, err error) error {
 	r.part.snapshots.stored(r.sent.Snapshots)
 	e := r.engine
 	e.metrics.out(&r.counted, &r.sent)
+	for id, f := range e.failures.add(r.counted.failed, e.cfg.Now()) {
+		r.log.Warn("condition cannot be evaluated", "rule", id, "records", f.Records, "reason", f.Reason, "record_id", f.RecordID)
+	}
 	if n := r.counted.panics; n > 0 {
 		r.log.Error("records skipped: a bug, see the audit log", "records", n)
 	}

@@ -16,6 +16,10 @@ import (
 // verdict takes what a rule says. in is nil when time said it.
 func (p *partition) verdict(v operator.Verdict, in *operator.Input) {
 	p.counts.verdicts++
+	if v.Kind == operator.Failed {
+		p.failed(v)
+		return
+	}
 	about := p.lines[v.Server]
 	if about == nil {
 		return // retired by the same record

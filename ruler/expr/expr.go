@@ -219,6 +219,9 @@ func mistake(src string, issues *cel.Issues) *Mistake {
 		m.Hint = fmt.Sprintf("at most %d parts, nested %d deep; make several rules", MaxNodes, MaxNesting)
 	case strings.Contains(text, "Syntax error"):
 		m.Hint = `write for example: provider == "disk" && attr["event.data.param1"].startsWith("C:")`
+		if strings.Contains(text, "'= '") || strings.Contains(text, "'='") {
+			m.Hint = `"is" is written ==`
+		}
 		if strings.Contains(src, " and ") || strings.Contains(src, " or ") {
 			m.Hint = `"and" is written &&, "or" is written ||, "not" is written !`
 		}

@@ -76,7 +76,7 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s: %d:%d %s", src, m.Line, m.Column, got)
 		}
 	}
-	f(`provider = "disk"`, 1, 10, `Syntax error: token recognition error at: '= ': write for example: provider == "disk" && attr["event.data.param1"].startsWith("C:")`)
+	f(`provider = "disk"`, 1, 10, `Syntax error: token recognition error at: '= ': "is" is written ==`)
 	f(`provider == "disk" and level == "error"`, 1, 20, `Syntax error: mismatched input 'and' expecting <EOF>: "and" is written &&, "or" is written ||, "not" is written !`)
 	f("provider == \"disk\" &&\n sevrity == 1", 2, 2, `undeclared reference to 'sevrity': known are provider, event_id, channel, level, message, attr["…"], data.…, server.site, header.category and the func`)
 	f(`server.sit == "x"`, 1, 7, `undeclared reference to 'server.sit' (did you mean 'server.site'?): known are server.name, server.site, server.rack, server.role, server.owner, server`)

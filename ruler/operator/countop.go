@@ -29,10 +29,9 @@ func newCount(r *rule.Rule) Operator {
 // Step implements Operator.
 func (c *count) Step(ctx Context, in Input) []Verdict {
 	if c.spec.Event != nil {
-		if !holds(&c.spec.Event.Where, in.Record) {
-			return nil
-		}
-		return c.event(ctx, in)
+		w := walk{ctx: ctx, in: in}
+		w.run([]target{{c.rule, &c.spec.Event.Where, c.event}})
+		return w.out
 	}
 	snap := in.Record.Snapshot
 	if snap == nil || !selects(c.rule.Servers, &ctx.Server) {

@@ -1,76 +1,134 @@
 package operator
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/expr"
 	"nocturne/ruler/rule"
 )
 
 // index finds the rules about events that a record may concern, so that its cost does
-// not grow with the rules that it cannot. A rule stands in one kind of bucket:
-// by provider and event id, else by provider, by channel, by level, by record
-// name, or among those that look at every event.
+// not grow with the rules that it cannot. A rule stands in one kind of bucket: by
+// provider and event id, else by what the provider begins with, by an attribute,
+// by record name, by channel, by level, or among those that look at every event.
+// What a free condition says of these counts as if the rule said it.
 type index struct {
 	providers map[string]*providerBucket // lower case
-	channels  map[string][]target        // lower case
-	levels    map[string][]target
-	names     map[string][]target
-	all       []target
-}
-
-type providerBucket struct {
-	ids map[int64][]target
-	any []target
+	prefixes  map[string]*providerBucket // what a provider begins with
+	lengths   []int                      // of prefixes, each once
+	attrs     map[string]map[string]*bucket
+	names     map[string]*bucket
+	channels  map[string]*bucket // lower case
+	levels    map[string]*bucket
+	all       bucket
+	walk      walk // of the record at hand; kept because it would be made for each
 }
 
 // target is a rule's firing or its clearing conditions, and what they lead to.
 type target struct {
+	rule  *rule.Rule
 	where *rule.Conditions
 	act   func(ctx Context, in Input) []Verdict
 }
 
 func newIndex() index {
-	return index{providers: map[string]*providerBucket{}, channels: map[string][]target{}, levels: map[string][]target{}, names: map[string][]target{}}
+	return index{providers: map[string]*providerBucket{}, prefixes: map[string]*providerBucket{}, attrs: map[string]map[string]*bucket{}, names: map[string]*bucket{},
+		channels: map[string]*bucket{}, levels: map[string]*bucket{}}
 }
 
 // add indexes conditions; act gets the records for which they hold.
-func (x *index) add(c *rule.Conditions, act func(ctx Context, in Input) []Verdict) {
-	t := target{c, act}
-	switch {
-	case len(c.Provider) > 0:
-		for _, name := range unique(c.Provider) {
-			b := x.providers[name]
-			if b == nil {
-				b = &providerBucket{ids: map[int64][]target{}}
-				x.providers[name] = b
-			}
-			if len(c.EventID) == 0 {
-				b.any = append(b.any, t)
-				continue
-			}
-			for _, id := range unique(c.EventID) {
-				b.ids[id] = append(b.ids[id], t)
-			}
+func (x *index) add(r *rule.Rule, c *rule.Conditions, act func(ctx Context, in Input) []Verdict) {
+	t := target{r, c, act}
+	keys := conditionKeys(c)
+	attr := slices.IndexFunc(c.Attrs, func(a rule.AttrCondition) bool { return len(a.Values) > 0 })
+	switch prefix := providerPrefix(c); {
+	case keys.Provider != nil:
+		for _, name := range unique(keys.Provider) {
+			bucketOf(x.providers, name).add(keys.EventID, t)
 		}
-	case len(c.Channel) > 0:
-		var lower []string
-		for _, ch := range c.Channel {
-			lower = append(lower, strings.ToLower(ch))
+	case prefix != "":
+		if bucketOf(x.prefixes, prefix).add(keys.EventID, t); !slices.Contains(x.lengths, len(prefix)) {
+			x.lengths = append(x.lengths, len(prefix))
 		}
-		putEach(x.channels, lower, t)
-	case len(c.Level) > 0:
-		putEach(x.levels, c.Level, t)
+	case attr >= 0:
+		a := c.Attrs[attr]
+		if x.attrs[a.Key] == nil {
+			x.attrs[a.Key] = map[string]*bucket{}
+		}
+		putEach(x.attrs[a.Key], a.Values, t)
 	case len(c.Records) > 0:
 		putEach(x.names, c.Records, t)
+	case keys.Channel != nil:
+		putEach(x.channels, keys.Channel, t)
+	case keys.Level != nil:
+		putEach(x.levels, keys.Level, t)
 	default:
-		x.all = append(x.all, t)
+		x.all.add(t)
 	}
 }
 
-func putEach(m map[string][]target, keys []string, t target) {
+// seal must be called after the last add, before the first step.
+func (x *index) seal() {
+	for _, m := range []map[string]*providerBucket{x.providers, x.prefixes} {
+		for _, b := range m {
+			b.ranges.measure(0, len(b.ranges.list))
+		}
+	}
+}
+
+// conditionKeys is what must be true of a record, at the least.
+func conditionKeys(c *rule.Conditions) expr.Keys {
+	var k expr.Keys
+	if c.If != nil {
+		k = c.If.Keys()
+	}
+	if len(c.Provider) > 0 {
+		k.Provider = c.Provider
+	}
+	if len(c.Channel) > 0 {
+		k.Channel = nil
+		for _, ch := range c.Channel {
+			k.Channel = append(k.Channel, strings.ToLower(ch))
+		}
+	}
+	if len(c.Level) > 0 {
+		k.Level = c.Level
+	}
+	if len(c.EventID)+len(c.EventIDs) > 0 {
+		k.EventID = slices.Clone(c.EventIDs)
+		for _, id := range c.EventID {
+			k.EventID = append(k.EventID, expr.Range{Low: id, High: id})
+		}
+	}
+	return k
+}
+
+func providerPrefix(c *rule.Conditions) string {
+	for i := range c.More {
+		if m := &c.More[i]; m.Key == record.AttrProvider && m.Like != nil {
+			return m.Like.Prefix()
+		}
+	}
+	return ""
+}
+
+// bucketOf returns the value of a key, a new one if need be.
+func bucketOf[V any](m map[string]*V, key string) *V {
+	v := m[key]
+	if v == nil {
+		v = new(V)
+		m[key] = v
+	}
+	return v
+}
+
+func putEach(m map[string]*bucket, keys []string, t target) {
 	for _, k := range unique(keys) {
-		m[k] = append(m[k], t)
+		bucketOf(m, k).add(t)
 	}
 }
 
@@ -89,34 +147,57 @@ func unique[T comparable](list []T) []T {
 // step appends the verdicts of the rules that a record concerns.
 func (x *index) step(out []Verdict, ctx Context, in Input) []Verdict {
 	r := in.Record
+	w := &x.walk
+	w.out, w.ctx, w.in = out, ctx, in
 	var buf [96]byte
-	if p := r.Attr(record.AttrProvider).Str(); p != "" && len(x.providers) > 0 {
-		if b := x.providers[string(lower(buf[:0], p))]; b != nil {
-			if id, ok := r.Attr(record.AttrEventID).Int(); ok && len(b.ids) > 0 {
-				out = run(out, b.ids[id], ctx, in)
+	if p := r.Attr(record.AttrProvider).Str(); p != "" && len(x.providers)+len(x.prefixes) > 0 {
+		low := lower(buf[:0], p)
+		id, _ := r.Attr(record.AttrEventID).Int()
+		x.providers[string(low)].run(w, id)
+		for _, n := range x.lengths {
+			if n <= len(low) {
+				x.prefixes[string(low[:n])].run(w, id)
 			}
-			out = run(out, b.any, ctx, in)
 		}
 	}
-	if len(x.channels) > 0 {
-		out = run(out, x.channels[string(lower(buf[:0], r.Attr(record.AttrChannel).Str()))], ctx, in)
-	}
-	if len(x.levels) > 0 {
-		out = run(out, x.levels[r.Attr(record.AttrLevel).Str()], ctx, in)
+	if len(x.attrs) > 0 {
+		for i := range r.Attrs {
+			if values := x.attrs[r.Attrs[i].Key]; values != nil && !r.Attrs[i].Value.IsNull() {
+				values[r.Attrs[i].Value.Text()].run(w)
+			}
+		}
 	}
 	if len(x.names) > 0 {
-		out = run(out, x.names[r.Name], ctx, in)
+		x.names[r.Name].run(w)
 	}
-	return run(out, x.all, ctx, in)
+	if len(x.channels) > 0 {
+		x.channels[string(lower(buf[:0], r.Attr(record.AttrChannel).Str()))].run(w)
+	}
+	if len(x.levels) > 0 {
+		x.levels[r.Attr(record.AttrLevel).Str()].run(w)
+	}
+	x.all.run(w)
+	out = w.out
+	*w = walk{}
+	return out
 }
 
-func run(out []Verdict, targets []target, ctx Context, in Input) []Verdict {
-	for _, t := range targets {
-		if holds(t.where, in.Record) {
-			out = append(out, t.act(ctx, in)...)
+// walk is a record's way through the index.
+type walk struct {
+	out []Verdict
+	ctx Context
+	in  Input
+}
+
+func (w *walk) run(targets []target) {
+	for i := range targets {
+		t := &targets[i]
+		if ok, failed := judge(t.rule, t.where, &w.ctx, &w.in); ok {
+			w.out = append(w.out, t.act(w.ctx, w.in)...)
+		} else if failed != nil {
+			w.out = append(w.out, *failed)
 		}
 	}
-	return out
 }
 
 // lower appends s in lower case; providers are ASCII, others go the long way.
@@ -132,4 +213,175 @@ func lower(b []byte, s string) []byte {
 		b = append(b, c)
 	}
 	return b
+}
+
+// bucket holds targets. Those of rules for named servers, or servers of a site,
+// rack, role or owner, are kept apart by it.
+type bucket struct {
+	any     []target
+	byLabel map[string]map[string][]target // label, value in lower case
+}
+
+// spread are the labels by which a bucket keeps targets apart, the most telling
+// first.
+var spread = []string{"name", "rack", "site", "role", "owner"}
+
+func (b *bucket) add(t target) {
+	for _, label := range spread {
+		want, ok := t.rule.Servers[label]
+		if !ok || want.In == nil {
+			continue
+		}
+		if b.byLabel == nil {
+			b.byLabel = map[string]map[string][]target{}
+		}
+		if b.byLabel[label] == nil {
+			b.byLabel[label] = map[string][]target{}
+		}
+		var values []string
+		for _, v := range want.In {
+			values = append(values, strings.ToLower(v))
+		}
+		for _, v := range unique(values) {
+			b.byLabel[label][v] = append(b.byLabel[label][v], t)
+		}
+		return
+	}
+	b.any = append(b.any, t)
+}
+
+func (b *bucket) run(w *walk) {
+	if b == nil {
+		return
+	}
+	w.run(b.any)
+	if b.byLabel == nil {
+		return
+	}
+	var buf [96]byte
+	for _, label := range spread {
+		if values := b.byLabel[label]; values != nil {
+			w.run(values[string(lower(buf[:0], w.ctx.Server.Label(label)))])
+		}
+	}
+}
+
+// fewIDs is up to how many ids a range is written out.
+const fewIDs = 64
+
+// providerBucket holds the targets of one provider by event id.
+type providerBucket struct {
+	ids    map[int64]*bucket
+	ranges spans
+	any    bucket
+}
+
+func (b *providerBucket) add(ids []expr.Range, t target) {
+	if ids == nil {
+		b.any.add(t)
+		return
+	}
+	if b.ids == nil {
+		b.ids = map[int64]*bucket{}
+	}
+	single := map[int64]bool{}
+	for _, r := range merged(ids) {
+		if r.High-r.Low < 0 || r.High-r.Low >= fewIDs { // the difference may overflow
+			b.ranges.add(r, t)
+			continue
+		}
+		for id := r.Low; ; id++ {
+			single[id] = true
+			if id == r.High {
+				break
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(single)) {
+		if b.ids[id] == nil {
+			b.ids[id] = &bucket{}
+		}
+		b.ids[id].add(t)
+	}
+}
+
+func (b *providerBucket) run(w *walk, id int64) {
+	if b == nil {
+		return
+	}
+	b.ids[id].run(w)
+	b.ranges.run(w, id)
+	b.any.run(w)
+}
+
+// merged joins ranges that overlap, so that an id is in one of them.
+func merged(ranges []expr.Range) []expr.Range {
+	list := slices.Clone(ranges)
+	slices.SortFunc(list, func(a, b expr.Range) int { return cmp.Or(cmp.Compare(a.Low, b.Low), cmp.Compare(a.High, b.High)) })
+	var out []expr.Range
+	for _, r := range list {
+		if n := len(out); n > 0 && r.Low <= out[n-1].High {
+			out[n-1].High = max(out[n-1].High, r.High)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// spans finds the ranges that an id is in without looking at the others: they
+// are sorted by their low end and form a tree in place, whose nodes know the
+// highest end below them.
+type spans struct {
+	list []interval
+}
+
+type interval struct {
+	expr.Range
+	below  int64 // highest High of the node and what is below it
+	bucket *bucket
+}
+
+func (s *spans) add(r expr.Range, t target) {
+	i, found := slices.BinarySearchFunc(s.list, r, func(a interval, r expr.Range) int {
+		return cmp.Or(cmp.Compare(a.Low, r.Low), cmp.Compare(a.High, r.High))
+	})
+	if !found {
+		s.list = slices.Insert(s.list, i, interval{Range: r, bucket: &bucket{}})
+	}
+	s.list[i].bucket.add(t)
+}
+
+// measure sets below of the nodes in [low, high); the node is in the middle.
+func (s *spans) measure(low, high int) int64 {
+	if low >= high {
+		return -1 << 63
+	}
+	mid := (low + high) / 2
+	s.list[mid].below = max(s.list[mid].High, s.measure(low, mid), s.measure(mid+1, high))
+	return s.list[mid].below
+}
+
+func (s *spans) run(w *walk, id int64) {
+	if len(s.list) > 0 {
+		s.find(w, id, 0, len(s.list))
+	}
+}
+
+func (s *spans) find(w *walk, id int64, low, high int) {
+	for low < high {
+		mid := (low + high) / 2
+		n := &s.list[mid]
+		if n.below < id {
+			return
+		}
+		s.find(w, id, low, mid)
+		if n.Low > id {
+			return
+		}
+		if id <= n.High {
+			n.bucket.run(w)
+		}
+		low = mid + 1
+	}
 }

@@ -3,7 +3,6 @@ package operator
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"nocturne/internal/record"
@@ -30,14 +29,12 @@ func newMatch(r *rule.Rule) Operator {
 
 // Step implements Operator.
 func (m *match) Step(ctx Context, in Input) []Verdict {
-	var out []Verdict
-	if holds(&m.spec.Where, in.Record) {
-		out = m.fire(ctx, in)
+	w := walk{ctx: ctx, in: in}
+	w.run([]target{{m.rule, &m.spec.Where, m.fire}})
+	if m.spec.Clear != nil {
+		w.run([]target{{m.rule, m.spec.Clear, m.clear}})
 	}
-	if m.spec.Clear != nil && holds(m.spec.Clear, in.Record) {
-		out = append(out, m.clear(ctx, in)...)
-	}
-	return out
+	return w.out
 }
 
 // fire takes a record for which Where holds.
@@ -126,65 +123,6 @@ func deviceOf(ref rule.DeviceRef, r *record.Record) string {
 		return ""
 	}
 	return ref.Type + " " + place
-}
-
-// holds tells whether all conditions hold for a record.
-func holds(c *rule.Conditions, r *record.Record) bool {
-	switch {
-	case len(c.Records) > 0 && !contains(c.Records, r.Name):
-		return false
-	case len(c.Records) == 0 && !isEvent(r):
-		return false
-	case len(c.Provider) > 0 && !containsFold(c.Provider, r.Attr(record.AttrProvider).Str()):
-		return false
-	case len(c.Channel) > 0 && !containsFold(c.Channel, r.Attr(record.AttrChannel).Str()):
-		return false
-	case len(c.Level) > 0 && !contains(c.Level, r.Attr(record.AttrLevel).Str()):
-		return false
-	case len(c.EventID) > 0 && !containsInt(c.EventID, r.Attr(record.AttrEventID)):
-		return false
-	}
-	for i := range c.Attrs {
-		if v := r.Attr(c.Attrs[i].Key); v.IsNull() || !contains(c.Attrs[i].Values, v.Text()) {
-			return false
-		}
-	}
-	return true
-}
-
-func isEvent(r *record.Record) bool {
-	return r.Name == record.NameWindowsEvent || r.Name == record.NameJournal
-}
-
-func contains(list []string, s string) bool {
-	for _, w := range list {
-		if w == s {
-			return true
-		}
-	}
-	return false
-}
-
-func containsFold(list []string, s string) bool {
-	for _, w := range list {
-		if strings.EqualFold(w, s) {
-			return true
-		}
-	}
-	return false
-}
-
-func containsInt(list []int64, v record.Value) bool {
-	n, ok := v.Int()
-	if !ok {
-		return false
-	}
-	for _, w := range list {
-		if w == n {
-			return true
-		}
-	}
-	return false
 }
 
 // eventReason names an event as a person would: "disk 7: The device … has a

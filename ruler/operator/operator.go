@@ -16,6 +16,7 @@ package operator
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"nocturne/internal/record"
@@ -43,6 +44,28 @@ type ServerFacts struct {
 	Simulated bool
 	// Heard tells whether the server has sent anything before, ever.
 	Heard bool
+}
+
+// Label returns a label by its name in rules.
+func (f *ServerFacts) Label(key string) string {
+	switch key {
+	case "name":
+		return f.Name
+	case "site":
+		return f.Site
+	case "rack":
+		return f.Rack
+	case "role":
+		return f.Role
+	case "owner":
+		return f.Owner
+	case "os":
+		return f.OS
+	case "simulated":
+		return strconv.FormatBool(f.Simulated)
+	default:
+		return ""
+	}
 }
 
 // Input is one record and what the engine found out about it.
@@ -98,12 +121,13 @@ const (
 	Resolved                        // the problem is over
 	Muted                           // would fire, but for the reason given
 	Noted                           // worth keeping with the problem; opens and closes nothing
+	Failed                          // a condition could not be evaluated: counted, and never a match
 )
 
-var verdictNames = [...]string{Firing: "firing", Resolved: "resolved", Muted: "muted", Noted: "noted"}
+var verdictNames = [...]string{Firing: "firing", Resolved: "resolved", Muted: "muted", Noted: "noted", Failed: "failed"}
 
 // VerdictKinds returns every kind, for metrics.
-func VerdictKinds() []VerdictKind { return []VerdictKind{Firing, Resolved, Muted, Noted} }
+func VerdictKinds() []VerdictKind { return []VerdictKind{Firing, Resolved, Muted, Noted, Failed} }
 
 // String returns the kind as it stands in stories, the store and labels.
 func (k VerdictKind) String() string {

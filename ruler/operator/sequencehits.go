@@ -198,7 +198,7 @@ func (s *sequence) gone(ctx Context, in Input) {
 		c := s.get(k)
 		devices := []string{c.first.device}
 		for i := range c.waiting {
-			if d := c.waiting[i].device; !contains(devices, d) {
+			if d := c.waiting[i].device; !slices.Contains(devices, d) {
 				devices = append(devices, d)
 			}
 		}

@@ -121,13 +121,13 @@ func (s *sequence) each(fn func(bit uint64, o *rule.Occurrence)) {
 
 // Step implements Operator.
 func (s *sequence) Step(ctx Context, in Input) []Verdict {
-	var out []Verdict
+	w := walk{ctx: ctx, in: in}
 	s.each(func(bit uint64, o *rule.Occurrence) {
-		if o.Event != nil && holds(&o.Event.Where, in.Record) {
-			out = append(out, s.event(bit, o.Event, ctx, in)...)
+		if o.Event != nil {
+			w.run([]target{{s.rule, &o.Event.Where, func(ctx Context, in Input) []Verdict { return s.event(bit, o.Event, ctx, in) }}})
 		}
 	})
-	return append(append(out, s.snapshot(ctx, in)...), s.boot(ctx, in)...)
+	return append(append(w.out, s.snapshot(ctx, in)...), s.boot(ctx, in)...)
 }
 
 // key is what a match is about, bounded per server: names come from servers.

@@ -65,13 +65,13 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 		s.ops = append(s.ops, op)
 		switch op := op.(type) {
 		case *match:
-			s.events.add(&op.spec.Where, op.fire)
+			s.events.add(r, &op.spec.Where, op.fire)
 			if op.spec.Clear != nil {
-				s.events.add(op.spec.Clear, op.clear)
+				s.events.add(r, op.spec.Clear, op.clear)
 			}
 		case *count:
 			if op.spec.Event != nil {
-				s.events.add(&op.spec.Event.Where, op.event)
+				s.events.add(r, &op.spec.Event.Where, op.event)
 			} else {
 				s.snapshots = append(s.snapshots, op)
 			}
@@ -106,6 +106,7 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			return nil
 		})
 	}
+	s.events.seal()
 	return s, nil
 }
 
@@ -114,7 +115,7 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 func (s *Set) addSequence(op *sequence) {
 	op.each(func(bit uint64, o *rule.Occurrence) {
 		if e := o.Event; e != nil {
-			s.events.add(&e.Where, func(ctx Context, in Input) []Verdict { return op.event(bit, e, ctx, in) })
+			s.events.add(op.rule, &e.Where, func(ctx Context, in Input) []Verdict { return op.event(bit, e, ctx, in) })
 		}
 	})
 	if op.devices {
@@ -274,27 +275,7 @@ func groupOf(d *record.Device) string {
 
 // selects tells whether a rule is about a server.
 func selects(s rule.Selector, f *ServerFacts) bool {
-	if len(s) == 0 {
-		return true
-	}
-	return s.Match(func(key string) string {
-		switch key {
-		case "name":
-			return f.Name
-		case "site":
-			return f.Site
-		case "rack":
-			return f.Rack
-		case "role":
-			return f.Role
-		case "owner":
-			return f.Owner
-		case "os":
-			return f.OS
-		default:
-			return strconv.FormatBool(f.Simulated)
-		}
-	})
+	return len(s) == 0 || s.Match(f.Label)
 }
 
 func sorted(keys []key) []key {

@@ -67,6 +67,12 @@ var everyKind = `rules:
   - {id: sd, name: Sd, ` + tail + `, expires: 60s, sequence: {per: device, steps: [{state: {device: physical_drive, field: state, is: [Dgrd]}}, {state: {device: physical_drive, field: state, is_not: Dgrd}, within: 30s}, {state: {device: physical_drive, field: state, is: [Dgrd]}, within: 30s}],
       until: {change: {device: physical_drive, kinds: [replaced, removed]}}, resolve: [{state: {device: physical_drive, field: state, is: Optl}}, {state: {device: physical_drive, field: state, is: Onln}}]}}
   - {id: se, name: Se, ` + tail + `, expires: 20s, sequence: {steps: [{boot: new}, {not: {event: {level: info}}, within: 5s}]}}
+  - {id: mo, name: Mo, ` + tail + `, expires: 20s, match: {provider: {matches: "p[12]"}, event_id: [0, 2-900], attrs: {event.data.n: {not: "2"}}}}
+  - {id: mp, name: Mp, ` + tail + `, expires: 20s, servers: {site: {not: zug}}, match: {level: {at_least: error}, attrs: {event.data.n: {at_least: 1, at_most: 1.5}}}}
+  - {id: mq, name: Mq, ` + tail + `, expires: 20s, match: {if: 'provider == "p1" && event_id in [1, 3] && level != "info"'}}
+  - {id: mr, name: Mr, ` + tail + `, expires: 20s, match: {provider: p2, if: 'int(data.n) > 1 || server.site == "bern"', clear: {if: 'level == "info" && channel == "system"'}}}
+  - {id: ms, name: Ms, ` + tail + `, servers: {site: [bern, basel]}, count: {event: {provider: p2, if: 'has(data.n)'}, more_than: 1, within: 15s}}
+  - {id: mt, name: Mt, ` + tail + `, expires: 20s, match: {channel: {not_matches: "s.*"}, level: {not: [info, warning]}, provider: {not: p3}}}
   - {id: k, name: K, ` + tail + `, expires: 20s, servers: {site: bern}, match: {channel: [system, application]}}
 `
 
@@ -403,7 +409,8 @@ func TestManyDevices(t *testing.T) {
 		set.Step(Context{Now: epoch0, Server: ServerFacts{ID: serverID(1)}}, Input{Record: r, Header: &record.Header{Category: record.EventLog}})
 	}
 	states := set.Save(false)
-	if want := 3 * (maxDevices + 1); len(states) != want { // of the match, the count and the sequence
+	// Of a match, a count and a sequence by device, and of two matches about the server.
+	if want := 3*(maxDevices+1) + 2; len(states) != want {
 		t.Errorf("%d states, want %d", len(states), want)
 	}
 	for _, s := range states {

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/expr"
 )
 
 // Match fires on an event, and clears by another event or by time. With only
@@ -26,7 +27,8 @@ type Match struct {
 // holds the place.
 type DeviceRef struct{ Type, Attr string }
 
-// Conditions must all hold; of each list one value.
+// Conditions must all hold; of each list one value. Their JSON is part of a
+// rule's shape: what is added is left out where it is not used.
 type Conditions struct {
 	Records  []string // record names; empty = Windows events and journal entries
 	Channel  []string // without regard to case
@@ -34,6 +36,10 @@ type Conditions struct {
 	EventID  []int64
 	Level    []string
 	Attrs    []AttrCondition // sorted by key
+	// EventIDs are ranges; an id is one of EventID or in one of them.
+	EventIDs []expr.Range    `json:",omitempty"`
+	More     []AttrMatcher   `json:",omitempty"` // what is not "is one of"
+	If       *expr.Condition `json:",omitempty"` // free condition
 }
 
 // AttrCondition holds when the attribute's text is one of the values.
@@ -42,10 +48,11 @@ type AttrCondition struct {
 	Values []string
 }
 
-// Levels of events, as exporters write them.
-func Levels() []string {
-	return []string{"critical", "error", "warning", "info", "verbose", "audit_success", "audit_failure"}
-}
+// Levels of events, as exporters write them, the first ones from worst to least.
+func Levels() []string { return expr.Levels() }
+
+// orderedLevels is how many levels can be better or worse: audits are neither.
+const orderedLevels = 5
 
 var (
 	typeForm  = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -81,15 +88,26 @@ func (d *decoder) deviceRef(r *DeviceRef) field {
 func (d *decoder) conditions(c *Conditions) []field {
 	return []field{
 		{"record", func(n *yaml.Node) { c.Records = d.texts(n, "record") }},
-		{"channel", func(n *yaml.Node) { c.Channel = d.texts(n, "channel") }},
+		{"channel", func(n *yaml.Node) {
+			if n.Kind == yaml.MappingNode {
+				c.More = append(c.More, AttrMatcher{record.AttrChannel, *d.matcher(n, "channel", true, false)})
+				return
+			}
+			c.Channel = d.texts(n, "channel")
+		}},
 		{"provider", func(n *yaml.Node) {
+			if n.Kind == yaml.MappingNode {
+				c.More = append(c.More, AttrMatcher{record.AttrProvider, *d.matcher(n, "provider", true, false)})
+				return
+			}
 			for _, p := range d.texts(n, "provider") {
 				c.Provider = append(c.Provider, strings.ToLower(p))
 			}
 		}},
-		{"event_id", func(n *yaml.Node) { c.EventID = d.ints(n, "event_id", 0, 1<<32-1) }},
-		{"level", func(n *yaml.Node) { c.Level = d.words(n, "level", Levels()) }},
+		{"event_id", func(n *yaml.Node) { d.eventIDs(n, c) }},
+		{"level", func(n *yaml.Node) { d.eventLevels(n, c) }},
 		{"attrs", func(n *yaml.Node) { d.attrs(n, c) }},
+		{"if", func(n *yaml.Node) { c.If = d.free(n) }},
 	}
 }
 
@@ -104,12 +122,16 @@ func (d *decoder) attrs(n *yaml.Node, c *Conditions) {
 			continue
 		}
 		name := d.text(key, "an attribute's name")
-		if slices.ContainsFunc(c.Attrs, func(a AttrCondition) bool { return a.Key == name }) {
+		if slices.ContainsFunc(c.Attrs, func(a AttrCondition) bool { return a.Key == name }) || slices.ContainsFunc(c.More, func(a AttrMatcher) bool { return a.Key == name }) {
 			d.fail(key.Line, fmt.Sprintf("attrs says %.40q twice", name), "write a list of values")
 			continue
 		}
 		if known := attrField(name); known != "" {
 			d.fail(key.Line, fmt.Sprintf("attrs says %q", name), fmt.Sprintf("use the field %q: it is indexed", known))
+			continue
+		}
+		if value.Kind == yaml.MappingNode {
+			c.More = append(c.More, AttrMatcher{name, *d.matcher(value, name, false, true)})
 			continue
 		}
 		if v := d.texts(value, name); len(v) > 0 {
@@ -141,9 +163,17 @@ func (d *decoder) checkConditions(n *yaml.Node, what string, c *Conditions) {
 	switch {
 	case len(n.Content) == 0:
 		d.fail(n.Line, what+" has no condition", "it would match every event; add provider and event_id, or level")
-	case hasKey(n, "event_id") && !hasKey(n, "provider"):
+	case hasKey(n, "event_id") && !c.namesProvider():
 		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add \"provider: disk\"")
+	case c.If != nil && c.If.Keys().EventID != nil && !c.namesProvider():
+		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add provider == \"disk\" &&")
 	}
+}
+
+// namesProvider tells whether the conditions say which providers are meant.
+func (c *Conditions) namesProvider() bool {
+	return len(c.Provider) > 0 || c.If != nil && c.If.Keys().Provider != nil ||
+		slices.ContainsFunc(c.More, func(m AttrMatcher) bool { return m.Key == record.AttrProvider && m.Like != nil })
 }
 
 // Explain implements Spec.
@@ -172,11 +202,7 @@ func (c *Conditions) explain() string {
 	if len(c.Provider) > 0 {
 		parts = append(parts, "from provider "+orList(c.Provider))
 	}
-	if len(c.EventID) > 0 {
-		ids := make([]string, len(c.EventID))
-		for i, v := range c.EventID {
-			ids[i] = strconv.FormatInt(v, 10)
-		}
+	if ids := c.ids(); len(ids) > 0 {
 		parts = append(parts, "with id "+orList(ids))
 	}
 	if len(c.Channel) > 0 {
@@ -188,5 +214,26 @@ func (c *Conditions) explain() string {
 	for _, a := range c.Attrs {
 		parts = append(parts, "where "+a.Key+" is "+orList(a.Values))
 	}
+	for i := range c.More {
+		name := c.More[i].Key
+		if known := attrField(name); known != "" {
+			name = known
+		}
+		parts = append(parts, "where "+name+" "+c.More[i].explain())
+	}
+	if c.If != nil {
+		parts = append(parts, "if "+strings.Join(strings.Fields(c.If.String()), " "))
+	}
 	return strings.TrimSpace(what + " " + strings.Join(parts, " "))
+}
+
+func (c *Conditions) ids() []string {
+	var out []string
+	for _, v := range c.EventID {
+		out = append(out, strconv.FormatInt(v, 10))
+	}
+	for _, r := range c.EventIDs {
+		out = append(out, fmt.Sprintf("%d-%d", r.Low, r.High))
+	}
+	return out
 }

@@ -222,7 +222,7 @@ func (d *decoder) rule(n *yaml.Node) *Rule {
 		{"retell", func(n *yaml.Node) { r.Retell = d.word(n, "retell", []string{"true", "false"}) == "true" }},
 		{"servers", func(n *yaml.Node) { r.Servers = d.selector(n) }},
 		{"when", func(n *yaml.Node) {
-			d.fail(n.Line, "free conditions are not supported yet", "use the fields of the kind; \"when\" is kept for CEL")
+			d.fail(n.Line, "a rule has no \"when\"", "a free condition is part of the kind: match: {if: 'event_id == 7 && …'}")
 		}},
 	}
 	for _, k := range kinds() {
@@ -315,8 +315,10 @@ func (d *decoder) selector(n *yaml.Node) Selector {
 	var fields []field
 	for _, key := range selectorKeys {
 		fields = append(fields, field{key, func(n *yaml.Node) {
-			if v := d.texts(n, key); len(v) > 0 {
-				s[key] = v
+			if n.Kind == yaml.MappingNode {
+				s[key] = *d.matcher(n, key, true, false)
+			} else if v := d.texts(n, key); len(v) > 0 {
+				s[key] = Matcher{In: v}
 			}
 		}})
 	}

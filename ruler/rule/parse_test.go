@@ -117,7 +117,7 @@ func TestParse(t *testing.T) {
 	}
 	r := rules[0]
 	if r.Expires != 36*time.Hour || rules[1].For != 90*time.Second || r.Kind != "match" || r.Line != 3 || r.File != "good.yml" || !r.Retell ||
-		!reflect.DeepEqual(r.Servers, rule.Selector{"site": {"bern", "zug"}, "role": {"db"}}) {
+		!reflect.DeepEqual(r.Servers, rule.Selector{"site": {In: []string{"bern", "zug"}}, "role": {In: []string{"db"}}}) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -80,9 +80,9 @@ type Spec interface {
 	Explain(r *Rule) string
 }
 
-// Selector says for which servers a rule holds: every key must have one of its
-// values. Labels come from the registry, never from an agent.
-type Selector map[string][]string
+// Selector says for which servers a rule holds: every key must agree, without
+// regard to case. Labels come from the registry, never from an agent.
+type Selector map[string]Matcher
 
 // Labels that a Selector may name.
 var selectorKeys = []string{"name", "site", "rack", "role", "owner", "os", "simulated"}
@@ -90,7 +90,7 @@ var selectorKeys = []string{"name", "site", "rack", "role", "owner", "os", "simu
 // Match tells whether all keys agree. label returns a label's value.
 func (s Selector) Match(label func(key string) string) bool {
 	for key, want := range s {
-		if !oneOf(want, label(key)) {
+		if !want.Holds(label(key), true) {
 			return false
 		}
 	}
@@ -147,7 +147,7 @@ func Explain(r *Rule) string {
 				if n > 0 {
 					b.WriteString(" and ")
 				}
-				b.WriteString(key + " " + orList(want))
+				b.WriteString(key + " " + strings.TrimPrefix(want.explain(), "is "))
 				n++
 			}
 		}
