@@ -6,11 +6,29 @@
 // not in the *.txtar beside its file, and a section in runbooks.
 package alerts
 
-import "embed"
+import (
+	"embed"
+	"io/fs"
+	"strings"
+)
 
-//go:embed records/*.yml metrics/*.yml runbooks/*.md alertmanager.yml nocturne.tmpl
+//go:embed records/*.yml optional/*/*.yml metrics/*.yml runbooks/*.md alertmanager.yml nocturne.tmpl
 var files embed.FS
 
-// Files returns the default files: records/*.yml, metrics/*.yml, runbooks/*.md and
+// Files returns the default files: records/*.yml, metrics/*.yml, the packs that
+// are off by default in optional/NAME/*.yml, runbooks/*.md and
 // alertmanager.yml with its templates, nocturne.tmpl.
 func Files() embed.FS { return files }
+
+// Packs returns the names of the packs that are off by default, sorted; each is
+// a folder optional/NAME.
+func Packs() []string {
+	names, err := fs.Glob(files, "optional/*")
+	if err != nil {
+		return nil // the pattern is a constant
+	}
+	for i, n := range names {
+		names[i] = strings.TrimPrefix(n, "optional/")
+	}
+	return names
+}

@@ -29,12 +29,40 @@ func pack(t *testing.T) []*rule.Rule {
 	return rules
 }
 
+// optional are the rules of all packs that are off by default.
+func optional(t *testing.T) []*rule.Rule {
+	t.Helper()
+	var rules []*rule.Rule
+	for _, name := range alerts.Packs() {
+		own, err := rule.ParseFS(alerts.Files(), "optional/"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, own...)
+	}
+	return rules
+}
+
 // Every story runs against the whole pack, so a rule that speaks out of turn
 // shows in another rule's story.
-func TestStories(t *testing.T) {
-	rules := pack(t)
+func TestStories(t *testing.T) { stories(t, "records", pack(t), pack(t)) }
+
+// The optional packs' stories run against the default rules too: ids and
+// problem classes of both have to go together.
+func TestOptionalStories(t *testing.T) {
+	own := optional(t)
+	all := append(pack(t), own...)
+	if errs := rule.Unique(all); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	stories(t, "optional", all, own)
+}
+
+// stories runs a folder's stories against all rules and wants some of own to
+// fire and to stay quiet: each of them.
+func stories(t *testing.T, dir string, all, own []*rule.Rule) {
 	fired, quiet := map[string]string{}, map[string]string{}
-	for _, r := range operatortest.Run(t, "records", operatortest.Options{Rules: rules, Update: *update}) {
+	for _, r := range operatortest.Run(t, dir, operatortest.Options{Rules: all, Update: *update}) {
 		for _, id := range r.Fired {
 			fired[id] = r.File
 		}
@@ -42,7 +70,7 @@ func TestStories(t *testing.T) {
 			quiet[id] = r.File
 		}
 	}
-	for _, r := range rules {
+	for _, r := range own {
 		if fired[r.ID] == "" {
 			t.Errorf("rule %s: no story in which it fires", r.ID)
 		}
@@ -78,7 +106,7 @@ func TestRunbooks(t *testing.T) {
 		}
 	}
 	used := []string{"nocturne#watchdog", "nocturne#bridge-silent", "nocturne#metrics-store-away", "server#group-silent"} // those of no rule
-	for _, r := range pack(t) {
+	for _, r := range append(pack(t), optional(t)...) {
 		used = append(used, r.Runbook)
 		if !anchors[r.Runbook] {
 			t.Errorf("rule %s: no section %s", r.ID, r.Runbook)
@@ -98,7 +126,7 @@ func TestRunbooks(t *testing.T) {
 }
 
 func TestExplained(t *testing.T) {
-	for _, r := range append(pack(t), metricPack(t).Rules()...) {
+	for _, r := range slices.Concat(pack(t), optional(t), metricPack(t).Rules()) {
 		if s := rule.Explain(r); !strings.Contains(s, "Fires ") || !strings.HasSuffix(s, ".") {
 			t.Errorf("rule %s explains itself as %q", r.ID, s)
 		}

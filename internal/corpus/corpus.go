@@ -5,7 +5,6 @@ package corpus
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -24,8 +23,15 @@ func Dir(t testing.TB) string {
 func find() (dir string, ok bool) {
 	dir = os.Getenv("NOCTURNE_CORPUS")
 	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "..", "..", "..", "shared", "corpus")
+		// A test runs in its package's folder.
+		root, err := os.Getwd()
+		for err == nil && root != filepath.Dir(root) {
+			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+				break
+			}
+			root = filepath.Dir(root)
+		}
+		dir = filepath.Join(filepath.Dir(root), "shared", "corpus")
 	}
 	_, err := os.Stat(filepath.Join(dir, "MANIFEST.md"))
 	return dir, err == nil

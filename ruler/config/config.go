@@ -18,6 +18,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,8 @@ type Stream struct {
 type Rules struct {
 	// Builtin takes the default rules that the program carries.
 	Builtin bool `yaml:"builtin"`
+	// Packs are those of the program's that are off by default, by name.
+	Packs []string `yaml:"packs"`
 	// Dirs hold further *.yml files.
 	Dirs []string `yaml:"dirs"`
 	// Metrics name further files with metric rules, in Prometheus' format;
@@ -147,6 +150,9 @@ func (c *Config) Validate() error {
 	check(err == nil && (u.Scheme == "nats" || u.Scheme == "tls") && u.Host != "", "stream.url %q: want nats://HOST:PORT or tls://HOST:PORT", c.Stream.URL)
 	check(c.Stream.TokenFile != "", "stream.token_file is empty: name the ruler.token that the eventbridge made in its data folder, below stream/")
 	check(c.Rules.Builtin || len(c.Rules.Dirs) > 0, "rules.builtin is false and rules.dirs is empty: nothing would be noticed; name a folder with rule files")
+	for _, name := range c.Rules.Packs {
+		check(slices.Contains(alerts.Packs(), name), "rules.packs: no pack %.40q: there are %s", name, strings.Join(alerts.Packs(), ", "))
+	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	check(err == nil && port != "", "listen %q: want HOST:PORT such as 127.0.0.1:9480", c.Listen)
 	check(c.Store.Retention >= minRetention, "store.retention %s: want at least %s", c.Store.Retention, minRetention)
@@ -213,6 +219,11 @@ func (r *Rules) Files() (rulebook.Files, error) {
 	if r.Builtin {
 		if err := add(alerts.Files(), "records", builtinFolder); err != nil {
 			return rulebook.Files{}, err
+		}
+	}
+	for _, name := range r.Packs {
+		if err := add(alerts.Files(), "optional/"+name, builtinFolder); err != nil {
+			return rulebook.Files{}, fmt.Errorf("rules.packs: %w", err)
 		}
 	}
 	for _, dir := range r.Dirs {

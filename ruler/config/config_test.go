@@ -56,6 +56,10 @@ func TestRules(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	packs := Rules{Packs: []string{"hpe"}}
+	if rules, err := packs.Load(); err != nil || len(rules) != 2 || rules[0].ID != "hpe-agent-error" {
+		t.Errorf("a pack alone: %d rules, %v", len(rules), err)
+	}
 	builtin := Rules{Builtin: true}
 	all, err := builtin.Load()
 	if err != nil || len(all) < 5 {
