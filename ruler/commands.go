@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return slices.Concat(
 		tokenCommands(),
+		rulesCommands(),
 		noiseCommands(),
 		backupCommands(),
 		ruleCommands(),

@@ -28,10 +28,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nocturne/ruler/backtest"
 	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rulebook"
@@ -69,6 +71,8 @@ type Config struct {
 	SilencesChanged func() `yaml:"-"`
 	// Rules are what is carried out; nil = nothing is said of them.
 	Rules *rulebook.Book `yaml:"-"`
+	// Past is what rules are tried on; without a stream none is.
+	Past backtest.Config `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`
@@ -142,6 +146,7 @@ type server struct {
 	openapi []byte
 
 	lifecycle *lifecycle.Source
+	trying    sync.Mutex // one backtest at a time
 }
 
 // New returns the handler of everything under /api/.
@@ -183,6 +188,9 @@ func (s *server) mux(routes []route) http.Handler {
 	allow := map[string][]string{}
 	for _, rt := range routes {
 		h := s.handler(rt)
+		if rt.lines != nil {
+			h = s.lined(rt)
+		}
 		if rt.stream {
 			h = s.follow(rt)
 		}

@@ -18,7 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"nocturne/internal/stream/streamtest"
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/backtest"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 )
@@ -60,6 +62,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	}
 	b.fleet.Counts = []store.RuleVerdicts{{ID: "disk-bad-block", Effect: "opened", N: 3, Last: now.Add(-time.Hour)}}
 	b.cfg.Rules = book
+	b.cfg.Past = backtest.Config{Stream: streamtest.New(now), State: b.fleet}
 	if change != nil {
 		change(&b.cfg)
 	}

@@ -66,6 +66,7 @@ var asks = map[string][2]string{
 	"rule_delete":                {"/rules/nic-link-lost?version=1"},
 	"rule_versions":              {"/rules/nic-link-lost/versions"},
 	"rule_diff":                  {"/rules/nic-link-lost/diff?from=1&to=1"},
+	"rule_backtest":              {"/rules/backtest", `{"id":"disk-bad-block","since_seconds":60}`},
 	"rule_validate":              {"/rules/validate", `{"yaml":"id: x","id":""}`},
 	"rules_reload":               {"/rules/reload", `{}`},
 	"rule_generations":           {"/rules/generations"},

@@ -30,7 +30,8 @@ type route struct {
 	role         role
 	maxBody      int // bytes; 0 = 64 KiB
 	handle       func(*request) (any, error)
-	stream       bool // answered by follow, not by handle: the result is the data of an event
+	lines        func(r *request, say func(any)) error // instead of handle: lines of JSON, for as long as it takes
+	stream       bool                                  // answered by follow, not by handle: the result is the data of an event
 }
 
 // param is a parameter in the path or the query.
@@ -138,6 +139,7 @@ func (s *server) routes() []route {
 		s.streamRoutes(),
 		s.noiseRoutes(),
 		s.ruleRoutes(),
+		s.backtestRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

@@ -27,6 +27,7 @@ import (
 
 	"nocturne/internal/stream"
 	"nocturne/ruler/api"
+	"nocturne/ruler/backtest"
 	"nocturne/ruler/config"
 	"nocturne/ruler/console"
 	"nocturne/ruler/engine"
@@ -200,6 +201,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
 	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, reg
 	cfg.Rules = a.book
+	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	cfg.Stop = a.stopping
 	rest, err := api.New(cfg, a.component("api"))
