@@ -344,7 +344,7 @@ func (a *App) prune(ctx context.Context) error {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		n, err := a.store.Prune(ctx, time.Now().Add(-a.cfg.Store.Retention))
+		n, err := a.store.Prune(ctx, a.cfg.Store.Limits(time.Now()))
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("prune store", "err", err)
 		}

@@ -7,6 +7,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ import (
 	"nocturne/ruler/probe"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/rulebook"
+	"nocturne/ruler/store"
 )
 
 // Config is the whole file.
@@ -83,6 +85,23 @@ type Alertmanager struct {
 // Store is how long facts are kept.
 type Store struct {
 	Retention time.Duration `yaml:"retention"`
+	// Keep says it for single kinds; 0 = Retention.
+	Keep Keep `yaml:"keep"`
+}
+
+// Keep is how long kinds of facts are kept.
+type Keep struct {
+	Changes       time.Duration `yaml:"changes"`
+	History       time.Duration `yaml:"history"` // configurations, labels, states, serials
+	Notifications time.Duration `yaml:"notifications"`
+	Evidence      time.Duration `yaml:"evidence"`
+	Audit         time.Duration `yaml:"audit"`
+}
+
+// Limits are the times before which facts are deleted.
+func (s *Store) Limits(now time.Time) store.Limits {
+	before := func(d time.Duration) time.Time { return now.Add(-cmp.Or(d, s.Retention)) }
+	return store.Limits{Changes: before(s.Keep.Changes), History: before(s.Keep.History), Notifications: before(s.Keep.Notifications), Evidence: before(s.Keep.Evidence), Audit: before(s.Keep.Audit)}
 }
 
 const minRetention = 24 * time.Hour
@@ -156,6 +175,12 @@ func (c *Config) Validate() error {
 	_, port, err := net.SplitHostPort(c.Listen)
 	check(err == nil && port != "", "listen %q: want HOST:PORT such as 127.0.0.1:9480", c.Listen)
 	check(c.Store.Retention >= minRetention, "store.retention %s: want at least %s", c.Store.Retention, minRetention)
+	for _, k := range []struct {
+		name string
+		d    time.Duration
+	}{{"changes", c.Store.Keep.Changes}, {"history", c.Store.Keep.History}, {"notifications", c.Store.Keep.Notifications}, {"evidence", c.Store.Keep.Evidence}, {"audit", c.Store.Keep.Audit}} {
+		check(k.d == 0 || k.d >= minRetention, "store.keep.%s %s: want at least %s, or leave it out for store.retention", k.name, k.d, minRetention)
+	}
 	n := c.Notify()
 	if err := n.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("alertmanager.urls: %w", err))

@@ -77,7 +77,7 @@ type Store interface {
 	// Audit appends to the audit log.
 	Audit(ctx context.Context, e AuditEntry) error
 	// Prune deletes facts older than the retention, and says how many rows.
-	Prune(ctx context.Context, before time.Time) (int64, error)
+	Prune(ctx context.Context, before Limits) (int64, error)
 
 	io.Closer
 }
@@ -122,3 +122,15 @@ func (e *FencedError) Error() string { return e.Detail }
 
 // Unwrap makes errors.Is(err, ErrFenced) true.
 func (e *FencedError) Unwrap() error { return ErrFenced }
+
+// Limits say before which time each kind of fact is deleted.
+type Limits struct {
+	Changes       time.Time
+	History       time.Time // configurations, labels, facts and states of servers, who sat where
+	Notifications time.Time // resolved ones, with all that belongs to them
+	Evidence      time.Time // records of resolved notifications
+	Audit         time.Time
+}
+
+// Before is one limit for everything.
+func Before(t time.Time) Limits { return Limits{t, t, t, t, t} }

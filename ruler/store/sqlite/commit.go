@@ -293,17 +293,21 @@ func (s *Store) Audit(ctx context.Context, e store.AuditEntry) error {
 
 // Prune implements store.Store. It works in small transactions, so that no
 // commit waits long.
-func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
+func (s *Store) Prune(ctx context.Context, before store.Limits) (int64, error) {
 	var sum int64
-	for _, st := range []statement{stPruneChanges, stPruneHistory, stPruneServerLog, stPruneOccupants, stPruneSnapshots, stPruneEvidence, stPruneDeliveries, stPruneNotifications, stPruneAudit, stPruneVerdicts} {
+	for _, kind := range []struct {
+		st     statement
+		before time.Time
+	}{{stPruneChanges, before.Changes}, {stPruneHistory, before.History}, {stPruneServerLog, before.History}, {stPruneOccupants, before.History}, {stPruneSnapshots, before.History},
+		{stPruneEvidence, before.Evidence}, {stPruneDeliveries, before.Notifications}, {stPruneNotifications, before.Notifications}, {stPruneAudit, before.Audit}, {stPruneVerdicts, before.Audit}} {
 		for {
 			var n int64
 			err := s.update(ctx, "prune", func(w *writer) {
-				if st == stPruneSnapshots {
-					n = w.exec(st)
+				if kind.st == stPruneSnapshots {
+					n = w.exec(kind.st)
 					return
 				}
-				n = w.exec(st, unix(before))
+				n = w.exec(kind.st, unix(kind.before))
 			})
 			if err != nil {
 				return sum, err
@@ -313,6 +317,6 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 			}
 		}
 	}
-	n, err := s.pruneDesk(ctx, before)
+	n, err := s.pruneDesk(ctx, before.Notifications)
 	return sum + n, err
 }

@@ -143,7 +143,8 @@ var statementSQL = [statementCount]string{
 	stPruneOccupants: `DELETE FROM occupants WHERE n IN (SELECT n FROM occupants WHERE until > 0 AND until < ? LIMIT 1000)`,
 	stPruneSnapshots: `DELETE FROM snapshots WHERE n IN (SELECT n FROM snapshots
 		WHERE hash NOT IN (SELECT hash FROM history) AND hash NOT IN (SELECT hash FROM current) LIMIT 500)`,
-	stPruneEvidence:      `DELETE FROM evidence WHERE notification IN ` + pruned,
+	stPruneEvidence: `DELETE FROM evidence WHERE n IN (SELECT e.n FROM evidence e JOIN notifications x ON x.id = e.notification
+		WHERE x.state = 'resolved' AND x.changed < ? LIMIT 1000)`,
 	stPruneDeliveries:    `DELETE FROM deliveries WHERE notification IN ` + pruned,
 	stPruneNotifications: `DELETE FROM notifications WHERE id IN ` + pruned,
 	stPruneVerdicts:      `DELETE FROM rule_verdicts WHERE rowid IN (SELECT rowid FROM rule_verdicts WHERE last < ? LIMIT 1000)`,

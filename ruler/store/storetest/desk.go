@@ -217,7 +217,7 @@ func silences(t *testing.T, f *fixture) {
 	if got := must[[]store.Silence](t)(f.Silences(ctx, store.SilenceQuery{Kind: store.SilenceMaintenance, Standing: at(0)})); len(got) != 0 {
 		t.Errorf("standing maintenance %+v", got)
 	}
-	if n := must[int64](t)(f.Prune(ctx, at(24*time.Hour))); n == 0 {
+	if n := must[int64](t)(f.Prune(ctx, store.Before(at(24*time.Hour)))); n == 0 {
 		t.Error("nothing was pruned")
 	}
 	if got := must[[]store.Silence](t)(f.Silences(ctx, store.SilenceQuery{})); len(got) != 0 {

@@ -186,7 +186,7 @@ func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
 	if err := f.Audit(ctx, store.AuditEntry{At: at(time.Hour), Actor: "console", Action: "y", Subject: "z", Detail: []byte(`{"a":1}`)}); err != nil {
 		t.Fatal(err)
 	}
-	n := must[int64](t)(f.Prune(ctx, at(time.Minute)))
+	n := must[int64](t)(f.Prune(ctx, store.Before(at(time.Minute))))
 	if n != 6 {
 		t.Errorf("%d rows pruned, want a change, one of history, a snapshot, a notification with its evidence, an audit line", n)
 	}
