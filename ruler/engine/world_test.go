@@ -449,6 +449,9 @@ func dump(t testing.TB, s store.Store) string {
 		for i := range d.Members {
 			d.Members[i].Version = 0
 		}
+		for i := range d.Earlier {
+			d.Earlier[i].Version = 0
+		}
 		d.Version = 0
 		line("notification", d)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -16,12 +15,11 @@ import (
 // Fields with omitempty came later: a rule that does not use them has the
 // shape, and so the state, that it always had.
 type Change struct {
-	Devices []string      // types
-	Kinds   []string      // of diff.Kinds
-	Fields  []string      // kind field: which count; empty = all of the configuration
-	Ignore  []string      // kind field: which do not
-	Also    []string      `json:",omitempty"` // kind field: which count besides the configuration
-	Across  time.Duration `json:",omitempty"` // moved: how long a part may be on its way to another server
+	Devices []string // types
+	Kinds   []string // of diff.Kinds
+	Fields  []string // kind field: which count; empty = all of the configuration
+	Ignore  []string // kind field: which do not
+	Also    []string `json:",omitempty"` // kind field: which count besides the configuration
 	// Levels give kinds of changes ("removed") and fields ("field.firmware")
 	// another severity than the rule's.
 	Levels map[string]string `json:",omitempty"`
@@ -30,7 +28,6 @@ type Change struct {
 }
 
 const (
-	maxAcross   = 24 * time.Hour
 	fieldPrefix = "field."
 )
 
@@ -53,7 +50,6 @@ func decodeChange(d *decoder, n *yaml.Node, r *Rule) Spec {
 		field{"fields", func(n *yaml.Node) { c.Fields = d.texts(n, "fields") }},
 		field{"ignore", func(n *yaml.Node) { c.Ignore = d.texts(n, "ignore") }},
 		field{"also", func(n *yaml.Node) { c.Also = d.texts(n, "also") }},
-		field{"across", func(n *yaml.Node) { c.Across = d.duration(n, "across") }},
 		field{"levels", func(n *yaml.Node) { c.Levels = d.changeLevels(n, kinds) }})
 	if n.Kind != yaml.MappingNode {
 		return nil
@@ -71,7 +67,6 @@ func decodeChange(d *decoder, n *yaml.Node, r *Rule) Spec {
 		d.fail(n.Line, "change names fields, but not the kind field", "add \"field\" to kinds")
 	}
 	d.checkVolatile(n.Line, c)
-	d.checkAcross(n.Line, c, r)
 	return c
 }
 
@@ -112,18 +107,6 @@ func (d *decoder) checkVolatile(line int, c *Change) {
 		if volatile {
 			d.fail(line, fmt.Sprintf("field %.40q varies by itself and is not compared", f), "use kind count for what grows, kind state for a limit")
 		}
-	}
-}
-
-func (d *decoder) checkAcross(line int, c *Change, r *Rule) {
-	switch {
-	case c.Across == 0:
-	case !has(c.Kinds, diff.Added.String()) && !has(c.Kinds, diff.Removed.String()):
-		d.fail(line, "across without the kinds added or removed", "a part that moves to another server is removed here and added there")
-	case c.Across > maxAcross:
-		d.fail(line, "across "+formatDuration(c.Across), "at most 24h: so long nobody is told that a part is gone")
-	case r.Expires > 0 && c.Across >= r.Expires:
-		d.fail(line, "across "+formatDuration(c.Across)+" is not shorter than expires", "what expired cannot be told any more")
 	}
 }
 
@@ -201,9 +184,6 @@ func (c *Change) Explain(r *Rule) string {
 		if slices.Sort(what); len(what) > 0 {
 			out += "; " + orList(what) + " is " + s
 		}
-	}
-	if c.Across > 0 {
-		out += "; a part that leaves one server and appears at another within " + formatDuration(c.Across) + " is told once, as moved"
 	}
 	for _, w := range c.Windows {
 		out += "; planned, and not told: " + w.String()

@@ -73,7 +73,6 @@ func TestShapesOfChangesAndStates(t *testing.T) {
 		}
 	}
 	f("expires: 1h\nchange: {device: x, kinds: [removed]}", "expires: 1h\nchange: {device: x, kinds: [removed], levels: {info: removed}}", true)
-	f("expires: 1h\nchange: {device: x, kinds: [removed]}", "expires: 1h\nchange: {device: x, kinds: [removed], across: 5m}", false)
 	f("state: {device: x, field: f, bad: [a, b]}", "state: {device: x, field: f, bad: [a, b], levels: {info: a}}", true)
 	f("state: {device: x, field: f, above: 9}", "state: {device: x, field: f, above: 9, clear: 8}", false)
 	f("state: {device: x, field: f, above: 9}", "state: {device: x, field: f, above: 9, keep: 8m}", false)
