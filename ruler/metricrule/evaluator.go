@@ -306,7 +306,7 @@ func (e *Evaluator) evaluate(ctx context.Context, g *group, at time.Time) findin
 	start := time.Now()
 	rules.DefaultEvalIterationFunc(ctx, g.Group, at)
 	f := finding{group: g, at: at, bad: map[string]string{}}
-	asked, whole, index := false, true, -1
+	asked, whole := false, true
 	for i, r := range g.Rules() {
 		err := r.LastError()
 		judged := err == nil || errors.Is(err, ErrWrite)
@@ -322,9 +322,8 @@ func (e *Evaluator) evaluate(ctx context.Context, g *group, at time.Time) findin
 		if err != nil && !isAway(err) {
 			f.bad[fmt.Sprintf("%d %s", i, r.Name())] = err.Error()
 		}
-		index = i
 		if a, ok := r.(*rules.AlertingRule); ok && judged {
-			f.rules = append(f.rules, ruleFinding{place{g.File(), g.Name(), index}, a.ActiveAlerts()})
+			f.rules = append(f.rules, ruleFinding{place{g.File(), g.Name(), i}, a.ActiveAlerts()})
 		}
 	}
 	if asked {
