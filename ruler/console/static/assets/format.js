@@ -54,7 +54,8 @@ export function field(f) {
   for (const [ending, show] of endings) {
     if (ending.test(f.name) && f.value !== '' && Number.isFinite(Number(f.value))) return [words(f.name.replace(ending, '')), ' ', show(Number(f.value))];
   }
-  return [words(f.name), ' ', data(f.value, 40)];
+  const said = { true: 'yes', false: 'no' }[f.value] ?? f.value;
+  return [words(f.name), ' ', data(said, 40)];
 }
 
 export const number = (n) => Number(n).toLocaleString();
