@@ -21,10 +21,10 @@ type command struct {
 func commands() []command {
 	return slices.Concat(
 		tokenCommands(),
-		rulesCommands(),
+		runningCommands(),
 		noiseCommands(),
 		backupCommands(),
-		ruleCommands(),
+		fileCommands(),
 	)
 }
 

@@ -20,8 +20,8 @@ import (
 	"nocturne/ruler/rule"
 )
 
-// rulesCommands ask the ruler that runs: it has the store and the stream.
-func rulesCommands() []command {
+// runningCommands ask the ruler that runs: it has the store and the stream.
+func runningCommands() []command {
 	return []command{
 		{name: "rules list", args: "[--config FILE]", summary: "list the rules of the ruler that runs, carried out or not", run: listRules},
 		{name: "rules backtest", args: "[--config FILE] [--since 30d] FILE|ID", summary: "try a rule on the past: what would it have told", run: backtestRule},

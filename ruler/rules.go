@@ -22,7 +22,8 @@ import (
 	"nocturne/ruler/story"
 )
 
-func ruleCommands() []command {
+// fileCommands work on rule files; no ruler has to run.
+func fileCommands() []command {
 	return []command{
 		{name: "rules check", args: "FILE|FOLDER…", summary: "read rule files strictly; say where mistakes are and what to write instead", run: rulesCheck},
 		{name: "rules test", args: "[-update] FILE|FOLDER…", summary: "play stories (*.txtar) against the rule files named, or the default rules", run: rulesTest},

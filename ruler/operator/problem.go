@@ -160,6 +160,20 @@ func (ps *problems) expired(now time.Time, fn func(k key, p *problem)) {
 	})
 }
 
+// stateOf begins the state of a key: gone, until it has data.
+func stateOf(r *rule.Rule, k key) KeyedState {
+	return KeyedState{RuleID: r.ID, Shape: r.Shape, Server: k.server, Key: string(k.server[:]) + k.device}
+}
+
+// keyOf is the inverse of stateOf.
+func keyOf(s *KeyedState) (key, error) {
+	device, ok := strings.CutPrefix(s.Key, string(s.Server[:]))
+	if !ok {
+		return key{}, fmt.Errorf("load state of rule %s: key of another server: %w", s.RuleID, record.ErrMalformed)
+	}
+	return key{s.Server, device}, nil
+}
+
 // Save implements Operator.
 func (ps *problems) Save(dirtyOnly bool) []KeyedState {
 	keys := make([]key, 0, len(ps.dirty))
@@ -178,7 +192,7 @@ func (ps *problems) Save(dirtyOnly bool) []KeyedState {
 	slices.SortFunc(keys, compareKeys)
 	out := make([]KeyedState, 0, len(keys))
 	for _, k := range keys {
-		s := KeyedState{RuleID: ps.rule.ID, Shape: ps.rule.Shape, Server: k.server, Key: string(k.server[:]) + k.device}
+		s := stateOf(ps.rule, k)
 		if p := ps.get(k); p != nil {
 			s.Data = p.encode()
 		}
@@ -189,11 +203,10 @@ func (ps *problems) Save(dirtyOnly bool) []KeyedState {
 
 // Load implements Operator.
 func (ps *problems) Load(s KeyedState) error {
-	device, ok := strings.CutPrefix(s.Key, string(s.Server[:]))
-	if !ok {
-		return fmt.Errorf("load state of rule %s: key of another server: %w", s.RuleID, record.ErrMalformed)
+	k, err := keyOf(&s)
+	if err != nil {
+		return err
 	}
-	k := key{s.Server, device}
 	if s.Data == nil {
 		if ps.get(k) != nil {
 			ps.drop(k)

@@ -1,9 +1,7 @@
 package operator
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"nocturne/internal/record"
@@ -30,7 +28,7 @@ func (s *sequence) Save(dirtyOnly bool) []KeyedState {
 	clear(s.dirty)
 	out := make([]KeyedState, 0, len(keys))
 	for _, k := range sorted(keys) {
-		state := KeyedState{RuleID: s.rule.ID, Shape: s.rule.Shape, Server: k.server, Key: string(k.server[:]) + k.device}
+		state := stateOf(s.rule, k)
 		if k.device == lookKey {
 			state.Data = s.seen[k.server].encode()
 		} else if c := s.get(k); c != nil {
@@ -43,19 +41,18 @@ func (s *sequence) Save(dirtyOnly bool) []KeyedState {
 
 // Load implements Operator.
 func (s *sequence) Load(state KeyedState) error {
-	device, ok := strings.CutPrefix(state.Key, string(state.Server[:]))
-	if !ok {
-		return fmt.Errorf("load state of rule %s: key of another server: %w", state.RuleID, record.ErrMalformed)
+	k, err := keyOf(&state)
+	if err != nil {
+		return err
 	}
-	k := key{state.Server, device}
 	switch {
-	case state.Data == nil && device == lookKey:
+	case state.Data == nil && k.device == lookKey:
 		delete(s.seen, k.server)
 	case state.Data == nil:
 		if s.get(k) != nil {
-			delete(s.servers[k.server], device)
+			delete(s.servers[k.server], k.device)
 		}
-	case device == lookKey:
+	case k.device == lookKey:
 		l, err := decodeLook(state, s.rule.Shape)
 		if err != nil {
 			return err
