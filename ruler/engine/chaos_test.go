@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"nocturne/internal/record"
-	"nocturne/internal/stream"
 	"nocturne/ruler/rule"
 )
 
@@ -232,20 +231,7 @@ func crashTest(t *testing.T, w *world, want string, rules []*rule.Rule, seed, ag
 	s := &crashing{Store: inner, fail: func() (bool, bool) { return r.IntN(4) == 0, r.IntN(4) == 0 }}
 	d := newDriver(t, w.log, s, rules...)
 	d.fold = r.IntN(6)
-	for calm := 0; calm < 2; {
-		d.batch = 1 + r.IntN(40)
-		if n := r.IntN(stream.Partitions + 3); n < stream.Partitions {
-			if d.catchUpPart(n) != nil { // one partition runs ahead
-				d.crash()
-			}
-			continue
-		}
-		if d.catchUp() != nil {
-			d.crash()
-			continue
-		}
-		calm++
-	}
+	d.untilCalm(r, 40, 3, 2)
 	if got := dump(t, inner); got != want {
 		t.Fatalf("seed %d, run %d, %d crashes:\n%s", seed, again, s.crashes, difference(want, got))
 	}

@@ -153,6 +153,26 @@ func TestCrashAtEveryCommit(t *testing.T) {
 	}
 }
 
+// untilCalm catches up in random batches of at most batch: mostly one partition, and
+// spare times in 16 + spare all of them. It starts over after a crash and
+// ends after so many rounds without one.
+func (d *driver) untilCalm(r *rand.Rand, batch, spare, rounds int) {
+	for calm := 0; calm < rounds; {
+		d.batch = 1 + r.IntN(batch)
+		if n := r.IntN(stream.Partitions + spare); n < stream.Partitions {
+			if d.catchUpPart(n) != nil { // one partition runs ahead
+				d.crash()
+			}
+			continue
+		}
+		if d.catchUp() != nil {
+			d.crash()
+			continue
+		}
+		calm++
+	}
+}
+
 // Random batches, random crashes, while the log grows.
 func TestCrashAtRandom(t *testing.T) {
 	w := busyNight(t)
@@ -162,20 +182,7 @@ func TestCrashAtRandom(t *testing.T) {
 		inner := openStore(t)
 		s := &crashing{Store: inner, fail: func() (bool, bool) { return r.IntN(9) == 0, r.IntN(9) == 0 }}
 		d := newDriver(t, w.log, s)
-		for calm := 0; calm < 3; {
-			d.batch = 1 + r.IntN(120)
-			if n := r.IntN(stream.Partitions + 4); n < stream.Partitions {
-				if d.catchUpPart(n) != nil { // one partition runs ahead
-					d.crash()
-				}
-				continue
-			}
-			if d.catchUp() != nil {
-				d.crash()
-				continue
-			}
-			calm++
-		}
+		d.untilCalm(r, 120, 4, 3)
 		if got := dump(t, inner); got != want {
 			t.Fatalf("seed %d, %d crashes:\n%s", seed, s.crashes, difference(want, got))
 		}
