@@ -207,7 +207,11 @@ func TestChaosCommits(t *testing.T) {
 // nobody says goodbye here, who would not be counted.
 func TestRandomNightLive(t *testing.T) {
 	rules := nightlyRules(t)
-	for seed := range uint64(2) {
+	nights := uint64(2)
+	if testing.Short() { // the race detector takes seven times as long
+		nights = 1
+	}
+	for seed := range nights {
 		live, replay := openStore(t), openStore(t)
 		var d *driver
 		w := randomNight(t, seed, false, func(w *world) {

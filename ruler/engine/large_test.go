@@ -279,7 +279,11 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 
 // TestLargeFleet is the short form of BenchmarkLargeFleet.
 func TestLargeFleet(t *testing.T) {
-	f := playLarge(t, 2000)
+	servers := 2000
+	if testing.Short() { // the race detector takes seven times as long
+		servers = 400
+	}
+	f := playLarge(t, servers)
 	t.Logf("%+v", f)
 	if f.late < -time.Second || f.late > 2*time.Second {
 		t.Errorf("silence was seen %s after its deadline: want a second and a tick at most", f.late)
