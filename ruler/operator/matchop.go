@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/diff"
 	"nocturne/ruler/rule"
 )
 
@@ -34,7 +35,40 @@ func (m *match) Step(ctx Context, in Input) []Verdict {
 	if m.spec.Clear != nil {
 		w.run([]target{{m.rule, m.spec.Clear, m.clear}})
 	}
-	return w.out
+	return append(w.out, m.replaced(ctx, in)...)
+}
+
+// replaced ends what events said of devices in whose place a snapshot shows
+// another one: nobody waits for the expiry of what was said of a part that is in
+// the bin.
+func (m *match) replaced(ctx Context, in Input) []Verdict {
+	var out []Verdict
+	for i := range in.Changes {
+		ch := &in.Changes[i]
+		if ch.Kind != diff.Replaced {
+			continue
+		}
+		for _, k := range m.of(ctx.Server.ID) {
+			if !names(k.device, ch, in.Current) {
+				continue
+			}
+			m.drop(k)
+			v := m.verdict(Resolved, k, ctx.Now)
+			v.RecordID = in.RecordID
+			v.Reason = Describe(ch)
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// of returns the keys of a server, sorted.
+func (m *match) of(server record.ID) []key {
+	keys := make([]key, 0, len(m.servers[server]))
+	for device := range m.servers[server] {
+		keys = append(keys, key{server, device})
+	}
+	return sorted(keys)
 }
 
 // fire takes a record for which Where holds.
@@ -66,16 +100,12 @@ func (m *match) fire(ctx Context, in Input) []Verdict {
 // clear takes a record for which Clear holds. When it does not say of which
 // device it speaks, it clears all of the server.
 func (m *match) clear(ctx Context, in Input) []Verdict {
-	var keys []key
+	keys := m.of(ctx.Server.ID)
 	if d := deviceOf(m.spec.Device, in.Record); d != "" || m.spec.Device.Type == "" {
-		keys = append(keys, key{ctx.Server.ID, d})
-	} else {
-		for device := range m.servers[ctx.Server.ID] {
-			keys = append(keys, key{ctx.Server.ID, device})
-		}
+		keys = []key{{ctx.Server.ID, d}}
 	}
 	var out []Verdict
-	for _, k := range sorted(keys) {
+	for _, k := range keys {
 		if m.get(k) == nil {
 			continue
 		}

@@ -77,6 +77,27 @@ func windowsDisk(device string, known Known) string {
 	return ""
 }
 
+// names tells whether an event's name for a device means the one that changed;
+// current is what its snapshot says now.
+func names(device string, ch *diff.Change, current *record.Snapshot) bool {
+	if device == diff.DeviceName(ch.Type, ch.Place) {
+		return true
+	}
+	typ, place, _ := strings.Cut(device, " ")
+	switch {
+	case typ != ch.Type:
+		return false
+	case typ == record.DevicePhysicalDrive && strings.Contains(place, ":"):
+		d := megaSlot(place, current)
+		return d != nil && d.Place == ch.Place
+	case typ == record.DeviceDisk:
+		m := harddisk.FindStringSubmatch(place)
+		return m != nil && ch.Place == "PhysicalDrive"+m[1]
+	default:
+		return false
+	}
+}
+
 // AttrMegaRAIDDrive may stand for an attribute where a rule says of which device
 // an event speaks: the drive that MegaRAID's services name in their texts.
 const AttrMegaRAIDDrive = "megaraid.drive"

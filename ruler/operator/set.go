@@ -46,6 +46,7 @@ type Set struct {
 
 	snapshots  []Operator                     // state, change, count, flap, sequence
 	risks      []Operator                     // behind them: they look at what those hold open
+	changes    []Operator                     // match of a device: only when something changed
 	categories map[record.Category][]Operator // absent, clone, sequence
 	events     index
 }
@@ -68,6 +69,9 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			s.events.add(r, &op.spec.Where, op.fire)
 			if op.spec.Clear != nil {
 				s.events.add(r, op.spec.Clear, op.clear)
+			}
+			if op.spec.Device.Type != "" {
+				s.changes = append(s.changes, stepOnly{op, op.replaced})
 			}
 		case *count:
 			if op.spec.Event != nil {
@@ -153,7 +157,11 @@ func (s *Set) Step(ctx Context, in Input) []Verdict {
 		}
 	}
 	if in.Record.Snapshot != nil {
-		for _, ops := range [][]Operator{s.snapshots, s.risks} {
+		all := [][]Operator{s.snapshots, s.risks}
+		if len(in.Changes) > 0 {
+			all = append(all, s.changes)
+		}
+		for _, ops := range all {
 			for _, op := range ops {
 				out = append(out, op.Step(ctx, in)...)
 			}
