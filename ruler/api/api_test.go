@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type bench struct {
 	fleet   *apitest.Fleet
 	cfg     Config
 	log     bytes.Buffer
+	mu      sync.Mutex
 	asked   []string // what the neighbours were asked
 }
 
@@ -76,7 +78,9 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 
 func (b *bench) neighbour(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	b.mu.Lock()
 	b.asked = append(b.asked, r.Method+" "+r.URL.Path+" "+string(body))
+	b.mu.Unlock()
 	if strings.HasPrefix(r.URL.Path, "/admin/") && r.Header.Get("Authorization") != "Bearer the-bridge-admin-token" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
