@@ -35,6 +35,10 @@ const (
 // this counts bridges that died holding it; RabbitMQ 4 would give up after 20.
 const maxReturns = 1_000_000
 
+// maxDead bounds the queue of dead letters in bytes; the oldest go first. A
+// producer that sends nothing else must not fill the broker's disk.
+const maxDead = 1 << 30
+
 // Topology names exchange and queues.
 type Topology struct{ Exchange string }
 
@@ -83,7 +87,7 @@ func (t Topology) DeclareExchange(ch *amqp.Channel) error {
 	if err := ch.ExchangeDeclare(t.Exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
 		return differs("exchange", t.Exchange, err)
 	}
-	if _, err := ch.QueueDeclare(t.Dead(), true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+	if _, err := ch.QueueDeclare(t.Dead(), true, false, false, false, amqp.Table{"x-queue-type": "quorum", "x-max-length-bytes": int64(maxDead)}); err != nil {
 		return differs("queue", t.Dead(), err)
 	}
 	return nil

@@ -164,15 +164,39 @@ func (in *Ingest) session(ctx context.Context, input string, queues []queue) err
 	in.Metrics.sessions[input].Inc()
 	in.Metrics.there(input)
 	in.Log.Info("broker is there", "input", input, "queues", len(queues))
-	in.Metrics.queues[input].Set(0)
-	defer in.Metrics.queues[input].Set(0)
 	g, gctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(gctx, func() { _ = conn.Close() }) // whoever waits for the broker's answer gets an error
 	defer stop()
 	for _, q := range queues {
-		g.Go(func() error { return in.serve(gctx, s, q) })
+		g.Go(func() error { return in.hold(gctx, s, q) })
 	}
 	return g.Wait()
+}
+
+// queueError is trouble with one queue; the connection is well.
+type queueError struct{ error }
+
+func (e queueError) Unwrap() error { return e.error }
+
+// hold reads one queue, again and again: one that is missing, or not as it
+// should be, holds up no other.
+func (in *Ingest) hold(ctx context.Context, s *session, q queue) error {
+	log := in.Log.With("input", s.input, "queue", q.name)
+	for wait := minWait; ; wait = min(2*wait, maxWait) {
+		began := time.Now()
+		err := in.serve(ctx, s, q)
+		if ctx.Err() != nil || s.conn.IsClosed() || !errors.As(err, new(queueError)) {
+			return err
+		}
+		if time.Since(began) > maxWait {
+			wait = minWait
+		}
+		in.Metrics.queueFailures[s.input].Inc()
+		if in.Metrics.queueGone(s.input, q.name, in.Now(), err) {
+			log.Error("queue cannot be read; its messages wait there", "err", err)
+		}
+		sleep(ctx, wait/2+rand.N(wait/2+1))
+	}
 }
 
 // prepare opens the channel of dead letters.
@@ -205,19 +229,22 @@ func (in *Ingest) serve(ctx context.Context, s *session, q queue) error {
 	if err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
+	defer func() { _ = ch.Close() }() // it has ended, or is of no use
 	if in.Config.Declare {
 		if err := q.declare(s.conn, ch); err != nil {
-			return err
+			return queueError{err}
 		}
 	}
 	if err := ch.Qos(in.Config.Prefetch, 0, false); err != nil {
-		return fmt.Errorf("set prefetch: %w", err)
+		return queueError{fmt.Errorf("set prefetch: %w", err)}
 	}
 	r := reader{queue: q, ch: ch, closed: ch.NotifyClose(make(chan *rabbitmq.Error, 1))}
 	if r.deliveries, err = ch.Consume(q.name, "", false, false, false, false, nil); err != nil {
-		return fmt.Errorf("read queue %s: %w", q.name, err)
+		return queueError{fmt.Errorf("read queue %s: %w", q.name, err)}
 	}
 	in.Metrics.queues[s.input].Inc()
+	defer in.Metrics.queues[s.input].Dec()
+	in.Metrics.queueThere(s.input, q.name)
 	return in.read(ctx, s, &r)
 }
 
@@ -259,7 +286,7 @@ func (in *Ingest) read(ctx context.Context, s *session, r *reader) error {
 				return ctx.Err()
 			case d, ok := <-r.deliveries:
 				if !ok {
-					return r.ended()
+					return queueError{r.ended()}
 				}
 				next = &d
 			}

@@ -169,12 +169,23 @@ func topologyDiffers(t *testing.T, b *bridge, exchange string) {
 		return err
 	})
 	in, stop := b.start(exchange, nil)
-	eventually(t, "a failure", func() bool { return value(t, in.Metrics.failures[inputFrames]) > 0 })
+	eventually(t, "nine queues", func() bool {
+		return value(t, in.Metrics.queueFailures[inputFrames]) > 0 && value(t, in.Metrics.queues[inputFrames]) == 9
+	})
+	if told := in.Metrics.Trouble(); len(told) != 1 || !strings.HasPrefix(told[0], "queue "+top.Queue(record.SMART)+" cannot be read since ") {
+		t.Errorf("told: %q", told)
+	}
+	s := b.enrol("db7")
+	b.publish(top.Queue(record.EventLog), s.signed(t, record.EventLog, 5))
+	eventually(t, "what the other queues bring", func() bool { return b.ledger(s.id).Received == 5 })
 	b.on(func(ch *rabbitmq.Channel) error {
 		_, err := ch.QueueDelete(top.Queue(record.SMART), false, false, false)
 		return err
 	})
 	eventually(t, "up", func() bool { return value(t, in.Metrics.queues[inputFrames]) == 10 })
+	if told := in.Metrics.Trouble(); len(told) != 0 || value(t, in.Metrics.failures[inputFrames]) != 0 {
+		t.Errorf("told: %q; the connection ended", told)
+	}
 	stop()
 }
 

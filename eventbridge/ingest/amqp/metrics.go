@@ -55,23 +55,28 @@ type Metrics struct {
 	Frames *ingest.Stage // records in frames, from the broker into the stream
 	Compat *ingest.Stage // records of the old agent's messages
 
-	up          map[string]prometheus.Gauge
-	queues      map[string]prometheus.Gauge
-	sessions    map[string]prometheus.Counter // by input
-	failures    map[string]prometheus.Counter
-	messages    map[string]prometheus.Counter
-	redelivered map[string]prometheus.Counter
-	dead        map[string]prometheus.Counter // by reason
-	kinds       map[string]prometheus.Counter
-	bytes       prometheus.Counter
+	up       map[string]prometheus.Gauge
+	queues   map[string]prometheus.Gauge
+	sessions map[string]prometheus.Counter // by input
+	failures map[string]prometheus.Counter
+	// queueFailures are of single queues, while the connection is well.
+	queueFailures map[string]prometheus.Counter
+	messages      map[string]prometheus.Counter
+	redelivered   map[string]prometheus.Counter
+	dead          map[string]prometheus.Counter // by reason
+	kinds         map[string]prometheus.Counter
+	bytes         prometheus.Counter
 	ingest.Collectors
 
 	mu      sync.Mutex
-	trouble map[string]string // by input: since when there is no broker, and why
+	trouble map[place]string // since when there is no broker, or a queue cannot be read, and why
 }
 
-// Trouble says of each input that has no broker since when, and why. It may be
-// called concurrently.
+// place is an input, or one of its queues.
+type place struct{ input, queue string }
+
+// Trouble says of each input that has no broker, and each queue that cannot be
+// read, since when, and why. It may be called concurrently.
 func (m *Metrics) Trouble() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,7 +87,7 @@ func (m *Metrics) there(input string) {
 	m.up[input].Set(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.trouble, input)
+	delete(m.trouble, place{input: input})
 }
 
 // gone keeps what was said first: since is when the broker was lost.
@@ -90,16 +95,39 @@ func (m *Metrics) gone(input string, now time.Time, err error) {
 	m.up[input].Set(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.trouble[input] == "" {
-		m.trouble[input] = fmt.Sprintf("no broker for %s since %s, its messages wait there: %v", input, now.UTC().Format(time.RFC3339), err)
+	for at := range m.trouble { // of single queues nothing is known any more
+		if at.input == input && at.queue != "" {
+			delete(m.trouble, at)
+		}
 	}
+	if at := (place{input: input}); m.trouble[at] == "" {
+		m.trouble[at] = fmt.Sprintf("no broker for %s since %s, its messages wait there: %v", input, now.UTC().Format(time.RFC3339), err)
+	}
+}
+
+func (m *Metrics) queueThere(input, queue string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.trouble, place{input, queue})
+}
+
+// queueGone tells whether that is news.
+func (m *Metrics) queueGone(input, queue string, now time.Time, err error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := place{input, queue}
+	if m.trouble[at] != "" {
+		return false
+	}
+	m.trouble[at] = fmt.Sprintf("queue %s cannot be read since %s, its messages wait there: %v", queue, now.UTC().Format(time.RFC3339), err)
+	return true
 }
 
 // NewMetrics returns the metrics, all at zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		Frames:  ingest.NewStage("amqp", "frames over AMQP.", append(deadReasons(), dropReturned)...),
-		trouble: map[string]string{},
+		trouble: map[place]string{},
 		Compat:  ingest.NewStage("compat", "messages of the old agent.", compatReasons()...),
 	}
 	m.Collectors = ingest.Collectors{m.Frames, m.Compat}
@@ -108,6 +136,7 @@ func NewMetrics() *Metrics {
 	m.queues = m.gauges("queues", "Queues that the bridge reads.", inputs)
 	m.sessions = m.Closed("eventbridge_amqp_sessions_total", "Connections made to the broker.", "input", inputs...)
 	m.failures = m.Closed("eventbridge_amqp_failures_total", "Connections that failed or ended.", "input", inputs...)
+	m.queueFailures = m.Closed("eventbridge_amqp_queue_failures_total", "Queues that could not be read, or not any more, while the connection was well.", "input", inputs...)
 	m.messages = m.Closed("eventbridge_amqp_messages_total", "Messages received.", "input", inputs...)
 	m.redelivered = m.Closed("eventbridge_amqp_redelivered_total", "Messages that the broker had delivered before.", "input", inputs...)
 	m.dead = m.Closed("eventbridge_amqp_dead_letters_total", "Messages put into the queue of dead letters.", "reason", append(deadReasons(), dropDecode)...)
