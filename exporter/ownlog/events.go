@@ -129,8 +129,7 @@ func (h events) Handle(_ context.Context, r slog.Record) error {
 	if more > 0 {
 		fmt.Fprintf(&b, "\r\nthe same %d more times since it was last written here", more)
 	}
-	// %1 would be taken for an insertion, and a NUL for the end.
-	text := strings.NewReplacer("\x00", "?", "%", "%%").Replace(b.String())
+	text := plain(b.String())
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
@@ -141,6 +140,23 @@ func (h events) Handle(_ context.Context, r slog.Record) error {
 		return h.w.Warning(id, text)
 	}
 	return h.w.Info(id, text)
+}
+
+// plain takes out what Windows would replace: it takes %1 for an insertion and
+// %%1 for a message of the system, however often they are written, and a NUL for
+// the end.
+func plain(text string) string {
+	var b strings.Builder
+	for i, r := range text {
+		if r == 0 {
+			r = '?'
+		}
+		b.WriteRune(r)
+		if next := i + 1; r == '%' && next < len(text) && (text[next] == '%' || text[next] >= '0' && text[next] <= '9') {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
 }
 
 // now tells whether a message is to be written, and how many were not.

@@ -54,7 +54,7 @@ func TestEvents(t *testing.T) {
 		log.Info("exporter runs", "epoch", "1-2")
 		raid := log.With("component", "source", "source", "raid")
 		for range 5 {
-			raid.Warn("source fails", "err", "100% gone\x00")
+			raid.Warn("source fails", "err", "100% gone\x00 %5 %%12")
 			time.Sleep(10 * time.Minute)
 		}
 		log.With("source", "smart").Warn("source fails", "err", "x")
@@ -64,7 +64,7 @@ func TestEvents(t *testing.T) {
 		log.Warn("something odd")
 		want := []string{
 			"info 100 exporter runs|epoch: 1-2",
-			"warning 204 source fails|source: raid|err: 100%% gone?",
+			"warning 204 source fails|source: raid|err: 100% gone? % 5 % % 12",
 			"warning 204 source fails|source: smart|err: x",
 			"warning 204 source fails|source: raid|err: again|the same 4 more times since it was last written here",
 			"error 300 something new",

@@ -47,7 +47,7 @@ func (f *fakeSystemd) unit() string { return filepath.Join(f.Root, "etc/systemd/
 
 func TestInstallWritesTheUnit(t *testing.T) {
 	f := newFake(t)
-	o := Options{Exe: "/opt/my tools/exporter", Config: "/etc/100%.yml", Data: "/data", Warn: func(text string) { t.Error(text) }}
+	o := Options{Exe: "/opt/my tools/exporter", Config: "/etc/100%.yml", Data: "/my data", Warn: func(text string) { t.Error(text) }}
 	if err := f.Install(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestInstallWritesTheUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\nExecStart=\"/opt/my tools/exporter\" run --config /etc/100%%.yml --data /data\n", "\nReadWritePaths=-/data\n", "\nNoNewPrivileges=yes\n", "\nWantedBy=multi-user.target\n",
+		"\nExecStart=\"/opt/my tools/exporter\" run --config /etc/100%%.yml --data \"/my data\"\n", "\nReadWritePaths=\"-/my data\"\n", "\nNoNewPrivileges=yes\n", "\nWantedBy=multi-user.target\n",
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("the unit lacks %q", want)

@@ -110,11 +110,7 @@ func (s *Systemd) Install(ctx context.Context, o Options) error {
 func unitFor(o Options) string {
 	words := append([]string{o.Exe}, o.arguments()...)
 	for i, w := range words {
-		w = strings.ReplaceAll(strings.ReplaceAll(w, "%", "%%"), "$", "$$")
-		if strings.ContainsAny(w, " \t\"'\\;") {
-			w = `"` + strings.ReplaceAll(strings.ReplaceAll(w, `\`, `\\`), `"`, `\"`) + `"`
-		}
-		words[i] = w
+		words[i] = quoted(strings.ReplaceAll(w, "$", "$$"))
 	}
 	var out strings.Builder
 	for line := range strings.Lines(UnitText) {
@@ -123,10 +119,19 @@ func unitFor(o Options) string {
 		}
 		out.WriteString(line)
 		if o.Data != "" && line == "StateDirectoryMode=0700\n" { // its own folder must be there
-			out.WriteString("ReadWritePaths=-" + strings.ReplaceAll(o.Data, "%", "%%") + "\n")
+			out.WriteString("ReadWritePaths=" + quoted("-"+o.Data) + "\n")
 		}
 	}
 	return out.String()
+}
+
+// quoted is one word of a unit: % stands for itself, spaces stay.
+func quoted(w string) string {
+	w = strings.ReplaceAll(w, "%", "%%")
+	if strings.ContainsAny(w, " \t\"'\\;") {
+		w = `"` + strings.ReplaceAll(strings.ReplaceAll(w, `\`, `\\`), `"`, `\"`) + `"`
+	}
+	return w
 }
 
 // Uninstall implements Manager.

@@ -2,6 +2,7 @@ package winlog
 
 import (
 	"container/list"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,13 @@ const (
 	maxPublishers = 128
 	publisherTTL  = time.Hour
 	missingTTL    = 5 * time.Minute
+	// A provider's library may lie on a share that does not answer: its events go
+	// without their text then. What hangs cannot be ended.
+	openTime   = 5 * time.Second
+	maxHanging = 8
 )
+
+var errHangs = errors.New("opening the provider takes too long")
 
 // publishers keeps what was opened for providers, by name without case, for all
 // channels at once. It may be used concurrently.
@@ -22,9 +29,10 @@ type publishers[H any] struct {
 	open  func(name string) (H, error)
 	close func(H)
 
-	mu     sync.Mutex
-	known  map[string]*list.Element // of *publisher[H]
-	recent list.List                // most recently used first
+	mu      sync.Mutex
+	known   map[string]*list.Element // of *publisher[H]
+	recent  list.List                // most recently used first
+	hanging int                      // being opened
 }
 
 type publisher[H any] struct {
@@ -47,7 +55,7 @@ func (c *publishers[H]) use(name string, now time.Time, do func(H)) bool {
 	p := c.take(strings.ToLower(name), now)
 	defer c.release(p)
 	p.once.Do(func() {
-		h, err := c.open(name)
+		h, err := c.openInTime(name)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if p.h, p.err, p.until = h, err, now.Add(publisherTTL); err != nil {
@@ -59,6 +67,47 @@ func (c *publishers[H]) use(name string, now time.Time, do func(H)) bool {
 	}
 	do(p.h)
 	return true
+}
+
+// openInTime opens, and closes what comes too late.
+func (c *publishers[H]) openInTime(name string) (h H, err error) {
+	c.mu.Lock()
+	if c.hanging == maxHanging {
+		c.mu.Unlock()
+		return h, errHangs
+	}
+	c.hanging++
+	c.mu.Unlock()
+	var tooLate bool // guarded by mu
+	done := make(chan struct{})
+	go func() {
+		got, gotErr := c.open(name)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.hanging--
+		if !tooLate {
+			h, err = got, gotErr
+		} else if gotErr == nil {
+			c.close(got)
+		}
+		close(done)
+	}()
+	timer := time.NewTimer(openTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return h, err
+	case <-timer.C:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-done: // just now
+		return h, err
+	default:
+		tooLate = true
+		return h, errHangs
+	}
 }
 
 func (c *publishers[H]) take(key string, now time.Time) *publisher[H] {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -208,6 +210,38 @@ func TestPublisherInUseStaysOpen(t *testing.T) {
 	if h.closed != 1 || len(h.open) != 1 {
 		t.Errorf("%d closed, open %v", h.closed, h.open)
 	}
+}
+
+// A provider that hangs costs its events their text, and the others nothing.
+func TestPublisherThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed atomic.Int32
+		release := make(chan struct{})
+		c := newPublishers(func(name string) (int, error) {
+			if name != "disk" {
+				<-release
+			}
+			return 1, nil
+		}, func(int) { closed.Add(1) })
+		nothing := func(int) {}
+		for i := range maxHanging {
+			if c.use(fmt.Sprint("share", i), time.Now(), nothing) {
+				t.Error("what hangs was opened")
+			}
+			if !c.use("disk", time.Now(), nothing) {
+				t.Error("another provider waits for it")
+			}
+		}
+		began := time.Now()
+		if c.use("share0", time.Now(), nothing) || c.use("one more", time.Now(), nothing) || time.Since(began) != 0 {
+			t.Error("it is waited for again")
+		}
+		close(release)
+		synctest.Wait()
+		if closed.Load() != maxHanging || !c.use("share0", time.Now().Add(missingTTL), nothing) {
+			t.Errorf("%d of what came too late were closed", closed.Load())
+		}
+	})
 }
 
 func TestEventCounterIsBounded(t *testing.T) {
