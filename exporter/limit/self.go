@@ -41,6 +41,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// ChildMemory is what the most demanding child may take: a search of the Windows
+// Update Agent that has to learn everything anew takes some hundred megabytes.
+// A child can bound itself no looser than its parent is bound.
+const ChildMemory = 1 << 30
+
 // Apply bounds this process. Its error tells what the system did not grant; the
 // rest holds.
 func Apply(c Config) error {

@@ -19,7 +19,7 @@ const (
 
 // apply lets other work go first and puts this process and everything that it
 // will start into a job: a bound of memory for each process, twice the limit
-// that ends this one in good order, and one of processor time for all. What
+// that ends this one in good order and ChildMemory at least, and one of processor time for all. What
 // must outlive this process (an updater) may leave the job.
 func apply(c Config) error {
 	var errs []error
@@ -31,7 +31,7 @@ func apply(c Config) error {
 		return errors.Join(append(errs, fmt.Errorf("create a job object: %w", err))...)
 	}
 	// The handle stays open: the job lasts as long as the process.
-	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{ProcessMemoryLimit: uintptr(2 * c.MemoryBytes)}
+	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{ProcessMemoryLimit: uintptr(max(2*c.MemoryBytes, ChildMemory))}
 	info.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_PROCESS_MEMORY | windows.JOB_OBJECT_LIMIT_BREAKAWAY_OK
 	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info))); err != nil {
 		errs = append(errs, fmt.Errorf("limit the memory: %w", err))

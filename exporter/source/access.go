@@ -16,6 +16,12 @@ type accessEntry struct {
 	inherit bool // only for what is made below, not for the object itself
 }
 
+// identity is who we are on this machine.
+type identity struct {
+	self    string
+	members []string // of the group Administrators; nil = could not be read
+}
+
 // place is what a path is to the program that it leads to.
 type place int
 
@@ -64,12 +70,15 @@ var administrators = []string{
 }
 
 // administrator tells whether an account or group is one of administrators: the
-// well-known ones, and of any domain or machine the account Administrator (500),
-// Domain Admins (512) and Enterprise Admins (519), whom servers of a domain let
-// in as administrators.
-func administrator(sid string) bool {
-	if slices.Contains(administrators, sid) {
+// well-known ones, and the members of this machine's group Administrators. Where
+// those cannot be read (nil) it is, of any domain or machine, the account
+// Administrator (500), Domain Admins (512) and Enterprise Admins (519).
+func administrator(sid string, members []string) bool {
+	if slices.Contains(administrators, sid) || slices.Contains(members, sid) {
 		return true
+	}
+	if members != nil {
+		return false
 	}
 	if !strings.HasPrefix(sid, "S-1-5-21-") || strings.Count(sid, "-") != 7 {
 		return false
@@ -81,10 +90,10 @@ func administrator(sid string) bool {
 	return false
 }
 
-// checkAccess tells what is wrong with an access list. self is who we are;
-// entries that deny are not weighed.
-func checkAccess(owner, self string, list []accessEntry, p place) error {
-	trusted := func(sid string) bool { return sid == self || administrator(sid) }
+// checkAccess tells what is wrong with an access list. Entries that deny are not
+// weighed.
+func checkAccess(owner string, us identity, list []accessEntry, p place) error {
+	trusted := func(sid string) bool { return sid == us.self || administrator(sid, us.members) }
 	if !trusted(owner) {
 		return fmt.Errorf("%w (%s); as administrator: takeown /a /f, then icacls /reset", errForeign, owner)
 	}

@@ -16,9 +16,10 @@ func TestCheckAccess(t *testing.T) {
 	below := func(sid string, mask uint32) accessEntry {
 		return accessEntry{sid: sid, mask: mask, allow: true, inherit: true}
 	}
+	var members []string
 	f := func(why, owner string, p place, want error, list ...accessEntry) {
 		t.Helper()
-		if err := checkAccess(owner, me, list, p); !errors.Is(err, want) || (err == nil) != (want == nil) {
+		if err := checkAccess(owner, identity{me, members}, list, p); !errors.Is(err, want) || (err == nil) != (want == nil) {
 			t.Errorf("%s: %v, want %v", why, err, want)
 		}
 	}
@@ -41,5 +42,11 @@ func TestCheckAccess(t *testing.T) {
 	f("a folder above that can be swapped", admins, aboveProgram, errWritable, allow(users, rightDeleteChild))
 	f("new owner", admins, isProgram, errWritable, allow(bob, rightWriteOwner))
 	f("generic rights", admins, isProgram, errWritable, allow(bob, genericWrite))
+	members = []string{"S-1-5-21-1-2-3-500", "S-1-5-21-4-5-6-512", "S-1-5-21-4-5-6-7777"}
+	f("our domain's administrators", "S-1-5-21-4-5-6-512", holdsProgram, nil, allow("S-1-5-21-4-5-6-512", full), allow("S-1-5-21-4-5-6-7777", full))
+	f("another domain's administrators", admins, holdsProgram, errWritable, allow("S-1-5-21-7-8-9-512", full))
+	f("another domain's owner", "S-1-5-21-7-8-9-500", isProgram, errForeign, allow(admins, full))
+	members = []string{}
+	f("nobody but the well-known", admins, holdsProgram, errWritable, allow("S-1-5-21-4-5-6-512", full))
 	f("a denying entry", admins, isProgram, nil, accessEntry{sid: bob, mask: full})
 }

@@ -15,10 +15,6 @@ import (
 // programs; neither ends the exporter.
 const Subcommand = "updates-child"
 
-// childMemory bounds the child. A search that has to learn everything anew
-// takes some hundred megabytes in the agent's library.
-const childMemory = 1 << 30
-
 // Child asks the agent once and writes its answer to out as JSON. args are
 // "true" or "false" for an online search. It returns the exit code.
 func Child(args []string, out, complaints io.Writer) int {
@@ -28,7 +24,7 @@ func Child(args []string, out, complaints io.Writer) int {
 		online, err = strconv.ParseBool(args[0])
 	}
 	if err == nil {
-		err = limit.Memory(childMemory)
+		err = limit.Memory(limit.ChildMemory)
 	}
 	var a *answer
 	if err == nil {
