@@ -30,7 +30,7 @@ func newCount(r *rule.Rule) Operator {
 func (c *count) Step(ctx Context, in Input) []Verdict {
 	if c.spec.Event != nil {
 		w := walk{ctx: ctx, in: in}
-		w.run([]target{{c.rule, &c.spec.Event.Where, c.event}})
+		w.run([]target{{rule: c.rule, where: &c.spec.Event.Where, act: c.event}})
 		return w.out
 	}
 	snap := in.Record.Snapshot

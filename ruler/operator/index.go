@@ -33,6 +33,9 @@ type target struct {
 	rule  *rule.Rule
 	where *rule.Conditions
 	act   func(ctx Context, in Input) []Verdict
+	// doubt, if set, is told of records for which the conditions could not be
+	// evaluated.
+	doubt func(ctx Context, in Input) []Verdict
 }
 
 func newIndex() index {
@@ -42,7 +45,11 @@ func newIndex() index {
 
 // add indexes conditions; act gets the records for which they hold.
 func (x *index) add(r *rule.Rule, c *rule.Conditions, act func(ctx Context, in Input) []Verdict) {
-	t := target{r, c, act}
+	x.put(target{rule: r, where: c, act: act})
+}
+
+func (x *index) put(t target) {
+	c := t.where
 	keys := conditionKeys(c)
 	attr := slices.IndexFunc(c.Attrs, func(a rule.AttrCondition) bool { return len(a.Values) > 0 })
 	switch prefix := providerPrefix(c); {
@@ -196,6 +203,9 @@ func (w *walk) run(targets []target) {
 			w.out = append(w.out, t.act(w.ctx, w.in)...)
 		} else if failed != nil {
 			w.out = append(w.out, *failed)
+			if t.doubt != nil {
+				w.out = append(w.out, t.doubt(w.ctx, w.in)...)
+			}
 		}
 	}
 }

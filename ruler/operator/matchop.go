@@ -31,9 +31,9 @@ func newMatch(r *rule.Rule) Operator {
 // Step implements Operator.
 func (m *match) Step(ctx Context, in Input) []Verdict {
 	w := walk{ctx: ctx, in: in}
-	w.run([]target{{m.rule, &m.spec.Where, m.fire}})
+	w.run([]target{{rule: m.rule, where: &m.spec.Where, act: m.fire}})
 	if m.spec.Clear != nil {
-		w.run([]target{{m.rule, m.spec.Clear, m.clear}})
+		w.run([]target{{rule: m.rule, where: m.spec.Clear, act: m.clear}})
 	}
 	return append(w.out, m.replaced(ctx, in)...)
 }

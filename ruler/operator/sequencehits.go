@@ -26,6 +26,26 @@ func (s *sequence) event(bit uint64, e *rule.CountedEvent, ctx Context, in Input
 	return nil
 }
 
+// eachEvent calls fn for every event that the rule waits for.
+func (s *sequence) eachEvent(fn func(t target)) {
+	s.each(func(bit uint64, o *rule.Occurrence) {
+		if o.Event == nil {
+			return
+		}
+		happens := func(bit uint64) func(Context, Input) []Verdict {
+			return func(ctx Context, in Input) []Verdict { return s.event(bit, o.Event, ctx, in) }
+		}
+		t := target{rule: s.rule, where: &o.Event.Where, act: happens(bit)}
+		switch last := len(s.spec.Steps) - 1; {
+		case bit == 1<<bitUntil:
+			t.doubt = happens(1 << bitDoubtUntil)
+		case bit == 1<<last && s.spec.Steps[last].Not:
+			t.doubt = happens(1 << bitDoubtNot)
+		}
+		fn(t)
+	})
+}
+
 // merge makes one hit of several conditions that hold for one record.
 func (c *chain) merge(recordID, device string, bit uint64) bool {
 	for i := range c.waiting {

@@ -62,6 +62,8 @@ func (s *sequence) goOn(out []Verdict, k key, c *chain, h *hit, late bool, now t
 	case late && h.time < c.since():
 	case h.bits&(1<<bitUntil) != 0, step.Not && is:
 		s.end(k, c)
+	case h.bits&(1<<bitDoubtUntil) != 0, step.Not && h.bits&(1<<bitDoubtNot) != 0:
+		return s.giveUp(out, k, c, h, now)
 	case late || step.Not:
 	case is:
 		return s.did(out, k, c, h, now)
@@ -74,6 +76,16 @@ func (s *sequence) goOn(out []Verdict, k key, c *chain, h *hit, late bool, now t
 		c.wait(h.time, step.Within, now)
 	}
 	return out
+}
+
+// giveUp ends a match of which it cannot be told whether it has ended already:
+// nobody is told of what is not known to be so.
+func (s *sequence) giveUp(out []Verdict, k key, c *chain, h *hit, now time.Time) []Verdict {
+	v := s.verdict(Failed, k, c, now)
+	v.RecordID = h.record
+	v.Reason = "the sequence is given up, because a condition that would end it cannot be evaluated: " + s.name(c, h)
+	s.end(k, c)
+	return append(out, v)
 }
 
 // repeats tells whether a hit is the step before the one that is waited for,

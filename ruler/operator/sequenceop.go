@@ -70,6 +70,9 @@ const (
 	bitUntil   = 40
 	bitGone    = 41 // the device is gone
 	bitAlready = 42 // what the last step says not to happen is so already
+	// Whether it happened cannot be told, because a condition cannot be evaluated.
+	bitDoubtNot   = 43 // what the last step says not to happen
+	bitDoubtUntil = 44
 )
 
 // ripe is when nothing can come any more that happened before. It came at most a
@@ -122,11 +125,7 @@ func (s *sequence) each(fn func(bit uint64, o *rule.Occurrence)) {
 // Step implements Operator.
 func (s *sequence) Step(ctx Context, in Input) []Verdict {
 	w := walk{ctx: ctx, in: in}
-	s.each(func(bit uint64, o *rule.Occurrence) {
-		if o.Event != nil {
-			w.run([]target{{s.rule, &o.Event.Where, func(ctx Context, in Input) []Verdict { return s.event(bit, o.Event, ctx, in) }}})
-		}
-	})
+	s.eachEvent(func(t target) { w.run([]target{t}) })
 	return append(append(w.out, s.snapshot(ctx, in)...), s.boot(ctx, in)...)
 }
 

@@ -117,11 +117,7 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 // addSequence shows a sequence the events, snapshots and heartbeats that its
 // steps name.
 func (s *Set) addSequence(op *sequence) {
-	op.each(func(bit uint64, o *rule.Occurrence) {
-		if e := o.Event; e != nil {
-			s.events.add(op.rule, &e.Where, func(ctx Context, in Input) []Verdict { return op.event(bit, e, ctx, in) })
-		}
-	})
+	op.eachEvent(s.events.put)
 	if op.devices {
 		s.snapshots = append(s.snapshots, stepOnly{op, op.snapshot})
 	}
