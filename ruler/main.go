@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"nocturne/ruler/app"
@@ -103,9 +104,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	a, err := app.New(app.Options{Config: cfg, Rules: files, Metrics: metrics, Log: log, ReloadMetrics: reloadMetrics, Hangup: hangup})
+	a, err := app.New(app.Options{Config: cfg, Rules: files, Metrics: metrics, Log: log, ReloadMetrics: reloadMetrics, Hangup: hangup, Version: version()})
 	if err != nil {
 		return err
 	}
 	return errors.Join(a.Run(ctx), a.Close())
+}
+
+// version is the module's, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
 }

@@ -77,6 +77,9 @@ type Config struct {
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`
 
+	// Version is the ruler's own, for people and for the plugin.
+	Version string `yaml:"-"`
+
 	Registerer prometheus.Registerer `yaml:"-"` // nil = not registered
 	Client     *http.Client          `yaml:"-"` // nil = one of our own
 	Now        func() time.Time      `yaml:"-"` // nil = time.Now

@@ -83,7 +83,7 @@ var allRoles = []role{roleViewer, roleEditor, roleAdmin}
 
 func TestTokens(t *testing.T) {
 	clock := now
-	b, s := stored(t, func(c *Config) { c.Now = func() time.Time { return clock } })
+	b, s := stored(t, func(c *Config) { c.Now, c.Version = func() time.Time { return clock }, "1.2.3" })
 	info, secret := b.token(`{"name":"grafana-ci","role":"editor","ttl_seconds":3600}`)
 	if info.CreatedBy != "local" || info.Kind != "token" || !info.ExpiresAt.Equal(now.Add(time.Hour)) || !strings.HasPrefix(secret, "nocturne_") {
 		t.Fatalf("%+v", info)
@@ -94,7 +94,7 @@ func TestTokens(t *testing.T) {
 		_ = json.Unmarshal(w.Body.Bytes(), &m) // the zero value shows
 		return m, w.Code
 	}
-	if m, _ := me(); m != (Me{Name: "grafana-ci", Via: "token " + info.ID, Role: "editor"}) {
+	if m, _ := me(); m != (Me{Name: "grafana-ci", Via: "token " + info.ID, Role: "editor", Version: "1.2.3"}) {
 		t.Errorf("me %+v", m)
 	}
 	if used := get[TokenList](b, "/tokens").Items[0].UsedAt; used == nil || !used.Equal(now) {
@@ -167,10 +167,10 @@ func TestPluginSpeaksForPeople(t *testing.T) {
 		code int
 		want Me
 	}{
-		{"a person", with("Authorization", "Bearer "+secret, HeaderUser, "alice@example.org", HeaderRole, "editor"), 200, Me{"alice@example.org", "plugin " + plugin.ID, "editor"}},
-		{"never above the plugin's own role", with("Authorization", "Bearer "+secret, HeaderUser, "root", HeaderRole, "admin"), 200, Me{"root", "plugin " + plugin.ID, "editor"}},
-		{"no role is a viewer", with("Authorization", "Bearer "+secret, HeaderUser, "bob"), 200, Me{"bob", "plugin " + plugin.ID, "viewer"}},
-		{"the plugin itself only looks", with("Authorization", "Bearer "+secret), 200, Me{"grafana", "plugin " + plugin.ID, "viewer"}},
+		{"a person", with("Authorization", "Bearer "+secret, HeaderUser, "alice@example.org", HeaderRole, "editor"), 200, Me{"alice@example.org", "plugin " + plugin.ID, "editor", ""}},
+		{"never above the plugin's own role", with("Authorization", "Bearer "+secret, HeaderUser, "root", HeaderRole, "admin"), 200, Me{"root", "plugin " + plugin.ID, "editor", ""}},
+		{"no role is a viewer", with("Authorization", "Bearer "+secret, HeaderUser, "bob"), 200, Me{"bob", "plugin " + plugin.ID, "viewer", ""}},
+		{"the plugin itself only looks", with("Authorization", "Bearer "+secret), 200, Me{"grafana", "plugin " + plugin.ID, "viewer", ""}},
 		{"a role of nobody", with("Authorization", "Bearer "+secret, HeaderRole, "editor"), 403, Me{}},
 		{"an unknown role", with("Authorization", "Bearer "+secret, HeaderUser, "bob", HeaderRole, "Admin"), 403, Me{}},
 		{"two users", with("Authorization", "Bearer "+secret, HeaderUser, "bob", HeaderUser, "root", HeaderRole, "editor"), 403, Me{}},

@@ -52,6 +52,8 @@ type Options struct {
 	// ReloadMetrics reads the metric rules anew with them; nil = they stay.
 	ReloadMetrics func() (*metricrule.Pack, error)
 	Hangup        <-chan os.Signal
+	// Version is what the API says of itself.
+	Version string
 	// Stream replaces the connection that the config names; for tests.
 	Stream stream.Log
 }
@@ -60,6 +62,7 @@ type Options struct {
 type App struct {
 	cfg      config.Config
 	log      *slog.Logger
+	version  string
 	store    *sqlite.Store
 	stream   stream.Log
 	engine   *engine.Engine
@@ -96,7 +99,7 @@ func New(o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: o.Config, log: o.Log, stream: o.Stream, hangup: o.Hangup, stopping: make(chan struct{})}
+	a := &App{cfg: o.Config, log: o.Log, version: o.Version, stream: o.Stream, hangup: o.Hangup, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -203,7 +206,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg.Rules = a.book
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
-	cfg.Stop = a.stopping
+	cfg.Stop, cfg.Version = a.stopping, a.version
 	rest, err := api.New(cfg, a.component("api"))
 	if err != nil {
 		return nil, err

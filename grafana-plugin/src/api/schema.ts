@@ -542,6 +542,8 @@ export interface Me {
   name: string;
   /** viewer, editor or admin */
   role: string;
+  /** the ruler's: its module's, or the commit it was built from */
+  version: string;
   /** by which door: loopback, api.token_file, token or plugin with the token's id */
   via: string;
 }

@@ -87,6 +87,7 @@ type world struct {
 
 func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
+	cfg.Version = "consoletest"
 	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.reader, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
