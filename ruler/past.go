@@ -88,6 +88,9 @@ func listRules(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		if !r.Enabled {
 			state = "off: " + r.Off
 		}
+		if len(r.Warnings) > 0 {
+			state += ", but " + strings.Join(r.Warnings, "; ")
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s:%d\t%s\n", r.ID, r.Kind, r.Severity, r.Fired30d, r.File, r.Line, state)
 	}
 	fmt.Fprintf(w, "generation %d, %d of %d rules are carried out\n", list.Generation, list.Active, list.Total)

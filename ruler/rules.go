@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"nocturne/alerts"
 	"nocturne/internal/record"
 	"nocturne/ruler/config"
 	op "nocturne/ruler/operator"
@@ -119,7 +120,21 @@ func readRules(files []string) (map[string]int, []*rule.Rule, error) {
 	if errs = append(errs, rule.Unique(rules)...); len(errs) > 0 {
 		return nil, nil, errs
 	}
+	known, err := withBuiltin(rules)
+	if err != nil {
+		return nil, nil, err
+	}
+	if errs = rule.Dangling(rules, known); len(errs) > 0 {
+		return nil, nil, errs
+	}
 	return count, rules, nil
+}
+
+// withBuiltin adds the program's own rules, which others may name; of those with
+// one id the given one counts.
+func withBuiltin(rules []*rule.Rule) ([]*rule.Rule, error) {
+	builtin, err := (&config.Rules{Builtin: true, Packs: alerts.Packs()}).Files()
+	return append(builtin.Rules, rules...), err
 }
 
 func rulesCheck(_ context.Context, args []string, stdout, stderr io.Writer) error {

@@ -43,6 +43,7 @@ func TestRules(t *testing.T) {
 	}
 	own := write("own.yml", ownRule)
 	bad := write("bad.cfg", strings.Replace(ownRule, "message.contains", "mesage.contains", 1))
+	risky := write("risky.yml", "id: own-risk\nname: OwnRisk\nclass: drive\nseverity: critical\nsummary: s\nrunbook: a#b\nrisk:\n  degraded: [raid-virtual-drive-degraded]\n  weak: [raid-drive-predicted, disk-owm, server-silent]\n")
 	good := write("good.txtar", ownStory)
 	wrong := write("wrong.story.txtar", strings.Replace(ownStory, "firing", "resolved", 1))
 	broken := write("broken.txtar", "-- in --\n00:00 db7 dance\n")
@@ -59,6 +60,7 @@ func TestRules(t *testing.T) {
 		"check mistakes":  {"rules check " + own + " " + bad, []string{"bad.cfg:13: if: character 1: undeclared reference to 'mesage'", "1 mistake, nothing"}, true},
 		"check nothing":   {"rules check", []string{"name rule files", "wrong usage"}, true},
 		"check nowhere":   {"rules check nowhere.yml", []string{"nowhere.yml"}, true},
+		"check names":     {"rules check " + own + " " + risky, []string{`risky.yml:9: there is no rule "disk-owm": did you mean "disk-own"?`, `risky.yml:9: rule "server-silent" is of kind absent: name rules about devices`, "2 mistakes"}, true},
 		"check empty":     {"rules check " + filepath.Join(dir, "..", filepath.Base(dir)) + "/own.yml -x", []string{"flag provided but not defined"}, true},
 		"test":            {"rules test " + own + " " + good, []string{"ok    ", "fired disk-own"}, false},
 		"test wrong":      {"rules test " + own + " " + wrong, []string{"FAIL  ", "want differs", "1 of 1 story failed"}, true},

@@ -71,7 +71,7 @@ func fired(counts []store.RuleVerdicts) (n map[string]int64, last map[string]tim
 }
 
 func ruleOf(e *rulebook.Entry) Rule {
-	out := Rule{ID: clip(e.ID, maxName), Source: string(e.Source), File: rulebook.StoreFile, Line: 1, Enabled: e.Off == "", Off: clip(e.Off, maxText), Overrides: e.Changed}
+	out := Rule{ID: clip(e.ID, maxName), Source: string(e.Source), File: rulebook.StoreFile, Line: 1, Enabled: e.Off == "", Off: clip(e.Off, maxText), Overrides: e.Changed, Warnings: clipEach(e.Without)}
 	if r := e.Rule; r != nil {
 		out.Name, out.Kind, out.Class, out.Severity, out.File, out.Line = r.Name, r.Kind, r.Class, r.Severity, clip(r.File, maxText), r.Line
 	}
@@ -207,7 +207,7 @@ func (s *server) edit(r *request, body any, fn func(ctx context.Context, b *rule
 	if err != nil {
 		return nil, err
 	}
-	answer := RuleChange{Generation: int64(out.Generation), Active: out.Rules, Rules: []Rule{}, Changes: []string{}}
+	answer := RuleChange{Generation: int64(out.Generation), Active: out.Rules, Rules: []Rule{}, Changes: []string{}, Warnings: clipEach(out.Warnings)}
 	answer.Changes = append(answer.Changes, out.Changes...)
 	if e.ID != "" {
 		answer.Rules = append(answer.Rules, ruleOf(&e))
@@ -304,11 +304,19 @@ func (s *server) ruleValidate(r *request) (any, error) {
 		return nil, err
 	}
 	rep := book.Validate(q.ID, q.YAML)
-	out := RuleReport{OK: len(rep.Mistakes) == 0, Mistakes: mistakesOf(rep.Mistakes), Explain: rep.Explain, Effect: rep.Effect}
+	out := RuleReport{OK: len(rep.Mistakes) == 0, Mistakes: mistakesOf(rep.Mistakes), Explain: rep.Explain, Effect: rep.Effect, Warnings: clipEach(rep.Warnings)}
 	if rep.Rule != nil {
 		out.ID, out.Kind = rep.Rule.ID, rep.Rule.Kind
 	}
 	return out, nil
+}
+
+func clipEach(list []string) []string {
+	out := []string{}
+	for _, v := range list {
+		out = append(out, clip(v, maxText))
+	}
+	return out
 }
 
 func mistakesOf(list []rulebook.Mistake) []RuleMistake {

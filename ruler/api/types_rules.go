@@ -14,6 +14,7 @@ type Rule struct {
 	Line      int        `json:"line"`
 	Enabled   bool       `json:"enabled" doc:"it is carried out"`
 	Off       string     `json:"off" doc:"why it is not carried out; empty = it is"`
+	Warnings  []string   `json:"warnings" doc:"what it is carried out without: rules that it names and that are off or gone"`
 	Overrides bool       `json:"overrides" doc:"true: the ruler's configuration changes it (rules.overrides)"`
 	Version   int        `json:"version" doc:"of a rule of the store: name it when changing it; 0 = of a file"`
 	Author    string     `json:"author" doc:"who changed or switched it last, here; empty = nobody"`
@@ -114,6 +115,7 @@ type RuleChange struct {
 	Generation int64    `json:"generation"`
 	Active     int      `json:"active" doc:"rules that are carried out"`
 	Changes    []string `json:"changes" doc:"of what is carried out; empty = it is the same"`
+	Warnings   []string `json:"warnings" doc:"that there were not before: other rules that name this one"`
 }
 
 // RuleVersion is one edit of a rule of the store.
@@ -152,6 +154,7 @@ type RuleReport struct {
 	Kind     string        `json:"kind"`
 	Explain  string        `json:"explain"`
 	Effect   string        `json:"effect" doc:"what saving it does to what the rule knows and has open"`
+	Warnings []string      `json:"warnings" doc:"no mistakes: rules that it names and that are not carried out"`
 }
 
 // RuleMistake is one error in a text.

@@ -260,6 +260,9 @@ func (r *Rules) Files() (rulebook.Files, error) {
 	if errs := rule.Unique(f.Rules); len(errs) > 0 {
 		return rulebook.Files{}, errs
 	}
+	if errs := rule.Dangling(f.Rules, f.Rules); len(errs) > 0 {
+		return rulebook.Files{}, errs
+	}
 	records, _ := r.overrides()
 	var err error
 	if f.Active, err = records.Apply(f.Rules); err != nil {

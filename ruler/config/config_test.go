@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nocturne/ruler/rule"
 )
 
 func TestInvalid(t *testing.T) {
@@ -80,6 +82,15 @@ func TestRules(t *testing.T) {
 	write("twice.yml", "id: server-silent\nname: Twice\nclass: own\nseverity: warning\nsummary: \"x\"\nrunbook: server#silent\nabsent: {category: heartbeat, after: 1h}\n")
 	if _, err := with.Load(); err == nil || !strings.Contains(err.Error(), "server-silent") {
 		t.Errorf("an id that occurs twice: %v", err)
+	}
+	write("twice.yml", "id: own-risk\nname: OwnRisk\nclass: drive\nseverity: critical\nsummary: s\nrunbook: a#b\nrisk:\n  degraded: [raid-virtual-drive-degraded]\n  weak: [made-over-the-api]\n")
+	if _, err := with.Load(); err == nil || !strings.HasSuffix(err.Error(), `/twice.yml:9: there is no rule "made-over-the-api": name one of the rules that are read together with this one`) {
+		t.Errorf("a rule that names one which is not there: %v", err)
+	}
+	// Of a rule of the store nothing is known here, and who may change it can do so there.
+	stored := Rules{Builtin: true, Overrides: rule.Overrides{"made-over-the-api": {}}}
+	if _, err := stored.Load(); err == nil || !strings.Contains(err.Error(), `there is no rule "made-over-the-api" in the rule files: take an id from there; a rule that was made over the API is changed and switched off there`) {
+		t.Errorf("an override of a rule of the store: %v", err)
 	}
 	gone := Rules{Dirs: []string{filepath.Join(dir, "gone")}}
 	if _, err := gone.Load(); err == nil || !strings.Contains(err.Error(), "gone") {

@@ -128,7 +128,7 @@ func (o Overrides) Apply(rules []*Rule) ([]*Rule, error) {
 		out = append(out, c)
 	}
 	for _, id := range slices.Sorted(maps.Keys(left)) {
-		return nil, fmt.Errorf("there is no rule %.64q: take the ids from the rule files", id)
+		return nil, fmt.Errorf("there is no rule %.64q in the rule files: take an id from there; a rule that was made over the API is changed and switched off there", id)
 	}
 	return out, nil
 }

@@ -228,7 +228,7 @@ func TestOverrides(t *testing.T) {
 		t.Error("another deadline has the same shape")
 	}
 	for want, o := range map[string]rule.Overrides{
-		`there is no rule "x": take the ids from the rule files`:             {"x": {}},
+		`there is no rule "x" in the rule files: take an id from there; a rule that was made over the API is changed and switched off there`: {"x": {}},
 		`silent: a rule of kind absent has no "for"`:                         {"silent": {For: str("1m")}},
 		`silent: a rule of kind absent has no "expires"`:                     {"silent": {Expires: str("1m")}},
 		`vd: a rule of kind state has no "after"`:                            {"vd": {After: str("1m")}},

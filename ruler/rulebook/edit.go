@@ -66,6 +66,9 @@ func (b *Book) Create(ctx context.Context, who Editor, text string) (Entry, Outc
 	if err := b.free(ctx, r.ID); err != nil {
 		return Entry{}, Outcome{}, err
 	}
+	if err := b.dangling(r); err != nil {
+		return Entry{}, Outcome{}, invalid(err)
+	}
 	now := b.cfg.Now().UTC()
 	row := store.StoredRule{ID: r.ID, YAML: text, Enabled: true, Version: 1, Author: who.Actor, Created: now, Changed: now}
 	return b.write(ctx, who, row, "create")
@@ -136,6 +139,9 @@ func (b *Book) Update(ctx context.Context, who Editor, id string, based int, tex
 	}
 	if r.ID != id {
 		return Entry{}, Outcome{}, invalid(rule.Errors{{File: StoreFile, Line: r.Line, Text: fmt.Sprintf("id %q is not %q", r.ID, id), Hint: "an id never changes: make a new rule instead"}})
+	}
+	if err := b.dangling(r); err != nil {
+		return Entry{}, Outcome{}, invalid(err)
 	}
 	row.YAML = text
 	return b.write(ctx, who, next(row, b.cfg.Now(), who), "update")

@@ -62,6 +62,7 @@ type Entry struct {
 	Source  Source
 	Rule    *rule.Rule // as it is carried out; nil = the store's text cannot be read
 	Off     string     // why it is not carried out; "" = it is
+	Without []string   // rules that it names and that are not carried out, and why not
 	Changed bool       // the configuration's overrides change it
 	Text    string     // YAML
 	Switch  *store.RuleSwitch
@@ -138,7 +139,7 @@ func (b *Book) List() []Entry {
 func (b *Book) Get(id string) (Entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, ok := slices.BinarySearchFunc(b.set.entries, id, func(e Entry, id string) int { return strings.Compare(e.ID, id) })
+	i, ok := b.set.find(id)
 	if !ok {
 		return Entry{}, fmt.Errorf("rule %.80q: %w", id, ErrUnknown)
 	}
@@ -195,7 +196,40 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch) 
 		s.add(e)
 	}
 	slices.SortFunc(s.entries, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range s.entries {
+		if e := &s.entries[i]; e.Off == "" {
+			e.Without = s.without(e.Rule)
+		}
+	}
 	return s
+}
+
+// without says which of the rules that a rule names are not carried out. That is
+// no mistake: who deletes or switches off a rule is told, and not held up.
+func (s *set) without(r *rule.Rule) []string {
+	var out []string
+	for _, id := range r.Names() {
+		if i, ok := s.find(id); ok && s.entries[i].Off == "" {
+			continue
+		}
+		out = append(out, fmt.Sprintf("names %s, which %s", id, cmp.Or(s.gone[id], "is not there")))
+	}
+	return out
+}
+
+func (s *set) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(s.entries, id, func(e Entry, id string) int { return strings.Compare(e.ID, id) })
+}
+
+// warnings are what the rules that are carried out are without.
+func (s *set) warnings() []string {
+	var out []string
+	for _, e := range s.entries {
+		for _, w := range e.Without {
+			out = append(out, "rule "+e.ID+" "+w)
+		}
+	}
+	return out
 }
 
 func (s *set) add(e Entry) {
@@ -247,6 +281,7 @@ type Outcome struct {
 	Generation uint64
 	Rules      int      // that are carried out
 	Changes    []string // against the generation before; none = what is carried out is the same
+	Warnings   []string // that there were not before
 }
 
 // edit is what is written to the store besides the generation.
@@ -290,6 +325,8 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 		}
 		out.Generation, w.Generation = newest.Number, &newest
 	}
+	had := b.set.warnings()
+	out.Warnings = slices.DeleteFunc(next.warnings(), func(v string) bool { return slices.Contains(had, v) })
 	w.Audit = who.audit(now, out)
 	if e != nil || w.Generation != nil {
 		if err := b.cfg.Store.EditRules(ctx, w); err != nil {
@@ -304,6 +341,9 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 		if v.Source == FromStore && v.Rule == nil {
 			b.cfg.Log.Warn("rule of the store is not carried out", "rule", v.ID, "why", v.Off)
 		}
+	}
+	for _, v := range out.Warnings {
+		b.cfg.Log.Warn("rule is carried out without another that it names", "why", v)
 	}
 	if apply == nil {
 		return out, nil

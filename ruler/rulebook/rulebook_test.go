@@ -82,6 +82,55 @@ var (
 	bob = rulebook.Editor{Actor: "bob"}
 )
 
+const risky = "id: risky\nname: Risky\nclass: own\nseverity: critical\nsummary: own\nrunbook: a#b\nrisk:\n  degraded: b-two\n  weak: %s\n"
+
+// A rule of the store can name those of files and of the store. What it names may
+// go away: that is a warning, because it must not keep others from being deleted.
+func TestARuleThatNamesOthers(t *testing.T) {
+	d := newDesk(t)
+	for text, want := range map[string]string{
+		fmt.Sprintf(risky, "own"):    `store:9: there is no rule "own": name one of the rules that are read together with this one`,
+		fmt.Sprintf(risky, "a-onee"): `store:9: there is no rule "a-onee": did you mean "a-one"?`,
+		fmt.Sprintf(risky, "risky"):  `store:9: rule "risky" names itself: name the rules that say which drives and arrays have a problem`,
+	} {
+		if _, _, err := d.Create(ctx, ada, text); !errors.Is(err, rulebook.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nmade: %v, want %s", text, err, want)
+		}
+		if rep := d.Validate("", text); len(rep.Mistakes) != 1 || rep.Mistakes[0].Line != 9 || rep.Mistakes[0].Column != 9 {
+			t.Errorf("%s\nmistakes %+v", text, rep.Mistakes)
+		}
+	}
+	if _, _, err := d.Create(ctx, ada, fmt.Sprintf(own, "info", "1h")); err != nil {
+		t.Fatal(err)
+	}
+	e, out, err := d.Create(ctx, ada, fmt.Sprintf(risky, "[own, a-one]"))
+	if err != nil || len(e.Without)+len(out.Warnings) > 0 {
+		t.Fatalf("%v, without %q", err, e.Without)
+	}
+	f := func(what string, out rulebook.Outcome, err error, want string) {
+		t.Helper()
+		if err != nil || strings.Join(out.Warnings, "; ") != want {
+			t.Errorf("%s: %v, warnings %q, want %q", what, err, out.Warnings, want)
+		}
+	}
+	_, out, err = d.Switch(ctx, bob, "a-one", false)
+	f("switched off", out, err, "rule risky names a-one, which was switched off by bob")
+	out, err = d.Delete(ctx, bob, "own", 1)
+	f("deleted", out, err, "rule risky names own, which was deleted by bob")
+	if rep := d.Validate("risky", fmt.Sprintf(risky, "a-one")); len(rep.Mistakes) > 0 || fmt.Sprint(rep.Warnings) != "[names a-one, which was switched off by bob]" {
+		t.Errorf("validated: %+v", rep)
+	}
+	d.text = strings.ReplaceAll(d.text, "b-two", "c-three")
+	out, err = d.Reload(ctx, ada)
+	f("gone from its file", out, err, "rule risky names b-two, which is not there")
+	d.open() // a ruler starts with all that
+	if e, err := d.Get("risky"); err != nil || e.Off != "" || len(e.Without) != 3 {
+		t.Errorf("after a restart: %v, %+v", err, e)
+	}
+	_, out, err = d.Switch(ctx, bob, "a-one", true)
+	f("switched on", out, err, "")
+}
+
 func TestLifeOfARule(t *testing.T) {
 	d := newDesk(t)
 	if d.told.Number != 1 || d.ids() != "a-one b-two" {

@@ -25,6 +25,23 @@ type Report struct {
 	Explain  string
 	// Effect says what saving it would do to what the ruler knows.
 	Effect string
+	// Warnings are no mistakes: rules that it names and that are not carried out.
+	Warnings []string
+}
+
+// dangling refuses a rule that names others which are not there. Those of files
+// and of the store can be named, carried out or not.
+func (b *Book) dangling(r *rule.Rule) error {
+	all := []*rule.Rule{r}
+	for _, e := range b.List() {
+		if e.Rule != nil && e.ID != r.ID {
+			all = append(all, e.Rule)
+		}
+	}
+	if errs := rule.Dangling(all[:1], all); len(errs) > 0 {
+		return errs
+	}
+	return nil
 }
 
 // Validate reads the text of one rule. id is the rule that it is to replace; ""
@@ -34,7 +51,12 @@ func (b *Book) Validate(id, text string) Report {
 	if err != nil {
 		return Report{Mistakes: Mistakes(err, text)}
 	}
-	out := Report{Rule: r, Explain: rule.Explain(r)}
+	if err := b.dangling(r); err != nil {
+		return Report{Mistakes: Mistakes(err, text)}
+	}
+	b.mu.Lock()
+	out := Report{Rule: r, Explain: rule.Explain(r), Warnings: b.set.without(r)}
+	b.mu.Unlock()
 	fail := func(what, hint string) Report {
 		return Report{Mistakes: []Mistake{locate(Mistake{File: StoreFile, Line: r.Line, Text: what, Hint: hint}, lines(text))}}
 	}

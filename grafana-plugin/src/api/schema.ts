@@ -841,6 +841,8 @@ export interface Rule {
   source: string;
   /** of a rule of the store: name it when changing it; 0 = of a file */
   version: number;
+  /** what it is carried out without: rules that it names and that are off or gone */
+  warnings: string[];
 }
 
 export interface RuleChange {
@@ -851,6 +853,8 @@ export interface RuleChange {
   generation: number;
   /** the rule as it is now; none = it is gone, or all were read */
   rules: Rule[];
+  /** that there were not before: other rules that name this one */
+  warnings: string[];
 }
 
 export interface RuleCreateRequest {
@@ -931,6 +935,8 @@ export interface RuleReport {
   kind: string;
   mistakes: RuleMistake[];
   ok: boolean;
+  /** no mistakes: rules that it names and that are not carried out */
+  warnings: string[];
 }
 
 export interface RuleRestoreRequest {
