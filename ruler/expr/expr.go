@@ -97,7 +97,7 @@ const (
 )
 
 // functions are those of CEL that need neither a clock nor the machine.
-var functions = []string{"contains", "startsWith", "endsWith", "matches", "size", "int", "double", "string"}
+var functions = []string{"contains", "startsWith", "endsWith", "matches", "size", "int", "double", "string", "timestamp", "duration"}
 
 // environment is the one environment of all conditions.
 var environment = sync.OnceValues(func() (*cel.Env, error) {

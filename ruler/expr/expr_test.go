@@ -48,6 +48,9 @@ func TestHolds(t *testing.T) {
 	f(`int(data.count) > 16`, true, "")
 	f(`double(data.count) > 16`, true, "")
 	f(`message.contains("bad block")`, true, "")
+	f(`timestamp("2026-01-05T00:10:00.1234567Z") - timestamp("2026-01-05T00:00:00Z") > duration("5m")`, true, "")
+	f(`timestamp("2026-01-05T00:00:00Z") - timestamp("2026-01-05T00:04:00Z") < duration("-5m")`, false, "")
+	f(`timestamp(message) > timestamp("2026-01-05T00:04:00Z")`, false, `invalid RFC 3339 timestamp "The device has a bad block."`)
 	f(`message.matches("(?i)BAD .*block")`, true, "")
 	f(`server.site == "bern" && server.rack == ""`, true, "")
 	f(`header.category == "eventlog" && header.producer.startsWith("exporter/") && !header.unassured`, true, "")
@@ -99,7 +102,7 @@ func TestMistakes(t *testing.T) {
 	f(strings.Repeat("x", expr.MaxSource+1), 1, 1, `4097 bytes are too long: at most 4096; make several rules`)
 	f("true \xff", 1, 1, `the text is not UTF-8: `)
 	f("", 1, 1, `Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, `)
-	f(`timestamp("2026-01-01T00:00:00Z").getHours("Europe/Berlin") == 1`, 1, 10, `undeclared reference to 'timestamp': known are provider, event_id, channel, level, message, attr["…"], data.…, server.site, header.category and the fu`)
+	f(`timestamp("2026-01-01T00:00:00Z").getHours("Europe/Berlin") == 1`, 1, 43, `undeclared reference to 'getHours': known are provider, event_id, channel, level, message, attr["…"], data.…, server.site, header.category and the functions contains, startsWith, endsWith, matches, size, int, double, string, timestamp, duration`)
 }
 
 func TestKeys(t *testing.T) {

@@ -20,6 +20,10 @@ import (
 const (
 	maxOpen  = 200 // further problems of a server share one notification per class
 	maxParts = 256
+
+	// One rule tells crowdOf problems of a server apart within crowdWithin.
+	crowdOf     = 8
+	crowdWithin = time.Hour
 )
 
 // Table holds the open notifications of one partition.
@@ -109,6 +113,9 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 		e = t.find(v, at)
 	}
 	if e == nil {
+		e = t.crowd(v, at)
+	}
+	if e == nil {
 		e = t.openNew(r, v, facts, at)
 		e.firePart(r, v, facts, at)
 		e.rewrite(v, at)
@@ -130,6 +137,23 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 	e.rewrite(v, at)
 	// The same thing once more is no news: the next round carries its text.
 	return e.transition(effect, r, v, at, effect != Repeated)
+}
+
+// crowd returns the newest of a server's notifications that a rule opened
+// lately, when they are as many as people want to read, or nil: fifty services
+// that fail in one night have one cause, and the rest of them joins.
+func (t *Table) crowd(v operator.Verdict, at At) *entry {
+	var newest *entry
+	n := 0
+	for _, e := range t.open[v.Server] {
+		if e.RuleID == v.RuleID && at.Time.Sub(e.Opened) < crowdWithin {
+			newest, n = e, n+1
+		}
+	}
+	if n < crowdOf {
+		return nil
+	}
+	return newest
 }
 
 func (t *Table) openNew(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) *entry {

@@ -384,6 +384,42 @@ func TestSimulatedAndHostileLabels(t *testing.T) {
 }
 
 // A server that names ever new devices opens a bounded number of notifications.
+// Fifty of a kind within an hour have one cause: eight are told, the others are
+// parts of the last of them, and it is over when all of these are.
+func TestCrowd(t *testing.T) {
+	d := newDesk(t)
+	var last string
+	for i := range 50 {
+		if i%2 == 0 {
+			d.pass()
+		}
+		tr := d.fire("event", fmt.Sprintf("service %02d", i), "")
+		if i < 8 {
+			last = tr.Notification.ID
+			want(t, tr, notify.Opened, last)
+			continue
+		}
+		want(t, tr, notify.Joined, last)
+	}
+	want(t, d.fire("failed", pd4, "c0/g0"), notify.Opened, d.table.Open(d.facts.ID)[8].ID) // of another rule
+	if n := d.table.Len(); n != 9 {
+		t.Errorf("%d notifications, want 8 and another rule's", n)
+	}
+	for i := range 50 {
+		d.pass()
+		tr := d.resolve("event", fmt.Sprintf("service %02d", i), "")
+		if i < 7 && tr.Effect != notify.Closed || i >= 7 && i < 49 && tr.Effect != notify.Eased || i == 49 && tr.Effect != notify.Closed {
+			t.Errorf("the end of %d: %s", i, tr.Effect)
+		}
+	}
+	d.at.Time = d.at.Time.Add(time.Hour)
+	for i := range 3 { // later it is another story
+		d.pass()
+		tr := d.fire("event", fmt.Sprintf("service %02d", i), "")
+		want(t, tr, notify.Opened, tr.Notification.ID)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	d := newDesk(t)
 	for i := range 1000 {

@@ -145,9 +145,14 @@ func deviceOf(ref rule.DeviceRef, r *record.Record) string {
 	if ref.Type == "" {
 		return ""
 	}
-	place := rule.Clean(r.Attr(ref.Attr).Text(), maxKept)
-	if ref.Attr == AttrMegaRAIDDrive {
+	place := ""
+	switch {
+	case ref.Text != nil:
+		place = rule.Clean(ref.Text.Find(r.Body), maxKept)
+	case ref.Attr == AttrMegaRAIDDrive:
 		place = megaPlace(r.Body)
+	default:
+		place = rule.Clean(r.Attr(ref.Attr).Text(), maxKept)
 	}
 	if place == "" {
 		return ""

@@ -117,7 +117,7 @@ func (c *Count) Explain(*Rule) string {
 	if c.Event != nil {
 		what = fmt.Sprintf("more than %d of %s came", c.MoreThan, c.Event.Where.explain())
 		if c.Event.Device.Type != "" {
-			what += fmt.Sprintf(" for one %s named by %s", c.Event.Device.Type, c.Event.Device.Attr)
+			what += fmt.Sprintf(" for one %s named by %s", c.Event.Device.Type, c.Event.Device.explain())
 		}
 	} else {
 		what = fmt.Sprintf("the %s of a %s grew by more than %d", c.Counter.Field, c.Counter.Device, c.MoreThan)

@@ -24,8 +24,20 @@ type Match struct {
 }
 
 // DeviceRef finds a device's name in a record: type, and the attribute that
-// holds the place.
-type DeviceRef struct{ Type, Attr string }
+// holds the place, or the pattern that finds it in the text. Its JSON is part of
+// a rule's shape.
+type DeviceRef struct {
+	Type, Attr string
+	Text       *TextPattern `json:",omitempty"`
+}
+
+// explain says what names the device.
+func (r *DeviceRef) explain() string {
+	if r.Text != nil {
+		return "the text (" + r.Text.String() + ")"
+	}
+	return r.Attr
+}
 
 // Conditions must all hold; of each list one value. Their JSON is part of a
 // rule's shape: what is added is left out where it is not used.
@@ -78,9 +90,10 @@ func (d *decoder) deviceRef(r *DeviceRef) field {
 	return field{"device", func(n *yaml.Node) {
 		d.mapping(n, "device",
 			field{"type", func(n *yaml.Node) { r.Type = d.form(n, "type", typeForm, "a device type, such as disk") }},
-			field{"attr", func(n *yaml.Node) { r.Attr = d.text(n, "attr") }})
-		if n.Kind == yaml.MappingNode && (!hasKey(n, "type") || !hasKey(n, "attr")) {
-			d.fail(n.Line, "device needs type and attr", "for example {type: disk, attr: event.data.param1}")
+			field{"attr", func(n *yaml.Node) { r.Attr = d.text(n, "attr") }},
+			field{"text", func(n *yaml.Node) { r.Text = d.textPattern(n) }})
+		if n.Kind == yaml.MappingNode && (!hasKey(n, "type") || hasKey(n, "attr") == hasKey(n, "text")) {
+			d.fail(n.Line, "device needs type and either attr or text", `for example {type: disk, attr: event.data.param1}, or {type: disk, text: 'dev (\S+),'}`)
 		}
 	}}
 }
@@ -180,7 +193,7 @@ func (c *Conditions) namesProvider() bool {
 func (m *Match) Explain(r *Rule) string {
 	s := "Fires on " + m.Where.explain()
 	if m.Device.Type != "" {
-		s += fmt.Sprintf(", once per %s named by %s", m.Device.Type, m.Device.Attr)
+		s += fmt.Sprintf(", once per %s named by %s", m.Device.Type, m.Device.explain())
 	}
 	if m.Clear != nil {
 		s += "; clears on " + m.Clear.explain()
