@@ -9,7 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -23,13 +26,76 @@ import (
 // runningCommands ask the ruler that runs: it has the store and the stream.
 func runningCommands() []command {
 	return []command{
-		{name: "rules list", args: "[--config FILE]", summary: "list the rules of the ruler that runs, carried out or not", run: listRules},
-		{name: "rules backtest", args: "[--config FILE] [--since 30d] FILE|ID", summary: "try a rule on the past: what would it have told", run: backtestRule},
+		{name: "rules list", args: "[-config FILE] [-url URL] [-token-file FILE]", summary: "list the rules of the ruler that runs, carried out or not", run: listRules},
+		{name: "rules backtest", args: "[-config FILE] [-url URL] [-token-file FILE] [-since 30d] FILE|ID", summary: "try a rule on the past: what would it have told", run: backtestRule},
 	}
 }
 
-// ask sends a request to the ruler that runs with this configuration.
-func ask(ctx context.Context, cfg *config.Config, method, path string, body any) (*http.Response, error) {
+// rulerFlags say which ruler is asked, and as whom.
+type rulerFlags struct {
+	set                    *flag.FlagSet
+	config, url, tokenFile string
+}
+
+func newRulerFlags(name, args string, stdout io.Writer) *rulerFlags {
+	f := &rulerFlags{set: ruleFlags(name, args, stdout)}
+	f.set.StringVar(&f.config, "config", "", "configuration file of the ruler that runs")
+	f.set.StringVar(&f.url, "url", "", "where it answers, when that is not listen of -config: http://127.0.0.1:9480")
+	f.set.StringVar(&f.tokenFile, "token-file", "", "file with a token of \"ruler tokens add\"; else that of NOCTURNE_TOKEN is sent; on the ruler's own machine none is needed")
+	return f
+}
+
+// tokenVariable is the environment variable with a token.
+const tokenVariable = "NOCTURNE_TOKEN"
+
+func (f *rulerFlags) token() (string, error) {
+	if f.tokenFile == "" {
+		return strings.TrimSpace(os.Getenv(tokenVariable)), nil
+	}
+	b, err := readFile(f.tokenFile, 4<<10)
+	if err != nil {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	token := strings.TrimSpace(string(b))
+	if token == "" || strings.ContainsAny(token, " \t\r\n") {
+		return "", fmt.Errorf("read token: %s: want one token, as \"ruler tokens add\" prints it", f.tokenFile)
+	}
+	return token, nil
+}
+
+// base is the address that is asked.
+func (f *rulerFlags) base() (string, error) {
+	if f.url != "" {
+		u, err := url.Parse(f.url)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return "", fmt.Errorf("-url %q: want http://HOST:PORT or https://HOST: %w", f.url, errUsage)
+		}
+		return strings.TrimSuffix(f.url, "/"), nil
+	}
+	cfg, err := config.Load(f.config)
+	if err != nil {
+		return "", err
+	}
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return "", fmt.Errorf("listen %q: %w", cfg.Listen, err)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // it listens everywhere, here too
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+// ask sends a request to the ruler that runs.
+func (f *rulerFlags) ask(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	base, err := f.base()
+	if err != nil {
+		return nil, err
+	}
+	token, err := f.token()
+	if err != nil {
+		return nil, err
+	}
 	var in io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -38,41 +104,55 @@ func ask(ctx context.Context, cfg *config.Config, method, path string, body any)
 		}
 		in = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+cfg.Listen+api.Prefix+path, in)
+	req, err := http.NewRequestWithContext(ctx, method, base+api.Prefix+path, in)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	// The token is for the one who was named, whatever he answers.
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask the ruler at %s (does it run? --config names its file): %w", cfg.Listen, err)
+		return nil, fmt.Errorf("ask the ruler at %s: %w (does it run? -config or -url says where)", base, err)
 	}
-	if res.StatusCode != http.StatusOK {
-		defer func() { _ = res.Body.Close() }()
-		var p api.RuleProblem
-		if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p); err != nil {
-			return nil, fmt.Errorf("the ruler answered %s", res.Status)
-		}
-		for _, m := range p.Mistakes {
-			p.Error += fmt.Sprintf("\n  line %d: %s: %s", m.Line, m.Text, m.Hint)
-		}
-		return nil, fmt.Errorf("%s (%s)", p.Error, p.Hint)
+	if res.StatusCode == http.StatusOK {
+		return res, nil
 	}
-	return res, nil
+	defer func() { _ = res.Body.Close() }()
+	return nil, refusal(base, res, token != "")
 }
 
-func listRules(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("ruler rules list", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	path := fs.String("config", "", "configuration file of the ruler that runs")
-	if err := fs.Parse(args); err != nil {
-		return err
+// refusal words an answer that is none, with what to do about it.
+func refusal(base string, res *http.Response, token bool) error {
+	var p api.RuleProblem
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p); err != nil || p.Error == "" {
+		return fmt.Errorf("%s answered %s: is that a ruler?", base, res.Status)
 	}
-	cfg, err := config.Load(*path)
-	if err != nil {
-		return err
+	for _, m := range p.Mistakes {
+		p.Error += fmt.Sprintf("\n  line %d: %s: %s", m.Line, m.Text, m.Hint)
 	}
-	res, err := ask(ctx, &cfg, "GET", "/rules?limit=1000", nil)
+	if res.StatusCode == http.StatusUnauthorized && !token {
+		p.Hint = "name a file with a token of \"ruler tokens add\": -token-file FILE, or set " + tokenVariable
+	}
+	return fmt.Errorf("%s (%s)", p.Error, p.Hint)
+}
+
+// listTimeout is how long a ruler may take to answer with its rules.
+const listTimeout = 30 * time.Second
+
+func listRules(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f := newRulerFlags("rules list", "[-config FILE] [-url URL] [-token-file FILE]", stdout)
+	if rest, err := parseFlags(f.set, args); err != nil {
+		return err
+	} else if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q: %w", rest[0], errUsage)
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	res, err := f.ask(ctx, "GET", "/rules?limit=1000", nil)
 	if err != nil {
 		return err
 	}
@@ -98,39 +178,29 @@ func listRules(ctx context.Context, args []string, stdout, stderr io.Writer) err
 }
 
 func backtestRule(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("ruler rules backtest", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	path := fs.String("config", "", "configuration file of the ruler that runs")
-	since := fs.String("since", "30d", "how far back: 12h, 30d, at most 90d")
-	if err := fs.Parse(args); err != nil {
+	f := newRulerFlags("rules backtest", "[-config FILE] [-url URL] [-token-file FILE] [-since 30d] FILE|ID", stdout)
+	since := f.set.String("since", "30d", "how far back: 12h, 30d, at most 90d")
+	args, err := parseFlags(f.set, args)
+	if err != nil {
 		return err
 	}
-	what := fs.Arg(0)
-	if fs.NArg() > 1 { // flags after the file, as people write them
-		if err := fs.Parse(fs.Args()[1:]); err != nil {
-			return err
-		}
-	}
-	if what == "" || fs.NArg() > 1 {
+	if len(args) != 1 {
 		return fmt.Errorf("name one rule file or one id: %w", errUsage)
 	}
+	what := args[0]
 	span, err := rule.ParseDuration(*since)
 	if err != nil {
-		return fmt.Errorf("--since: %w", err)
-	}
-	cfg, err := config.Load(*path)
-	if err != nil {
-		return err
+		return fmt.Errorf("-since: %w", err)
 	}
 	q := api.BacktestRequest{ID: what, SinceSeconds: int64(span / time.Second)}
 	if strings.ContainsAny(what, "./\\") {
-		b, err := os.ReadFile(what)
+		b, err := readFile(what, rule.MaxFile)
 		if err != nil {
 			return fmt.Errorf("read rule: %w", err)
 		}
 		q.ID, q.YAML = "", string(b)
 	}
-	res, err := ask(ctx, &cfg, "POST", "/rules/backtest", q)
+	res, err := f.ask(ctx, "POST", "/rules/backtest", q)
 	if err != nil {
 		return err
 	}
