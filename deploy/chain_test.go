@@ -150,6 +150,20 @@ func TestChain(t *testing.T) {
 		c.importEvents(events, "old-windows")
 		c.expectEvents(t, `server:="old-windows" name:="windows.event" provider:=disk event_id:=153`, eventsInFile)
 		c.expectMessage(t, "firing", "DiskIORetried", "old-windows", "")
+		var list struct {
+			Complete bool
+			Items    []struct {
+				Server   string
+				RecordID string `json:"record_id"`
+			}
+		}
+		if err := c.api("events?provider=Disk&event_id=150-157&name=windows.event", &list); err != nil || len(list.Items) != eventsInFile || list.Items[0].Server != "old-windows" || !list.Complete {
+			t.Fatalf("events of the API: %+v %v", list, err)
+		}
+		var one struct{ Fields []struct{ Name string } }
+		if err := c.api("events/"+list.Items[0].RecordID, &one); err != nil || len(one.Fields) == 0 {
+			t.Errorf("one event of the API: %+v %v", one, err)
+		}
 	})
 	t.Run("the drive leaves its virtual drive", func(t *testing.T) {
 		// The next round is an hour away: what the driver says makes the exporter look now.

@@ -34,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/ruler/backtest"
+	"nocturne/ruler/eventlog"
 	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/rulebook"
@@ -73,6 +74,8 @@ type Config struct {
 	Rules *rulebook.Book `yaml:"-"`
 	// Past is what rules are tried on; without a stream none is.
 	Past backtest.Config `yaml:"-"`
+	// Events are what the log store keeps; nil = there is no event history.
+	Events *eventlog.Client `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`

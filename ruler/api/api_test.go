@@ -65,6 +65,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	b.fleet.Counts = []store.RuleVerdicts{{ID: "disk-bad-block", Effect: "opened", N: 3, Last: now.Add(-time.Hour)}}
 	b.cfg.Rules = book
 	b.cfg.Past = backtest.Config{Stream: streamtest.New(now), State: b.fleet}
+	b.cfg.Events = fakeLogs(t)
 	if change != nil {
 		change(&b.cfg)
 	}

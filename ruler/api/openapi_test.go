@@ -71,6 +71,8 @@ var asks = map[string][2]string{
 	"rules_reload":               {"/rules/reload", `{}`},
 	"rule_generations":           {"/rules/generations"},
 
+	"events":          {"/events?limit=2&provider=disk"},
+	"event":           {"/events/" + loggedEvent},
 	"set_labels":      {"/labels", `{"changes":[{"server_id":"` + apitest.ID(5).String() + `","labels_version":"x","site":"south"}]}`},
 	"register":        {"/register"},
 	"put_register":    {"/register/entries/new-7", `{"site":"fra","warranty_until":"2028-03-31"}`},

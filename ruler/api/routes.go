@@ -71,7 +71,7 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence", "/register": "entry in the register"} {
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence", "/events": "event", "/register": "entry in the register"} {
 		if strings.HasPrefix(rt.path, prefix) {
 			return subject
 		}
@@ -140,6 +140,7 @@ func (s *server) routes() []route {
 		s.noiseRoutes(),
 		s.ruleRoutes(),
 		s.backtestRoutes(),
+		s.eventRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

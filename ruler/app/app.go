@@ -31,6 +31,7 @@ import (
 	"nocturne/ruler/config"
 	"nocturne/ruler/console"
 	"nocturne/ruler/engine"
+	"nocturne/ruler/eventlog"
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/probe"
@@ -205,6 +206,9 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, reg
 	cfg.Rules = a.book
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
+	if a.cfg.Logs.URL != "" {
+		cfg.Events = eventlog.New(a.cfg.Logs, reg)
+	}
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	cfg.Stop, cfg.Version = a.stopping, a.version
 	rest, err := api.New(cfg, a.component("api"))

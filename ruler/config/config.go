@@ -27,6 +27,7 @@ import (
 
 	"nocturne/alerts"
 	"nocturne/ruler/api"
+	"nocturne/ruler/eventlog"
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/probe"
@@ -44,8 +45,10 @@ type Config struct {
 	Stream Stream `yaml:"stream"`
 	Rules  Rules  `yaml:"rules"`
 	// Metrics is where metric rules ask, and write what they record.
-	Metrics      metricrule.Config `yaml:"metrics"`
-	Alertmanager Alertmanager      `yaml:"alertmanager"`
+	Metrics metricrule.Config `yaml:"metrics"`
+	// Logs is where the eventbridge keeps events.
+	Logs         eventlog.Config `yaml:"logs"`
+	Alertmanager Alertmanager    `yaml:"alertmanager"`
 	// Listen is where the page, the API and /metrics are.
 	Listen string     `yaml:"listen"`
 	API    api.Config `yaml:"api"`
@@ -117,6 +120,7 @@ func Default() Config {
 		Stream:       Stream{URL: "nats://127.0.0.1:9473", TokenFile: filepath.Join(filepath.Dir(data), "eventbridge", "stream", "ruler.token")},
 		Rules:        Rules{Builtin: true},
 		Metrics:      metricrule.DefaultConfig(),
+		Logs:         eventlog.DefaultConfig(),
 		Alertmanager: Alertmanager{URLs: []string{"http://127.0.0.1:9093"}},
 		Listen:       "127.0.0.1:9480",
 		API:          api.DefaultConfig(),
@@ -186,6 +190,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("alertmanager.urls: %w", err))
 	}
 	if err := c.Metrics.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Logs.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Probe.Validate(); err != nil {

@@ -122,6 +122,7 @@ func (s *stack) rulerConfig() doc {
 		},
 		"rules":   rules,
 		"metrics": metrics,
+		"logs":    doc{"url": URL(s.Ports.Logs)},
 	}
 }
 

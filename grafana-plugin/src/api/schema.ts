@@ -523,6 +523,50 @@ export interface Ledger {
   sequences: number;
 }
 
+export interface LogEvent {
+  /** the event's own time; where the server's clock is far off, the corrected or the receive time */
+  at: string | null;
+  category: string;
+  channel: string;
+  /** null = it has none */
+  event_id: number | null;
+  /** the event's own time where at is not; else null */
+  event_time: string | null;
+  level: string;
+  message: string;
+  /** what kind of record: windows.event, journal.entry, … */
+  name: string;
+  provider: string;
+  record_id: string;
+  /** its name when the event came */
+  server: string;
+  server_id: string;
+  severity: string;
+  simulated: boolean;
+  /** likewise */
+  site: string;
+  /** true: it was too long for the log store, which has a part */
+  truncated: boolean;
+}
+
+export interface LogEventDetail {
+  event: LogEvent;
+  /** its other fields, as text */
+  fields: Fact[];
+}
+
+export interface LogEventList {
+  /** false: it was asked for a time of which nothing is kept any more, or not yet */
+  complete: boolean;
+  items: LogEvent[];
+  limit: number;
+  /** before of the next page, together with next_before_id; null = there are no more */
+  next_before: string | null;
+  next_before_id: string;
+  /** since when there are events: as asked for, or the oldest that is kept; null = there are none */
+  since: string | null;
+}
+
 export interface Losses {
   /** deleted before they were read */
   log_truncated_entries: number;
@@ -1454,6 +1498,22 @@ export interface Operations {
     params: { };
     body: undefined;
     answer: TargetGroup[];
+  };
+  /** One event with all its fields */
+  event: {
+    method: "GET";
+    path: "/events/{id}";
+    params: { id: string; };
+    body: undefined;
+    answer: LogEventDetail;
+  };
+  /** Events from the log store, newest first */
+  events: {
+    method: "GET";
+    path: "/events";
+    params: { server?: string; category?: ("heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent")[]; provider?: string; event_id?: string; channel?: string; level?: ("critical" | "error" | "warning" | "info" | "verbose" | "audit_success" | "audit_failure")[]; name?: string; site?: string; search?: string; since?: string; before?: string; before_id?: string; limit?: number; };
+    body: undefined;
+    answer: LogEventList;
   };
   /** The register as a table (CSV) that can be imported again */
   export_register: {
