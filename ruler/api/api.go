@@ -86,6 +86,8 @@ type Config struct {
 	Registerer prometheus.Registerer `yaml:"-"` // nil = not registered
 	Client     *http.Client          `yaml:"-"` // nil = one of our own
 	Now        func() time.Time      `yaml:"-"` // nil = time.Now
+
+	lineEvery time.Duration // for tests; 0 = lineEvery
 }
 
 // BridgeConfig says where the eventbridge's admin API is.

@@ -1,13 +1,16 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
+	"nocturne/internal/stream"
 	"nocturne/ruler/backtest"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/rulebook"
@@ -21,8 +24,8 @@ type BacktestRequest struct {
 	SinceSeconds int64  `json:"since_seconds" doc:"how far back; default 30 days, at most 90"`
 }
 
-// BacktestLine is one line of the answer: progress about once a second, then
-// the result or an error. What is not meant is null or empty.
+// BacktestLine is one line of the answer: progress at once and about once a
+// second, again every 15 s when there is none, then the result or an error. What is not meant is null or empty.
 type BacktestLine struct {
 	Progress []BacktestProgress `json:"progress" doc:"one, or none"`
 	Result   []BacktestResult   `json:"result" doc:"one in the last line"`
@@ -86,6 +89,7 @@ type BacktestExample struct {
 const (
 	defaultSince = 30 * 24 * time.Hour
 	lineDeadline = 30 * time.Second // of one write
+	lineEvery    = 15 * time.Second // at the least
 	longestRun   = time.Hour
 )
 
@@ -121,26 +125,82 @@ func (s *server) lined(rt route) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), longestRun)
 		defer cancel()
 		req.ctx, req.actor, req.who = ctx, who.name, who
-		control, begun := http.NewResponseController(w), false
-		err = rt.lines(req, func(v any) {
-			begun = true
-			w.Header().Set("Content-Type", "application/x-ndjson")
-			// Not every writer has deadlines: a recorder in a test has none.
-			_ = control.SetWriteDeadline(time.Now().Add(lineDeadline))
-			b, err := json.Marshal(v)
-			if err == nil {
-				_, err = w.Write(append(b, '\n'))
-			}
-			if err != nil {
-				cancel() // nobody reads it any more
-				return
-			}
-			_ = control.Flush()
-		})
-		if err != nil && !begun {
+		out := &lineWriter{w: w, rc: http.NewResponseController(w), broken: cancel}
+		stop := out.keep(cmp.Or(s.cfg.lineEvery, lineEvery))
+		err = rt.lines(req, out.say)
+		stop()
+		if err != nil && out.last == nil {
 			fail(err)
 		}
 	})
+}
+
+// lineWriter writes lines of JSON, and the last one again while there is no
+// other: a caller that hung up is noticed, and nobody in between ends a
+// connection on which nothing happens. It is safe for concurrent use.
+type lineWriter struct {
+	mu     sync.Mutex
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	broken func() // called when nobody reads it any more
+	last   []byte
+	fresh  bool // said since the last look
+}
+
+func (o *lineWriter) say(v any) {
+	b, err := json.Marshal(v)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		o.broken()
+		return
+	}
+	if o.last == nil {
+		o.w.Header().Set("Content-Type", "application/x-ndjson")
+		o.w.Header().Set("X-Accel-Buffering", "no") // nginx
+		// The time to read the request must not end the run. Not every writer has
+		// deadlines: a recorder in a test has none.
+		_ = o.rc.SetReadDeadline(time.Time{})
+	}
+	o.last, o.fresh = append(b, '\n'), true
+	o.write()
+}
+
+func (o *lineWriter) write() {
+	_ = o.rc.SetWriteDeadline(time.Now().Add(lineDeadline))
+	if _, err := o.w.Write(o.last); err != nil {
+		o.broken()
+		return
+	}
+	_ = o.rc.Flush()
+}
+
+// keep says the last line again when there was no other for a while, until it is
+// stopped.
+func (o *lineWriter) keep(every time.Duration) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			o.mu.Lock()
+			if o.last != nil && !o.fresh {
+				o.write()
+			}
+			o.fresh = false
+			o.mu.Unlock()
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
 }
 
 // backtest runs one at a time: it takes a core from the ruler's own work.
@@ -173,9 +233,11 @@ func (s *server) backtest(r *request, say func(any)) error {
 	defer s.trying.Unlock()
 	past := s.cfg.Past
 	past.Now = s.now
-	res, err := backtest.Run(r.ctx, past, tried, today, since, func(p backtest.Progress) {
+	tell := func(p backtest.Progress) {
 		say(BacktestLine{Progress: []BacktestProgress{{Partition: p.Partition, Partitions: p.Partitions, At: at(p.At), Records: p.Records, Fired: p.Fired}}, Result: []BacktestResult{}})
-	})
+	}
+	tell(backtest.Progress{Partitions: stream.Partitions})
+	res, err := backtest.Run(r.ctx, past, tried, today, since, tell)
 	if err != nil {
 		s.log.Warn("rule not tried", "rule", tried.ID, "err", err)
 		say(BacktestLine{Progress: []BacktestProgress{}, Result: []BacktestResult{}, Error: "the rule could not be tried to the end", Hint: "the ruler's log says why"})
