@@ -32,6 +32,7 @@ const (
 	longestGap   = 2 * time.Minute  // what counts of a gap: an outage is no habit
 	bridgeGone   = 10 * time.Second // without a tick, one of several bridges counts as gone
 	gapMemory    = 15 * time.Minute // in which the longest gap is forgotten
+	clockSlack   = 10 * time.Second // by which append times may go back before the clock counts as set
 )
 
 // Why the clock stands still. The set is closed.
@@ -45,7 +46,7 @@ const (
 // clock is one partition's.
 type clock struct {
 	now     int64 // operators' time, Unix nanoseconds
-	stream  int64 // append time of the last entry, monotonic
+	stream  int64 // append time of the last entry; never back by less than clockSlack
 	ticked  int64 // append time of the last tick that counted
 	fleet   int   // servers of all partitions, as last counted
 	frozen  string
@@ -69,11 +70,32 @@ type bridge struct {
 
 func newClock() clock { return clock{bridges: map[string]*bridge{}} }
 
-// advance moves stream time, which never goes back.
+// advance moves stream time. It does not go back, but for more than a little:
+// then the stream's machine had a clock that was ahead and was set right.
 func (c *clock) advance(appended time.Time) {
+	if ahead := c.stream - appended.UnixNano(); ahead > int64(clockSlack) {
+		c.setRight(ahead)
+	}
 	c.stream = max(c.stream, appended.UnixNano())
 	if c.now == 0 {
 		c.now = c.stream
+	}
+}
+
+// setRight takes back by how much stream time was ahead. Waiting until it is
+// reached again would be that long without anybody being called silent. The
+// operators' clock goes on: it counts what passed, whatever the hour was.
+func (c *clock) setRight(ahead int64) {
+	back := func(moments ...*int64) {
+		for _, m := range moments {
+			if *m != 0 {
+				*m -= ahead
+			}
+		}
+	}
+	back(&c.stream, &c.ticked, &c.turned)
+	for _, b := range c.bridges {
+		back(&b.tick, &b.used, &b.since, &b.bad, &b.well)
 	}
 }
 
@@ -117,10 +139,8 @@ func (c *clock) tick(id string, t stream.Tick) bool {
 		return false
 	}
 	c.frozen = ""
-	next := min(c.now+passed, c.stream)
-	moved := next > c.now
-	c.now = max(c.now, next)
-	return moved
+	c.now += max(passed, 0)
+	return passed > 0
 }
 
 // outage notes whether a bridge was away, and for how long servers have to be

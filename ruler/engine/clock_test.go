@@ -165,7 +165,7 @@ func TestTicksMoveTheClockByTwoPeriods(t *testing.T) {
 	if moved != 40*time.Second {
 		t.Errorf("with late ticks the clock moved %s, want two periods a tick", moved)
 	}
-	c.advance(at.Add(-time.Hour))
+	c.advance(at.Add(-clockSlack))
 	if c.stream != at.UnixNano() {
 		t.Error("stream time went back")
 	}
@@ -245,5 +245,42 @@ func TestOneOfTwoBridgesDies(t *testing.T) {
 	d.must()
 	if got := told(t, s); !strings.Contains(got[1], "srvk silence resolved") {
 		t.Errorf("when it is back: %q", got)
+	}
+}
+
+// The machine of the stream came up with its clock ahead, and was set right:
+// the time of before must not be waited for until silence is seen again.
+func TestStreamClockIsSetRight(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"for a moment": 3 * time.Second, "for long": 3 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			w := fleet12(t)
+			w.now = w.now.Add(2 * time.Hour)
+			w.run(ahead)
+			w.now = w.now.Add(-2 * time.Hour)
+			w.run(time.Minute)
+			s := openStore(t)
+			d := newDriver(t, w.log, s)
+			d.must()
+			if got := told(t, s); len(got) != 0 {
+				t.Errorf("notifications %q", got)
+			}
+			d.crash() // what was corrected is in the store
+			w.sims[3].silent = true
+			w.run(90 * time.Second)
+			d.must()
+			if got := told(t, s); len(got) != 1 || !strings.Contains(got[0], "srvd silence firing") {
+				t.Errorf("notifications %q", got)
+			}
+			w.sims[3].silent = false
+			w.run(90 * time.Second)
+			d.must()
+			if got := told(t, s); len(got) != 1 || !strings.Contains(got[0], "srvd silence resolved") {
+				t.Errorf("notifications %q", got)
+			}
+			v, err := s.Server(ctx, w.sims[0].id)
+			if err != nil || v.LastSeen.After(w.now) || w.now.Sub(v.LastSeen) > 2*time.Minute {
+				t.Errorf("last seen %s, now %s, %v", v.LastSeen, w.now, err)
+			}
+		})
 	}
 }

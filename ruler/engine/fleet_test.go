@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -384,5 +385,18 @@ func TestBridgeProblemIsToldOnce(t *testing.T) {
 	f.bridges("", t0.Add(2*time.Hour), &o)
 	if len(o.notes) != 1 || o.notes[0].State != "resolved" || !o.notes[0].Resolved.Equal(t0.Add(time.Hour)) {
 		t.Fatalf("notes %+v", o.notes)
+	}
+}
+
+func TestFactsOfAPartitionKeepTheirOrder(t *testing.T) {
+	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+	facts := []store.Fact{{Seq: 1, Partition: 1, At: at(7200)}, {Seq: 2, Partition: 1, At: at(1)}, {Seq: 3, Partition: 2, At: at(5)}, {Seq: 4, Partition: 0, At: at(2)}}
+	sortFacts(facts)
+	var got []uint64
+	for _, f := range facts {
+		got = append(got, f.Seq)
+	}
+	if !slices.Equal(got, []uint64{4, 3, 1, 2}) {
+		t.Errorf("order %v", got)
 	}
 }

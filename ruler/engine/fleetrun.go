@@ -138,7 +138,7 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 		r.stuck = time.Time{}
 		return err
 	}
-	slices.SortStableFunc(facts, func(a, b store.Fact) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Partition, b.Partition)) })
+	sortFacts(facts)
 	now := r.engine.cfg.Now()
 	if r.stuck.IsZero() || through.After(r.reached) {
 		r.stuck, r.reached = now, through
@@ -170,6 +170,24 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 		r.ask(ctx, o.asks)
 	}
 	return nil
+}
+
+// sortFacts puts facts in the order of the stream's time. Those of one partition
+// keep their own, also where its time was set right in between: a server that is
+// back must not fall silent after it.
+func sortFacts(facts []store.Fact) {
+	last := map[int]time.Time{}
+	at := make(map[uint64]time.Time, len(facts))
+	for i := range facts {
+		f := &facts[i]
+		if f.At.After(last[f.Partition]) {
+			last[f.Partition] = f.At
+		}
+		at[f.Seq] = last[f.Partition]
+	}
+	slices.SortStableFunc(facts, func(a, b store.Fact) int {
+		return cmp.Or(at[a.Seq].Compare(at[b.Seq]), cmp.Compare(a.Partition, b.Partition))
+	})
 }
 
 // pass lets time pass: folds end, and the bridges are looked at.

@@ -134,7 +134,7 @@ func (p *partition) heard(s *server, in *input) {
 		p.audit("first heard", s.id.String(), "")
 	}
 	moved := in.skew-s.told > int64(skewStep) || s.told-in.skew > int64(skewStep)
-	if p.clock.stream-s.saved >= int64(seenEvery) || moved {
+	if since := p.clock.stream - s.saved; since >= int64(seenEvery) || since <= -int64(seenEvery) || moved {
 		s.saved, s.told = p.clock.stream, in.skew
 		p.out.server(s.id).Seen = &store.SeenWrite{At: p.streamTime(), Skew: time.Duration(in.skew)}
 	}
