@@ -238,7 +238,9 @@ func (c *clock) fit(used uint16, interval time.Duration) bool {
 		return true // the clock itself stands still
 	}
 	for _, b := range c.bridges {
-		if used&b.bit != 0 && b.well != 0 && c.heardOf(b) && c.stream-b.well >= int64(max(maxGrace, interval+interval/4)) {
+		// Nobody may be left out for ever: any bridge judges a server that used none
+		// of late, such as one that fell silent when its bridge was replaced.
+		if (used&b.bit != 0 || used == 0) && b.well != 0 && c.heardOf(b) && c.stream-b.well >= int64(max(maxGrace, interval+interval/4)) {
 			return true
 		}
 	}

@@ -284,3 +284,39 @@ func TestStreamClockIsSetRight(t *testing.T) {
 		})
 	}
 }
+
+// A bridge was replaced by another one, and a server died with it: the new
+// bridge judges it once the old one is none of those that it used of late.
+func TestServerOfABridgeThatIsNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.bridges = []string{"old"}
+	for i := range 12 {
+		w.add(i+1, "srv"+string(rune('a'+i)), "fra", "r"+string(rune('a'+i))).via = "old"
+	}
+	w.run(5 * time.Minute)
+	w.bridges, w.sims[10].silent = []string{"new"}, true
+	for _, v := range w.sims {
+		v.via = "new"
+	}
+	w.run(5 * time.Minute)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Fatalf("judged by a bridge that it did not use: %q", got)
+	}
+	c := &d.parts[stream.Partition(w.sims[10].id)].clock
+	for _, b := range c.bridges {
+		b.used -= int64(bridgeMemory)
+	}
+	for range 2 { // the memory of who used which is turned over twice a day
+		c.turned = 0
+		w.run(time.Minute)
+		d.must()
+	}
+	w.run(time.Minute)
+	d.must()
+	if got := told(t, s); len(got) != 1 || !strings.Contains(got[0], "srvk silence firing") {
+		t.Errorf("a day later: %q", got)
+	}
+}
