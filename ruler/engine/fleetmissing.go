@@ -68,7 +68,7 @@ func (f *fleet) judgeMissing(now time.Time, o *outcome) {
 // found forgets a server that came after all, or is not expected any more.
 func (f *fleet) found(x store.Fact, o *outcome) {
 	m := f.Missing[x.Server]
-	if m == nil {
+	if m == nil || x.Kind == store.FactFound && x.Notification != m.Notification {
 		return
 	}
 	delete(f.Missing, x.Server)

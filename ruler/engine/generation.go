@@ -93,10 +93,19 @@ func (p *partition) retireRules() {
 			continue
 		}
 		p.transition(tr, s, nil, operator.Resolved)
+		if n := &tr.Notification; tr.Effect == notify.Closed && n.Device == "" && !p.rules.never[tr.RuleID] {
+			p.fact(store.FactFound, s, n.ID) // the rule that is gone may have expected it
+		}
 		if s.silent && !p.stillSilent(s.id) {
-			s.silent = false
+			// The fleet operator forgets it; a heartbeat that is missing it hears of anew.
+			p.fact(store.FactBack, s, "")
+			s.silent, s.overdue = false, false
 			p.out.dirty[s.root] = struct{}{}
-			p.state(s, stUp, tr.Reason)
+			to := stUp
+			if s.line.goodbye {
+				to = stStopped
+			}
+			p.state(s, to, tr.Reason)
 		}
 	}
 }
