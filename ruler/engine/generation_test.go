@@ -21,6 +21,8 @@ const everyKind = `rules:
   - {id: t-for, name: TFor, class: t-for, severity: info, summary: s, runbook: a#b, for: 50s, state: {device: physical_drive, field: state, ok: [Onln, Rbld]}}
   - {id: t-change, name: TChange, class: t-change, severity: info, summary: c, runbook: a#b, expires: 80s, change: {device: physical_drive, kinds: [replaced]}}
   - {id: t-absent, name: TAbsent, class: t-absent, severity: info, summary: a, runbook: a#b, absent: {category: raid, after: 45s, while: heartbeat}}
+  - {id: t-steps, name: TSteps, class: t-steps, severity: info, summary: s, runbook: a#b, expires: 40s, sequence: {per: device, steps: [{state: {device: physical_drive, field: state, is: Rbld}}, {state: {device: physical_drive, field: state, is: Onln}, within: 1m}]}}
+  - {id: t-unless, name: TUnless, class: t-unless, severity: info, summary: u, runbook: a#b, expires: 50s, sequence: {steps: [{event: {provider: disk, event_id: 11}}, {not: {event: {provider: disk, event_id: 7}}, within: 45s}]}}
 `
 
 // bystander is about none of what happens in these tests.
@@ -117,7 +119,7 @@ func TestOtherRulesKeepTheirState(t *testing.T) {
 	d.generation(rules, nil)
 	d.must()
 	want := dump(t, reference)
-	for _, id := range []string{"t-match", "t-count", "t-flap", "t-for", "t-change", "t-absent", "server-silent"} {
+	for _, id := range []string{"t-match", "t-count", "t-flap", "t-for", "t-change", "t-absent", "t-steps", "t-unless", "server-silent"} {
 		if !strings.Contains(want, `"rule_id":"`+id+`"`) {
 			t.Errorf("nothing happened of rule %s", id)
 		}
@@ -240,6 +242,78 @@ func TestAChangedRuleJudgesAnew(t *testing.T) {
 			if err != nil || len(gens) != 1 || len(gens[0].Entries) != 16 {
 				t.Errorf("generations %+v %v: it took effect in every partition", gens, err)
 			}
+		})
+	}
+}
+
+// A sequence that is half-done goes on over a restart and over changes of text and
+// of other rules. A change of its own condition begins it anew, and ends what it
+// has open: of what happened nothing is known any more.
+func TestAHalfDoneSequence(t *testing.T) {
+	const seq = "  - {id: s, name: S, class: s, severity: %s, summary: \"%s\", runbook: a#b, expires: 1h, sequence: {steps: [{event: {provider: disk, event_id: 7}}, {event: {provider: disk, event_id: 9}, within: %s}]}}\n"
+	quiet := fmt.Sprintf(quietRule, "30s")
+	before := threeRules(t, fmt.Sprintf(seq, "info", "one", "10m"), "", quiet)
+	const anew = "resolved info the rule s was changed and judges anew"
+	for _, c := range []struct {
+		name  string
+		rules []*rule.Rule
+		// what becomes of the half-done one, and of the one that has fired
+		half, open string
+	}{
+		{"a restart", before, "firing info", "firing info"},
+		{"its text and severity", threeRules(t, fmt.Sprintf(seq, "critical", "two", "10m"), "", quiet), "firing critical", "firing info"},
+		{"another rule", threeRules(t, fmt.Sprintf(seq, "info", "one", "10m"), fmt.Sprintf(eventRule, "info", "new", "5m"), fmt.Sprintf(quietRule, "40s")), "firing info", "firing info"},
+		{"its condition", threeRules(t, fmt.Sprintf(seq, "info", "one", "11m"), "", quiet), "", anew},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			half, open := w.add(1, "db1", "fra", "r1"), w.add(2, "db2", "ber", "r2")
+			w.run(10 * time.Second)
+			open.event("disk", 7)
+			w.run(10 * time.Second)
+			open.event("disk", 9)
+			half.event("disk", 7)
+			w.run(10 * time.Second)
+			s := openStore(t)
+			d := newDriver(t, w.log, s)
+			d.generation(before, nil)
+			d.must()
+			of := func(id *sim) string {
+				p, err := s.Notifications(ctx, store.NotificationQuery{Class: "s", Server: id.id})
+				if err != nil || len(p.Notifications) > 1 {
+					t.Fatalf("%d notifications, %v", len(p.Notifications), err)
+				}
+				for _, n := range p.Notifications {
+					return string(n.State) + " " + n.Severity + " " + n.Reason
+				}
+				return ""
+			}
+			f := func(when string, id *sim, want string) {
+				t.Helper()
+				if got := of(id); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+					t.Errorf("%s, %s: %q, want %q", when, id.name, got, want)
+				}
+			}
+			f("before", half, "")
+			f("before", open, "firing info")
+			d.generation(c.rules, nil)
+			d.must()
+			f("after", open, c.open)
+			w.run(20 * time.Second)
+			half.event("disk", 9)
+			w.run(10 * time.Second)
+			d.must()
+			f("the second step", half, c.half)
+			f("the second step", open, c.open)
+			if c.half != "" {
+				return
+			}
+			half.event("disk", 7)
+			w.run(10 * time.Second)
+			half.event("disk", 9)
+			w.run(10 * time.Second)
+			d.must()
+			f("from the beginning", half, "firing info")
 		})
 	}
 }
