@@ -296,18 +296,21 @@ func (s *Store) Audit(ctx context.Context, e store.AuditEntry) error {
 func (s *Store) Prune(ctx context.Context, before store.Limits) (int64, error) {
 	var sum int64
 	for _, kind := range []struct {
-		st     statement
 		before time.Time
-	}{{stPruneChanges, before.Changes}, {stPruneHistory, before.History}, {stPruneServerLog, before.History}, {stPruneOccupants, before.History}, {stPruneSnapshots, before.History},
-		{stPruneEvidence, before.Evidence}, {stPruneDeliveries, before.Notifications}, {stPruneNotifications, before.Notifications}, {stPruneAudit, before.Audit}, {stPruneVerdicts, before.Audit}} {
+		sts    []statement // carried out together
+	}{{before.Changes, []statement{stPruneChanges}}, {before.History, []statement{stPruneHistory}}, {before.History, []statement{stPruneServerLog}},
+		{before.History, []statement{stPruneOccupants}}, {time.Time{}, []statement{stPruneSnapshots}}, {before.Evidence, []statement{stPruneEvidence}},
+		{before.Notifications, []statement{stPruneEvidenceOf, stPruneDeliveries, stPruneNotifications}}, {before.Audit, []statement{stPruneAudit}}, {before.Audit, []statement{stPruneVerdicts}}} {
 		for {
 			var n int64
 			err := s.update(ctx, "prune", func(w *writer) {
-				if kind.st == stPruneSnapshots {
-					n = w.exec(kind.st)
-					return
+				for _, st := range kind.sts {
+					if st == stPruneSnapshots {
+						n += w.exec(st)
+						continue
+					}
+					n += w.exec(st, unix(kind.before))
 				}
-				n = w.exec(kind.st, unix(kind.before))
 			})
 			if err != nil {
 				return sum, err

@@ -50,6 +50,7 @@ const (
 	stPruneOccupants
 	stPruneSnapshots
 	stPruneEvidence
+	stPruneEvidenceOf
 	stPruneDeliveries
 	stPruneNotifications
 	stPruneAudit
@@ -64,11 +65,12 @@ var statementNames = [statementCount]string{
 	"write notification", "write evidence", "bound evidence", "fold notification",
 	"write fact", "delete facts", "write audit log", "write delivery",
 	"move generation", "write generation entry", "count verdicts",
-	"prune changes", "prune history", "prune server log", "prune occupants", "prune snapshots", "prune evidence", "prune deliveries", "prune notifications", "prune audit log", "prune verdicts",
+	"prune changes", "prune history", "prune server log", "prune occupants", "prune snapshots", "prune evidence", "prune evidence of notifications", "prune deliveries", "prune notifications", "prune audit log", "prune verdicts",
 }
 
-// Notifications that closed before the retention go with all they own.
-const pruned = `(SELECT id FROM notifications WHERE state = 'resolved' AND changed < ? LIMIT 500)`
+// Notifications that closed before the retention go with all they own, in one
+// transaction: the same ones for each table.
+const pruned = `(SELECT id FROM notifications WHERE state = 'resolved' AND changed < ? ORDER BY changed, id LIMIT 100)`
 
 var statementSQL = [statementCount]string{
 	stMove: `UPDATE partitions SET incarnation = ?, entry = ?, stream_time = ?, clock = ?, committed = ?, frozen = ?, ledger = ?, losses = ?
@@ -145,6 +147,7 @@ var statementSQL = [statementCount]string{
 		WHERE hash NOT IN (SELECT hash FROM history) AND hash NOT IN (SELECT hash FROM current) LIMIT 500)`,
 	stPruneEvidence: `DELETE FROM evidence WHERE n IN (SELECT e.n FROM evidence e JOIN notifications x ON x.id = e.notification
 		WHERE x.state = 'resolved' AND x.changed < ? LIMIT 1000)`,
+	stPruneEvidenceOf:    `DELETE FROM evidence WHERE notification IN ` + pruned,
 	stPruneDeliveries:    `DELETE FROM deliveries WHERE notification IN ` + pruned,
 	stPruneNotifications: `DELETE FROM notifications WHERE id IN ` + pruned,
 	stPruneVerdicts:      `DELETE FROM rule_verdicts WHERE rowid IN (SELECT rowid FROM rule_verdicts WHERE last < ? LIMIT 1000)`,

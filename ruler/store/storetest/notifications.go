@@ -210,6 +210,30 @@ func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
 	}
 }
 
+// What belongs to a notification goes with it, however many there are and
+// whatever is kept longer.
+func pruneLeavesNothingBehind(t *testing.T, f *fixture) {
+	const n = 1200
+	c := store.PartitionCommit{Partition: 1}
+	var ds []store.Delivery
+	for i := range n {
+		v := problem(fmt.Sprintf("n%04d", i), 1)
+		v.State = store.Resolved
+		c.Notifications = append(c.Notifications, v)
+		c.Evidence = append(c.Evidence, store.Evidence{Notification: v.ID})
+		ds = append(ds, store.Delivery{Notification: v.ID, Target: "http://am", State: store.Firing, Version: 1, First: at(1), At: at(1), Attempts: 1})
+	}
+	f.commit(c)
+	if err := f.RecordDeliveries(ctx, ds); err != nil {
+		t.Fatal(err)
+	}
+	limits := store.Before(at(time.Minute))
+	limits.Evidence = at(-time.Hour)
+	if got := must[int64](t)(f.Prune(ctx, limits)); got != 3*n {
+		t.Errorf("%d rows pruned, want %d: each notification with a delivery and a record", got, 3*n)
+	}
+}
+
 func outbox(t *testing.T, f *fixture) {
 	var c store.PartitionCommit
 	c.Partition = 1

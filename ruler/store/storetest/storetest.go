@@ -59,6 +59,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"RulesAreKeptWithVersions", rulesAreKeptWithVersions},
 		{"GenerationsTakeEffectOnce", generationsTakeEffectOnce},
 		{"PruneKeepsWhatIsOpen", pruneKeepsWhatIsOpen},
+		{"PruneLeavesNothingBehind", pruneLeavesNothingBehind},
 		{"CancelledContextCommitsNothing", cancelledContextCommitsNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
