@@ -72,7 +72,8 @@ type Store interface {
 	// accepted the beginning has not accepted. Muted, folded and held ones are
 	// left out.
 	Outbox(ctx context.Context, resolvedSince time.Time) ([]Outgoing, error)
-	// RecordDeliveries notes results of handing notifications to targets.
+	// RecordDeliveries notes results of handing notifications to targets. What was
+	// accepted stays accepted when a repeat of it fails.
 	RecordDeliveries(ctx context.Context, ds []Delivery) error
 	// Audit appends to the audit log.
 	Audit(ctx context.Context, e AuditEntry) error

@@ -131,7 +131,8 @@ var statementSQL = [statementCount]string{
 	stFactsDone: `DELETE FROM facts WHERE seq = ?`,
 	stAudit:     `INSERT INTO audit (at, actor, via, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error`,
+		ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at, attempts = excluded.attempts, error = excluded.error
+		WHERE excluded.error = '' OR deliveries.error <> ''`,
 	stGeneration: `UPDATE partitions SET generation = ? WHERE id = ?`,
 	stGenerationEntry: `INSERT INTO generation_entries (generation, partition, incarnation, entry, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`,

@@ -170,6 +170,15 @@ func deliveries(t *testing.T, f *fixture) {
 	if got := must[store.NotificationDetail](t)(f.Notification(ctx, "n1")).Deliveries; !reflect.DeepEqual(got, []store.Delivery{again, over}) {
 		t.Errorf("got %+v", got)
 	}
+	// A repeat that fails takes nothing back: people have heard it.
+	failed := again
+	failed.At, failed.Attempts, failed.Error = at(4), 1, "connection refused"
+	if err := f.RecordDeliveries(ctx, []store.Delivery{failed}); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[store.NotificationDetail](t)(f.Notification(ctx, "n1")).Deliveries; !reflect.DeepEqual(got, []store.Delivery{again, over}) {
+		t.Errorf("after a repeat that failed: %+v", got)
+	}
 }
 
 func pruneKeepsWhatIsOpen(t *testing.T, f *fixture) {
