@@ -246,6 +246,24 @@ func TestOurRestart(t *testing.T) {
 	})
 }
 
+// One Alertmanager was given up and another one took its place. What ended
+// meanwhile is listed for the old one's sake: the new one must not tell people
+// of the beginning, days later.
+func TestAnotherAlertmanagerTakesOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		begin := time.Now()
+		r.src.put(notify.Notification{ID: "n1", State: notify.Resolved, Opened: begin.Add(-48 * time.Hour), Changed: begin.Add(-24 * time.Hour), Resolved: begin.Add(-24 * time.Hour), Version: 2,
+			Labels: map[string]string{"alertname": "X", "notification_id": "n1"}})
+		r.src.mu.Lock()
+		r.src.accepted["n1"] = []notify.Delivery{{Notification: "n1", Target: "http://gone:9093", State: notify.Firing, Version: 1, First: begin.Add(-48 * time.Hour), At: begin.Add(-48 * time.Hour)}}
+		r.src.mu.Unlock()
+		time.Sleep(5 * time.Minute)
+		if got := r.am.of("n1", begin); len(got) != 0 {
+			t.Errorf("told of what was over a day before: %+v", got)
+		}
+	})
+}
+
 func TestOnlyTheOwnerSends(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		n := r.open("n1")

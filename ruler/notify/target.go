@@ -75,8 +75,11 @@ func (t *target) put(d Desired, news bool) {
 }
 
 func (t *target) enqueue(d Desired, news bool) {
+	k := t.known(&d, news)
 	w := t.queue[d.ID]
 	switch {
+	case w == nil && !news && d.State == Resolved && k.firing.IsZero() && time.Since(d.Resolved) > resolvedFor:
+		return // listed for another target, which has to hear the end
 	case w == nil:
 		t.list(&waiting{Notification: d.Notification, news: news})
 	case d.Version < w.Version:
@@ -90,6 +93,11 @@ func (t *target) enqueue(d Desired, news bool) {
 			t.list(w) // once more: it overtakes what is only repeated
 		}
 	}
+}
+
+// known returns what the target accepted of a notification, as we know it and,
+// the first time, as the store does.
+func (t *target) known(d *Desired, news bool) *told {
 	k := t.told[d.ID]
 	if k == nil {
 		k = &told{}
@@ -97,7 +105,7 @@ func (t *target) enqueue(d Desired, news bool) {
 	}
 	k.seen = time.Now()
 	if news || k.loaded {
-		return
+		return k
 	}
 	k.loaded = true
 	for i := range d.Accepted {
@@ -112,6 +120,7 @@ func (t *target) enqueue(d Desired, news bool) {
 			k.sets = max(k.sets, a.State.Escalated())
 		}
 	}
+	return k
 }
 
 // list puts a notification into the queue and names it where take looks. A
