@@ -136,7 +136,7 @@ func New(o Options) (_ *App, err error) {
 		return nil, err
 	}
 	outbox := engine.Outbox{Store: a.store, Behind: a.behind}
-	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Log: a.component("notify"), Registerer: reg}); err != nil {
+	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Stuck: a.stuck, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
 	if a.book, err = rulebook.Open(ctx, rulebook.Config{Files: a.ruleFiles(&o), Store: a.store, Log: a.component("rules")}); err != nil {
@@ -235,6 +235,13 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 
 // behind may be asked before there is an engine.
 func (a *App) behind(partition int) bool { return a.engine != nil && a.engine.Behind(partition) }
+
+func (a *App) stuck() string {
+	if a.engine == nil {
+		return ""
+	}
+	return a.engine.Stuck()
+}
 
 // ownerName names this ruler among those of one store: the host, and a number
 // made once per data folder, so that a restart takes over at once.

@@ -69,6 +69,7 @@ type Engine struct {
 	idle      time.Duration
 	servers   atomic.Int64 // of all partitions, as last counted
 	status    [stream.Partitions]status
+	health    [stream.Partitions + 1]health // the last is the fleet operator's
 }
 
 // status is what others may know of a running partition.
@@ -176,6 +177,7 @@ func (e *Engine) own(ctx context.Context, n int) error {
 			continue
 		}
 		e.metrics.restarts.Inc()
+		e.health[n].fail(e.cfg.Now(), err)
 		r.forgotten()
 		r.log.Error("partition starts over", "err", err)
 		select {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/internal/stream"
 	"nocturne/ruler/operator"
 	"nocturne/ruler/probe"
 	"nocturne/ruler/store"
@@ -55,6 +56,7 @@ func (e *Engine) runFleet(ctx context.Context) error {
 			return fmt.Errorf("another ruler owns the fleet operator: %w", err)
 		}
 		e.metrics.restarts.Inc()
+		r.health().fail(e.cfg.Now(), err)
 		e.cfg.Logger.Error("fleet operator starts over", "err", err)
 		select {
 		case <-ctx.Done():
@@ -63,6 +65,8 @@ func (e *Engine) runFleet(ctx context.Context) error {
 		}
 	}
 }
+
+func (r *fleetRunner) health() *health { return &r.engine.health[stream.Partitions] }
 
 func (r *fleetRunner) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx) // also for those who ask machines
@@ -99,10 +103,12 @@ func (r *fleetRunner) run(ctx context.Context) error {
 }
 
 func (r *fleetRunner) claim(ctx context.Context) error {
+	r.health().ask(r.engine.cfg.Now())
 	c, err := r.engine.cfg.Store.Claim(ctx, store.FleetPartition, r.engine.cfg.Owner)
 	if err != nil {
 		return err
 	}
+	r.health().claim(r.engine.cfg.Now())
 	r.epoch, r.pos, r.base = c.Epoch, c.Position, len(c.Base)
 	for _, d := range c.Deltas {
 		r.deltas += len(d)
@@ -231,11 +237,13 @@ func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at 
 			c.Evidence = append(c.Evidence, store.Evidence{Notification: f.Notification, At: at, Event: at, Effect: operator.Noted.String(), RuleID: ruleMass, Reason: "asked whether it answers: " + f.Probe})
 		}
 	}
+	r.health().ask(r.engine.cfg.Now())
 	select {
 	case err = <-r.engine.committer.submit(ctx, &c):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	r.health().commit(err)
 	if err != nil {
 		return err
 	}

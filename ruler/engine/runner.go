@@ -121,10 +121,12 @@ func (r *runner) publish() {
 
 func (r *runner) claim(ctx context.Context) error {
 	e := r.engine
+	e.health[r.number].ask(e.cfg.Now())
 	claim, err := e.cfg.Store.Claim(ctx, r.number, e.cfg.Owner)
 	if err != nil {
 		return err
 	}
+	e.health[r.number].claim(e.cfg.Now())
 	load := func(h store.Hash) ([]byte, error) { return e.cfg.Store.Snapshot(context.WithoutCancel(ctx), h) }
 	var rules ruleset
 	rules, r.stale = e.generation()
@@ -248,12 +250,14 @@ func (r *runner) submit(ctx context.Context) {
 	r.counted = p.counts
 	r.sent = p.take(now)
 	r.waiting = time.Time{}
+	r.engine.health[r.number].ask(now)
 	r.flight = r.engine.committer.submit(ctx, &r.sent)
 }
 
 // landed takes the committer's answer.
 func (r *runner) landed(ctx context.Context, err error) error {
 	r.flight = nil
+	r.engine.health[r.number].commit(err)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,21 @@ func watchdogAlert(now time.Time) alert {
 	}
 }
 
+// stuckAlert tells that records are not judged. It ends by itself when it is not
+// told any more.
+func stuckAlert(why string, now time.Time) alert {
+	return alert{
+		StartsAt: stamp(now), EndsAt: stamp(now.Add(watchdogFor)),
+		Labels: map[string]string{LabelAlertname: "RulerStuck", LabelSeverity: Critical},
+		Annotations: map[string]string{
+			AnnotationSummary:     "Nocturne's ruler is stuck: nothing new is noticed",
+			AnnotationDescription: "Nobody is told of failures while this lasts. What is known already stays open. Look at the disk of the ruler's data folder.",
+			AnnotationReason:      why,
+			AnnotationRunbook:     "nocturne#ruler-stuck",
+		},
+	}
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // post hands over one batch.
@@ -89,6 +104,9 @@ func (t *target) post(ctx context.Context, b batch) error {
 	}
 	if b.watchdog {
 		list = append(list, watchdogAlert(now))
+	}
+	if b.stuck != "" {
+		list = append(list, stuckAlert(b.stuck, now))
 	}
 	body, err := json.Marshal(list)
 	if err != nil {

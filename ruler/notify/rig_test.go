@@ -207,6 +207,7 @@ type rig struct {
 	reg    *prometheus.Registry
 	log    *bytes.Buffer
 	owner  atomic.Bool
+	stuck  atomic.Value // string: why the ruler is
 }
 
 const amURL = "http://user:secret@am.example:9093/prefix/"
@@ -217,6 +218,7 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig)) {
 		r := &rig{src: &memory{rows: map[string]notify.Notification{}, accepted: map[string][]notify.Delivery{}}, hush: &hush{},
 			am: &manager{t: t, started: "1", quiet: silenced{list: map[string]models.PostableSilence{}}}, reg: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 		r.owner.Store(true)
+		r.stuck.Store("")
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		r.start(t, ctx, done)
@@ -233,7 +235,7 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig)) {
 
 func (r *rig) start(t *testing.T, ctx context.Context, done chan error) {
 	s, err := notify.NewSender(notify.Options{Config: notify.Config{Targets: []string{amURL}, ConsoleURL: "http://console/"}, Source: r.src, Silences: r.hush, Transport: r.am,
-		Registerer: r.reg, Owns: r.owner.Load, Log: slog.New(slog.NewTextHandler(r.log, nil))})
+		Registerer: r.reg, Owns: r.owner.Load, Stuck: func() string { return r.stuck.Load().(string) }, Log: slog.New(slog.NewTextHandler(r.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,6 +86,9 @@ type Options struct {
 	// Silences may be nil: nobody silences anything.
 	Silences Silencer
 	Log      *slog.Logger
+	// Stuck says why nothing can be stored, "" = all is well; nil = always. The
+	// sender tells people itself, as no notification can.
+	Stuck func() string
 	// Owns tells whether this process is to send; nil = always.
 	Owns func() bool
 	// Transport is http.DefaultTransport when nil.
@@ -117,6 +120,9 @@ func NewSender(o Options) (*Sender, error) {
 	}
 	if o.Owns == nil {
 		o.Owns = func() bool { return true }
+	}
+	if o.Stuck == nil {
+		o.Stuck = func() string { return "" }
 	}
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
@@ -188,6 +194,7 @@ func (s *Sender) rounds(ctx context.Context) error {
 			if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
 				s.opts.Log.Warn("read desired notifications", "err", err)
 			}
+			s.stuck()
 			s.outliveSilences(ctx)
 		} else {
 			for _, t := range s.targets {
@@ -199,6 +206,17 @@ func (s *Sender) rounds(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// stuck has people told that nothing can be stored, also when nothing can be read.
+func (s *Sender) stuck() {
+	why := s.opts.Stuck()
+	if why != "" {
+		s.opts.Log.Error("the ruler is stuck: records are not judged", "reason", why)
+	}
+	for _, t := range s.targets {
+		t.setStuck(why)
 	}
 }
 

@@ -309,6 +309,46 @@ func TestWatchdog(t *testing.T) {
 
 // While several label sets fire the worst one comes first, and it goes last: at
 // no moment does a lesser one stand uninhibited.
+// A ruler that can store nothing tells so itself, also when it can read nothing.
+func TestStuckIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.src.mu.Lock()
+		r.src.fail = errors.New("disk is full")
+		r.src.mu.Unlock()
+		count := func() (n int) {
+			r.am.mu.Lock()
+			defer r.am.mu.Unlock()
+			for _, a := range r.am.alerts {
+				if a.labels["alertname"] == "RulerStuck" && a.labels["severity"] == "critical" && a.annotation["reason"] == "disk is full" && a.ends.Sub(a.at) == 5*time.Minute {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(2 * time.Minute)
+		if n := count(); n != 0 {
+			t.Errorf("told %d times though all is well", n)
+		}
+		r.stuck.Store("disk is full")
+		r.am.set(func() { r.am.down = errors.New("connection refused") })
+		time.Sleep(90 * time.Second)
+		r.am.set(func() { r.am.down = nil })
+		time.Sleep(6 * time.Second)
+		if n := count(); n != 1 {
+			t.Errorf("told %d times once Alertmanager is back, want 1", n)
+		}
+		time.Sleep(3 * time.Minute)
+		if n := count(); n != 4 {
+			t.Errorf("told %d times three minutes later, want 4", n)
+		}
+		r.stuck.Store("")
+		time.Sleep(3 * time.Minute)
+		if n := count(); n != 4 {
+			t.Errorf("told %d times after all, want 4: it ends by itself", n)
+		}
+	})
+}
+
 func TestEscalatedLabelSets(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		n := r.open("n1")

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -26,8 +27,9 @@ type target struct {
 	later    []string // ids of the queue that have to wait
 	told     map[string]*told
 	watchdog bool
-	postErr  error // of the last request; nil = it was taken
-	probeErr error // of the last probe
+	stuck    string // why the ruler is; "" = it is not
+	postErr  error  // of the last request; nil = it was taken
+	probeErr error  // of the last probe
 }
 
 // waiting is a notification that the target has to hear of.
@@ -156,7 +158,17 @@ func (t *target) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.queue)
-	t.news, t.repeats, t.later, t.watchdog = nil, nil, nil, false
+	t.news, t.repeats, t.later, t.watchdog, t.stuck = nil, nil, nil, false, ""
+}
+
+// setStuck has it told, once a minute, that the ruler is stuck.
+func (t *target) setStuck(why string) {
+	t.mu.Lock()
+	t.stuck = why
+	t.mu.Unlock()
+	if why != "" {
+		t.wakeUp()
+	}
 }
 
 // batch is what one request carries.
@@ -164,9 +176,10 @@ type batch struct {
 	rows     []*waiting
 	as       []State // how each is told: an end whose beginning was never told is told as firing first
 	watchdog bool
+	stuck    string
 }
 
-func (b *batch) empty() bool { return len(b.rows) == 0 && !b.watchdog }
+func (b *batch) empty() bool { return len(b.rows) == 0 && !b.watchdog && b.stuck == "" }
 
 // take picks what is due, news first, and says how long to wait for the rest.
 func (t *target) take(now time.Time, limit int) (b batch, wait time.Duration) {
@@ -182,6 +195,7 @@ func (t *target) take(now time.Time, limit int) (b batch, wait time.Duration) {
 		}
 	}
 	b.watchdog, t.watchdog = t.watchdog, false
+	b.stuck, t.stuck = t.stuck, ""
 	return b, wait
 }
 
@@ -281,6 +295,7 @@ func (t *target) requeue(b batch) {
 		}
 	}
 	t.watchdog = t.watchdog || b.watchdog
+	t.stuck = cmp.Or(t.stuck, b.stuck)
 }
 
 // failed puts a batch back and returns what is worth storing: the first
