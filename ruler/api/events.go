@@ -71,6 +71,7 @@ func eventParams() []param {
 		text("channel", "in any case, such as System"),
 		{name: "level", kind: kindList, enum: rule.Levels(), doc: "of events"},
 		text("name", "of records, such as windows.event"),
+		deviceParam(),
 		text("site", "as it was when the event came"),
 		text("search", "words of the message, or their beginnings"),
 		{name: "since", kind: kindTime, doc: "at or after, RFC 3339"},
@@ -106,7 +107,7 @@ func eventProblem(err error) error {
 }
 
 // eventFilter reads what eventParams say.
-func eventFilter(r *request) (eventlog.Filter, error) {
+func (s *server) eventFilter(r *request) (eventlog.Filter, error) {
 	f := eventlog.Filter{From: r.time("since"), Levels: r.list("level"), Site: r.text("site"), Search: r.text("search")}
 	if id := r.id("server"); !id.IsZero() {
 		f.Servers = []record.ID{id}
@@ -122,8 +123,10 @@ func eventFilter(r *request) (eventlog.Filter, error) {
 	}
 	f.Providers, f.Channels, f.Names = one("provider"), one("channel"), one("name")
 	var err error
-	f.EventIDs, err = parseEventIDs(r.text("event_id"))
-	return f, err
+	if f.EventIDs, err = parseEventIDs(r.text("event_id")); err != nil {
+		return f, err
+	}
+	return f, s.aboutDevice(&f, r.text("device_type"))
 }
 
 func parseEventIDs(s string) ([]eventlog.IDRange, error) {
@@ -151,7 +154,7 @@ func (s *server) events(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := eventFilter(r)
+	f, err := s.eventFilter(r)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"nocturne/internal/stream"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/eventlog"
+	"nocturne/ruler/rulebook"
 )
 
 var loggedEvent = apitest.ID(5).String() + "-1z-2-9"
@@ -29,8 +30,15 @@ func fakeLogs(t testing.TB) *eventlog.Client {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := string(row)
-		if strings.Contains(r.FormValue("query"), "| stats") {
+		answer, q := string(row), r.FormValue("query")
+		switch {
+		case strings.Contains(q, "stats by (_time"):
+			answer = fmt.Sprintf(`{"_time":%q,"n":"3","g0":"2"}`, now.Truncate(time.Hour).Add(-time.Hour).Format(time.RFC3339Nano))
+		case strings.Contains(q, "stats by (provider)"):
+			answer = `{"provider":"disk","n":"3"}`
+		case strings.Contains(q, "stats by (name"):
+			answer = fmt.Sprintf(`{"name":"windows.event","provider":"disk","event_id":"7","n":"3","servers":"1","first":%[1]q,"last":%[1]q}`, now.Add(-time.Hour).Format(time.RFC3339Nano))
+		case strings.Contains(q, "| stats"):
 			answer = fmt.Sprintf(`{"at":%q}`, now.AddDate(0, -6, 0).Format(time.RFC3339Nano))
 		}
 		_, _ = w.Write([]byte(answer + "\n"))
@@ -95,11 +103,53 @@ func TestEvents(t *testing.T) {
 	if list := ask("/events?category=heartbeat"); len(list.Items) != 0 {
 		t.Errorf("another category: %+v", list)
 	}
+	get := func(path string, to any) {
+		t.Helper()
+		w := b.call("GET", Prefix+path, "", nil)
+		if err := json.Unmarshal(w.Body.Bytes(), to); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	span := "since=" + began.Add(-time.Hour).Format(time.RFC3339) + "&before=" + began.Add(time.Hour).Format(time.RFC3339)
+	for _, by := range eventlog.Groups() {
+		var counts EventCounts
+		get("/event-counts?by="+string(by)+"&"+span, &counts)
+		var n int64
+		for i := range counts.Times {
+			n += counts.Others[i]
+			for _, v := range counts.Series {
+				n += v.Counts[i]
+			}
+		}
+		if n != 5 || counts.Complete || !counts.Since.Equal(began) || counts.StepSeconds != 3600 {
+			t.Errorf("by %s: %+v", by, counts)
+		}
+		if by == eventlog.ByServer && (counts.Series[0].Server == "" || counts.Series[0].ServerID != apitest.ID(5).String()) {
+			t.Errorf("by server: %+v", counts.Series)
+		}
+	}
+	var kinds EventKindList
+	get("/event-kinds?since="+began.Add(30*time.Second).Format(time.RFC3339), &kinds)
+	if kinds.Total != 1 || kinds.Items[0].EventID != "8" || kinds.Items[0].Count != 2 || kinds.Items[0].Servers != 1 || !kinds.Items[0].FirstSeen.Equal(began.Add(time.Minute)) || !kinds.Complete || !kinds.Since.Equal(began) {
+		t.Errorf("kinds: %+v", kinds)
+	}
+	about := "{id: pages, name: Pages, class: disk, severity: warning, summary: s, runbook: a#b, expires: 1h, match: {provider: disk, event_id: 8, device: {type: disk, attr: event.data.param1}}}"
+	if _, _, err := b.cfg.Rules.Create(t.Context(), rulebook.Editor{Actor: "ada"}, about); err != nil {
+		t.Fatal(err)
+	}
+	var counts EventCounts
+	get("/event-counts?by=device_type&"+span, &counts)
+	if len(counts.Series) != 1 || counts.Series[0].DeviceType != "disk" || counts.Series[0].Sum != 2 {
+		t.Errorf("by device type: %+v", counts)
+	}
+	if list := ask("/events?device_type=disk"); len(list.Items) != 2 {
+		t.Errorf("about disks: %+v", list)
+	}
 	w := b.call("GET", Prefix+"/events/"+last, "", nil)
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"value":"\u003cb\u003e"`) {
 		t.Errorf("one event: %d %s", w.Code, w.Body)
 	}
-	for path, code := range map[string]int{"/events/none": 404, "/events?event_id=x": 400, "/events?event_id=9-1": 400, "/events?before_id=x": 400, "/events?level=loud": 400} {
+	for path, code := range map[string]int{"/events/none": 404, "/events?event_id=x": 400, "/events?event_id=9-1": 400, "/events?before_id=x": 400, "/events?level=loud": 400, "/events?device_type=x": 400, "/event-counts?by=x": 400, "/event-counts?since=2020-01-01T00:00:00Z&before=2019-01-01T00:00:00Z": 400} {
 		if w := b.call("GET", Prefix+path, "", nil); w.Code != code || !strings.Contains(w.Body.String(), `"hint":"`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}

@@ -74,6 +74,8 @@ var asks = map[string][2]string{
 
 	"events":          {"/events?limit=2&provider=disk"},
 	"event":           {"/events/" + loggedEvent},
+	"event_counts":    {"/event-counts?by=provider&step=hour"},
+	"event_kinds":     {"/event-kinds?since=2026-11-01T00:00:00Z"},
 	"set_labels":      {"/labels", `{"changes":[{"server_id":"` + apitest.ID(5).String() + `","labels_version":"x","site":"south"}]}`},
 	"register":        {"/register"},
 	"put_register":    {"/register/entries/new-7", `{"site":"fra","warranty_until":"2028-03-31"}`},

@@ -141,6 +141,7 @@ func (s *server) routes() []route {
 		s.ruleRoutes(),
 		s.backtestRoutes(),
 		s.eventRoutes(),
+		s.eventCountRoutes(),
 		s.pipelineRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"nocturne/eventbridge/sink/victorialogs"
 	"nocturne/internal/record"
 	"nocturne/internal/stream"
+	"nocturne/ruler/rule"
 )
 
 // logs is a real store that an eventbridge's sink writes to.
@@ -73,6 +75,13 @@ func (l *logs) flush() {
 	}
 	_ = res.Body.Close()
 	l.client.checked = time.Time{}
+}
+
+func sum(counts []int64) (n int64) {
+	for _, v := range counts {
+		n += v
+	}
+	return n
 }
 
 func ids(rows []*Row) []string {
@@ -199,6 +208,48 @@ func TestVictoriaLogs(t *testing.T) {
 	t.Run("since when", func(t *testing.T) {
 		if at, err := l.client.Since(t.Context()); err != nil || !at.Equal(now.Add(-40*time.Hour)) {
 			t.Errorf("%s %v", at, err)
+		}
+	})
+	t.Run("counts, each record once", func(t *testing.T) {
+		rules, err := rule.Parse("x", []byte(`{id: pages, name: Pages, class: disk, severity: warning, summary: s, runbook: a#b, expires: 1h, match: {provider: disk, event_id: 51, device: {type: disk, attr: x}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := CountQuery{Filter: Filter{From: now.Add(-48 * time.Hour), To: now.Add(time.Minute)}, Step: time.Hour, Top: 2, Devices: ConcernDevices(rules)}
+		total := int64(65 + len(hostile))
+		for g, want := range map[Group]map[string]int64{
+			ByNothing: {"others": total}, ByServer: {serverID(1).String(): 65, serverID(2).String(): total - 65, "others": 0}, ByLevel: {"warning": total, "others": 0}, ByCategory: {"eventlog": total, "others": 0},
+			BySite: {"north": total, "others": 0}, ByDevice: {"disk": 25, "others": total - 25}, ByEventID: {"Disk 7": 40, "disk 51": 25, "others": total - 65},
+			ByProvider: {"Disk": 40, "disk": 25, "others": total - 65},
+		} {
+			q.Group = g
+			got, err := l.client.Count(t.Context(), q)
+			if err != nil {
+				t.Fatalf("by %s: %v", g, err)
+			}
+			sums := map[string]int64{"others": sum(got.Others)}
+			for _, s := range got.Series {
+				sums[strings.Join(s.Key, " ")] = s.Sum
+			}
+			if !maps.Equal(sums, want) || sum(got.Total) != total || len(got.Times) < 48 || len(got.Total) != len(got.Times) {
+				t.Errorf("by %s: %v of %d, want %v of %d", g, sums, sum(got.Total), want, total)
+			}
+		}
+		q.Group, q.Top = ByProvider, 40
+		if got, err := l.client.Count(t.Context(), q); err != nil || len(got.Series) != len(hostile)+2 || sum(got.Others) != 0 {
+			t.Errorf("hostile providers: %+v %v", got.Series, err)
+		}
+		q.Step = time.Millisecond
+		if _, err := l.client.Count(t.Context(), q); !errors.Is(err, ErrTooMuch) {
+			t.Errorf("too many steps: %v", err)
+		}
+	})
+	t.Run("kinds", func(t *testing.T) {
+		got, err := l.client.Kinds(t.Context(), Filter{Providers: []string{"disk"}})
+		slices.SortFunc(got, func(a, b Kind) int { return strings.Compare(a.EventID, b.EventID) })
+		want := []Kind{{"disk", "51", record.NameWindowsEvent, 25, 1, moment, moment}, {"Disk", "7", record.NameWindowsEvent, 40, 1, now.Add(-40 * time.Hour), now.Add(-time.Hour)}}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%+v %v, want %+v", got, err, want)
 		}
 	})
 	t.Run("rows of somebody else", func(t *testing.T) {

@@ -30,7 +30,7 @@ func Findings(r *rule.Rule, ctx Context, in Input) []Finding {
 		}
 		out = append(out, f)
 	}
-	events, ok := r.Spec.(interface{ Events() []rule.EventConditions })
+	events, ok := r.Spec.(rule.AboutEvents)
 	if !ok {
 		return out
 	}

@@ -50,7 +50,7 @@ func (x *index) add(r *rule.Rule, c *rule.Conditions, act func(ctx Context, in I
 
 func (x *index) put(t target) {
 	c := t.where
-	keys := conditionKeys(c)
+	keys := c.Keys()
 	attr := slices.IndexFunc(c.Attrs, func(a rule.AttrCondition) bool { return len(a.Values) > 0 })
 	switch prefix := providerPrefix(c); {
 	case keys.Provider != nil:
@@ -85,33 +85,6 @@ func (x *index) seal() {
 			b.ranges.measure(0, len(b.ranges.list))
 		}
 	}
-}
-
-// conditionKeys is what must be true of a record, at the least.
-func conditionKeys(c *rule.Conditions) expr.Keys {
-	var k expr.Keys
-	if c.If != nil {
-		k = c.If.Keys()
-	}
-	if len(c.Provider) > 0 {
-		k.Provider = c.Provider
-	}
-	if len(c.Channel) > 0 {
-		k.Channel = nil
-		for _, ch := range c.Channel {
-			k.Channel = append(k.Channel, strings.ToLower(ch))
-		}
-	}
-	if len(c.Level) > 0 {
-		k.Level = c.Level
-	}
-	if len(c.EventID)+len(c.EventIDs) > 0 {
-		k.EventID = slices.Clone(c.EventIDs)
-		for _, id := range c.EventID {
-			k.EventID = append(k.EventID, expr.Range{Low: id, High: id})
-		}
-	}
-	return k
 }
 
 func providerPrefix(c *rule.Conditions) string {

@@ -189,6 +189,33 @@ func (c *Conditions) namesProvider() bool {
 		slices.ContainsFunc(c.More, func(m AttrMatcher) bool { return m.Key == record.AttrProvider && m.Like != nil })
 }
 
+// Keys is what must be true of a record, at the least.
+func (c *Conditions) Keys() expr.Keys {
+	var k expr.Keys
+	if c.If != nil {
+		k = c.If.Keys()
+	}
+	if len(c.Provider) > 0 {
+		k.Provider = c.Provider
+	}
+	if len(c.Channel) > 0 {
+		k.Channel = nil
+		for _, ch := range c.Channel {
+			k.Channel = append(k.Channel, strings.ToLower(ch))
+		}
+	}
+	if len(c.Level) > 0 {
+		k.Level = c.Level
+	}
+	if len(c.EventID)+len(c.EventIDs) > 0 {
+		k.EventID = slices.Clone(c.EventIDs)
+		for _, id := range c.EventID {
+			k.EventID = append(k.EventID, expr.Range{Low: id, High: id})
+		}
+	}
+	return k
+}
+
 // Explain implements Spec.
 func (m *Match) Explain(r *Rule) string {
 	s := "Fires on " + m.Where.explain()

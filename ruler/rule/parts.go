@@ -11,33 +11,40 @@ import (
 // EventConditions are conditions about events that a rule has, and what they
 // are for.
 type EventConditions struct {
-	For   string // "fires on", "clears on"
-	Where *Conditions
+	For    string // "fires on", "clears on"
+	Where  *Conditions
+	Device DeviceRef // of what the event speaks; zero = of the server
 }
 
-// Events implements what explains a rule on a record.
+// AboutEvents is a Spec that looks at events, and at which.
+type AboutEvents interface {
+	Spec
+	Events() []EventConditions
+}
+
+// Events implements AboutEvents.
 func (m *Match) Events() []EventConditions {
-	out := []EventConditions{{"fires on", &m.Where}}
+	out := []EventConditions{{"fires on", &m.Where, m.Device}}
 	if m.Clear != nil {
-		out = append(out, EventConditions{"clears on", m.Clear})
+		out = append(out, EventConditions{"clears on", m.Clear, m.Device})
 	}
 	return out
 }
 
-// Events implements what explains a rule on a record.
+// Events implements AboutEvents.
 func (c *Count) Events() []EventConditions {
 	if c.Event == nil {
 		return nil
 	}
-	return []EventConditions{{"counts", &c.Event.Where}}
+	return []EventConditions{{"counts", &c.Event.Where, c.Event.Device}}
 }
 
-// Events implements what explains a rule on a record.
+// Events implements AboutEvents.
 func (s *Sequence) Events() []EventConditions {
 	var out []EventConditions
 	for _, o := range s.occurrences() {
 		if o.Event != nil {
-			out = append(out, EventConditions{"a step or an end", &o.Event.Where})
+			out = append(out, EventConditions{"a step or an end", &o.Event.Where, o.Event.Device})
 		}
 	}
 	return out

@@ -286,6 +286,67 @@ export interface Event {
   text: string;
 }
 
+export interface EventCounts {
+  before: string | null;
+  /** false: it was asked for a time of which nothing is kept any more, or not yet */
+  complete: boolean;
+  /** those in no series */
+  others: number[];
+  /** the groups with the most, the most first */
+  series: EventSeries[];
+  /** since when is counted: as asked for, or the oldest event that is kept; null = there are none */
+  since: string | null;
+  step_seconds: number;
+  /** where the steps begin; days are those of UTC */
+  times: string[];
+  /** events of each step, each once; those of devices may be in several series */
+  total: number[];
+}
+
+export interface EventKind {
+  /** of all that is kept, each once */
+  count: number;
+  /** empty = it has none */
+  event_id: string;
+  /** on the whole fleet, of what is kept */
+  first_seen: string | null;
+  last_seen: string | null;
+  /** of the records */
+  name: string;
+  provider: string;
+  servers: number;
+}
+
+export interface EventKindList {
+  /** false: it was asked for a time of which nothing is kept any more */
+  complete: boolean;
+  /** first seen last first */
+  items: EventKind[];
+  limit: number;
+  /** since when events are kept; a kind may have been there before; null = there are none */
+  since: string | null;
+  total: number;
+}
+
+export interface EventSeries {
+  category: string;
+  /** of each step */
+  counts: number[];
+  /** that a rule says such an event is about */
+  device_type: string;
+  /** of groups by event id; empty = it has none */
+  event_id: string;
+  level: string;
+  /** of groups by provider or event id */
+  provider: string;
+  /** its name in the register now; empty = not in it */
+  server: string;
+  /** of groups by server; else empty */
+  server_id: string;
+  site: string;
+  sum: number;
+}
+
 export interface Evidence {
   after: string;
   /** the event's own time, clamped by the skew of the server's clock */
@@ -1507,11 +1568,27 @@ export interface Operations {
     body: undefined;
     answer: LogEventDetail;
   };
+  /** How often events came, by hour or day and by group; without since: of the last 7 days */
+  event_counts: {
+    method: "GET";
+    path: "/event-counts";
+    params: { server?: string; category?: ("heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent")[]; provider?: string; event_id?: string; channel?: string; level?: ("critical" | "error" | "warning" | "info" | "verbose" | "audit_success" | "audit_failure")[]; name?: string; device_type?: string; site?: string; search?: string; since?: string; before?: string; by?: "none" | "server" | "provider" | "event_id" | "level" | "category" | "site" | "device_type"; step?: "auto" | "hour" | "day"; top?: number; };
+    body: undefined;
+    answer: EventCounts;
+  };
+  /** Kinds of events, with when the fleet saw each first; with since: those that it saw first since then */
+  event_kinds: {
+    method: "GET";
+    path: "/event-kinds";
+    params: { server?: string; category?: ("heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent")[]; provider?: string; event_id?: string; channel?: string; level?: ("critical" | "error" | "warning" | "info" | "verbose" | "audit_success" | "audit_failure")[]; name?: string; device_type?: string; site?: string; search?: string; since?: string; limit?: number; };
+    body: undefined;
+    answer: EventKindList;
+  };
   /** Events from the log store, newest first */
   events: {
     method: "GET";
     path: "/events";
-    params: { server?: string; category?: ("heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent")[]; provider?: string; event_id?: string; channel?: string; level?: ("critical" | "error" | "warning" | "info" | "verbose" | "audit_success" | "audit_failure")[]; name?: string; site?: string; search?: string; since?: string; before?: string; before_id?: string; limit?: number; };
+    params: { server?: string; category?: ("heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent")[]; provider?: string; event_id?: string; channel?: string; level?: ("critical" | "error" | "warning" | "info" | "verbose" | "audit_success" | "audit_failure")[]; name?: string; device_type?: string; site?: string; search?: string; since?: string; before?: string; before_id?: string; limit?: number; };
     body: undefined;
     answer: LogEventList;
   };
