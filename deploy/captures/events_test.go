@@ -23,9 +23,11 @@ var opened = map[string]map[string]int{
 	// Its network card loses the link 142 times and mostly has it back within
 	// moments, which is nothing: 8 losses last, and 25 times it comes and goes again
 	// and again. (A rule that fired with each loss opened 114.)
+	// Its clock, which stood still meanwhile, jumps by up to a week when it goes on:
+	// 60 times by more than five minutes (of 251), in 19 notifications of six hours each.
 	// Two disks fail to page, once each. Four services stop or do not start with an
 	// error, two updates fail: all of them say so themselves, at level error.
-	"omerbenamram.evtx/system.evtx": {"nic-link-lost": 8, "nic-link-flaps": 25, "disk-paging-error": 2, "service-failed": 4, "update-failed": 2},
+	"omerbenamram.evtx/system.evtx": {"nic-link-lost": 8, "nic-link-flaps": 25, "disk-paging-error": 2, "service-failed": 4, "update-failed": 2, "time-jumped": 19},
 	// 7009 (a service did not connect in time) is not among the rule's events: it
 	// names the service second and is followed by 7000, which names it first.
 	//
@@ -33,8 +35,9 @@ var opened = map[string]map[string]int{
 	// cannot be installed.
 	"omerbenamram.evtx/2-vss_7-System.evtx": {"service-failed": 2, "update-failed": 2},
 	// Twelve requests to a virtual disk are retried, on two evenings more than six
-	// hours apart: two notifications. Four services stop with an error.
-	"omerbenamram.evtx/sample-with-zero-data-size-event.evtx": {"disk-io-retried": 2, "service-failed": 4},
+	// hours apart: two notifications. Four services stop with an error. The clock is
+	// set forward by seven minutes once.
+	"omerbenamram.evtx/sample-with-zero-data-size-event.evtx": {"disk-io-retried": 2, "service-failed": 4, "time-jumped": 1},
 	// An attack: hundreds of services with code for names are made and do not
 	// start. One rule tells eight problems of a server apart within an hour; all
 	// others are parts of the eighth, which lists them.

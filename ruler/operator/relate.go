@@ -37,8 +37,12 @@ func Relate(v *Verdict, known Known) {
 	default:
 		return
 	}
-	if v.Serial == "" && typ == record.DeviceDisk {
-		v.Serial = windowsDisk(place, known)
+	if v.Serial == "" {
+		if typ == record.DeviceDisk {
+			v.Serial = osDisk(place, known)
+		} else if d := deviceAt(known(record.SMART), typ, place); d != nil {
+			v.Serial = diff.Known(d.Occupant)
+		}
 	}
 	s := known(record.RAID)
 	if v.Serial == "" || s == nil {
@@ -64,18 +68,43 @@ func fieldOf(v *Verdict, key string) string {
 
 var harddisk = regexp.MustCompile(`(?i)^\\Device\\Harddisk(\d{1,4})\\`)
 
-// windowsDisk returns the serial of the disk that Windows' drivers call
-// \Device\Harddisk1\DR1 and its inventory PhysicalDrive1.
-func windowsDisk(device string, known Known) string {
-	m := harddisk.FindStringSubmatch(device)
-	if m == nil {
-		return ""
-	}
-	if d := deviceAt(known(record.Hardware), record.DeviceDisk, "PhysicalDrive"+m[1]); d != nil {
-		return diff.Known(d.Occupant)
+// osDisk returns the serial of the disk that the system's drivers call so.
+func osDisk(name string, known Known) string {
+	if s := known(record.Hardware); s != nil {
+		for i := range s.Devices {
+			if d := &s.Devices[i]; d.Type == record.DeviceDisk && calls(name, d) {
+				return diff.Known(d.Occupant)
+			}
+		}
 	}
 	return ""
 }
+
+// calls tells whether a driver's name means a disk of the inventory: Windows
+// calls PhysicalDrive1 \Device\Harddisk1\DR1; Linux has sda for /dev/sda, nvme0
+// for the controller of /dev/nvme0n1, and 0:0:1:0 for a SCSI address.
+func calls(name string, d *record.Device) bool {
+	if m := harddisk.FindStringSubmatch(name); m != nil {
+		return d.Place == "PhysicalDrive"+m[1]
+	}
+	path, found := strings.CutPrefix(d.Field(fieldOSName).Text(), "/dev/")
+	switch {
+	case name == "" || !found:
+		return false
+	case path == name, d.Field(fieldSCSI).Text() == name:
+		return true
+	default:
+		rest, is := strings.CutPrefix(path, name+"n")
+		_, err := strconv.ParseUint(rest, 10, 16)
+		return is && err == nil && strings.HasPrefix(name, "nvme")
+	}
+}
+
+// Fields of a disk in Linux' inventory.
+const (
+	fieldOSName = "os_name"
+	fieldSCSI   = "scsi_address"
+)
 
 // names tells whether an event's name for a device means the one that changed;
 // current is what its snapshot says now.
@@ -91,8 +120,8 @@ func names(device string, ch *diff.Change, current *record.Snapshot) bool {
 		d := megaSlot(place, current)
 		return d != nil && d.Place == ch.Place
 	case typ == record.DeviceDisk:
-		m := harddisk.FindStringSubmatch(place)
-		return m != nil && ch.Place == "PhysicalDrive"+m[1]
+		d := deviceAt(current, ch.Type, ch.Place)
+		return d != nil && calls(place, d)
 	default:
 		return false
 	}

@@ -14,7 +14,10 @@ func TestRelate(t *testing.T) {
 		{Type: "physical_drive", Place: "c10/e252/s4", Occupant: "Z4"},
 		{Type: "physical_drive", Place: "c0/s7", Occupant: "To be filled by O.E.M."},
 	}}
-	hardware := &record.Snapshot{Devices: []record.Device{{Type: "disk", Place: "PhysicalDrive1", Occupant: "Z1"}, {Type: "disk", Place: "PhysicalDrive11", Occupant: "Z2"}}}
+	hardware := &record.Snapshot{Devices: []record.Device{{Type: "disk", Place: "PhysicalDrive1", Occupant: "Z1"}, {Type: "disk", Place: "PhysicalDrive11", Occupant: "Z2"},
+		{Type: "disk", Place: "pci-0000:03:00.0-scsi-0:0:1:0", Occupant: "Z5", Fields: []record.Attr{{Key: fieldOSName, Value: record.String("/dev/sda")}, {Key: fieldSCSI, Value: record.String("0:0:1:0")}}},
+		{Type: "disk", Place: "pci-0000:04:00.0-nvme-1", Occupant: "Z6", Fields: []record.Attr{{Key: fieldOSName, Value: record.String("/dev/nvme0n1")}}},
+		{Type: "disk", Place: "pci-0000:05:00.0-nvme-1", Occupant: "Z7", Fields: []record.Attr{{Key: fieldOSName, Value: record.String("/dev/nvme0n10")}}}}}
 	f := func(device, serial, wantSubject, wantGroup, wantSerial string) {
 		t.Helper()
 		v := Verdict{Device: device, Fields: []record.Attr{{Key: FieldSerial, Value: record.String(serial)}}}
@@ -34,6 +37,12 @@ func TestRelate(t *testing.T) {
 	f(`disk \Device\Harddisk1\DR1`, "", s4, "c0/dg0", "Z1")
 	f(`disk \Device\Harddisk11\DR1`, "", "physical_drive c0/e252/s5", "c0", "Z2")
 	f(`disk \Device\Harddisk2\DR1`, "", "", "", "")
+	f("disk sda", "", "", "", "Z5")
+	f("disk 0:0:1:0", "", "", "", "Z5")
+	f("disk nvme0", "", "", "", "Z6") // the controller's first
+	f("disk nvme0n10", "", "", "", "Z7")
+	f("disk sd", "", "", "", "")
+	f("disk nvme", "", "", "", "")
 	f("physical_drive c0/-:-:4", "", s4, "c0/dg0", "Z1")
 	f("physical_drive c0/252:5", "", "physical_drive c0/e252/s5", "c0", "Z2")
 	f("physical_drive c0/-:-:5", "", "", "", "") // two enclosures have a slot 5

@@ -293,10 +293,11 @@ func (p *player) beat(s *server, l *line) error {
 
 func (p *player) event(s *server, l *line) error {
 	r := &record.Record{Name: record.NameWindowsEvent, Time: p.now, Observed: p.now}
+	channel := "System"
 	if l.verb == "journal" {
-		r.Name = record.NameJournal
+		r.Name, channel = record.NameJournal, "journal"
 	}
-	r.Attrs = set(r.Attrs, record.AttrChannel, record.String("System"))
+	r.Attrs = set(r.Attrs, record.AttrChannel, record.String(channel))
 	for _, a := range l.args {
 		k, v, ok := strings.Cut(a, "=")
 		if !ok {

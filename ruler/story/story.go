@@ -24,7 +24,8 @@
 //
 // Verbs: heartbeat [epoch=NAME] [observed=TIME] [key=value …]; goodbye REASON [key=value …];
 // boot (a new epoch); event key=value … (provider, id, channel, level, text,
-// at=TIME when it happened, data.*, any other attribute); raid, hardware or another category of snapshots
+// at=TIME when it happened, data.*, any other attribute); journal key=value … (the same, an entry of
+// a Linux journal); raid, hardware or another category of snapshots
 // with devices separated by ";",
 // each "TYPE PLACE SERIAL key=value …", which change the snapshot sent before
 // ("-TYPE PLACE" takes a device out, observed=TYPE,TYPE restricts this one
@@ -171,7 +172,7 @@ func Parse(file string, data []byte) (*Story, error) {
 		s.Rules = rules
 	}
 	for i, text := range strings.Split(s.files["in"], "\n") {
-		text, _, _ = strings.Cut(text, " #")
+		text = uncommented(text)
 		if text = strings.TrimSpace(text); text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
@@ -186,6 +187,19 @@ func Parse(file string, data []byte) (*Story, error) {
 		s.lines = append(s.lines, l)
 	}
 	return s, nil
+}
+
+// uncommented takes a comment away: what follows " #" outside of quotes.
+func uncommented(text string) string {
+	for at := 0; ; at += len(" #") {
+		i := strings.Index(text[at:], " #")
+		if i < 0 {
+			return text
+		}
+		if at += i; strings.Count(text[:at], `"`)%2 == 0 {
+			return text[:at]
+		}
+	}
 }
 
 func parseLine(text string) (line, error) {

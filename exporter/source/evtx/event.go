@@ -162,8 +162,20 @@ func (d *data) add(name string, v record.Value) {
 			return // twice the same name: the first stands
 		}
 	}
+	v = timeText(name, v)
 	d.bytes += len(key) + size(v)
 	d.attrs = append(d.attrs, record.Attr{Key: key, Value: v})
+}
+
+// timeText writes a field that is a time as Windows does: the decoder makes
+// seconds of it, as a float, which rounds to a quarter of a microsecond. Fields
+// of the type are called NewTime, StopTime; a number of seconds never is.
+func timeText(name string, v record.Value) record.Value {
+	s, _ := v.Float()
+	if v.Kind() != record.KindDouble || !strings.HasSuffix(name, "Time") || s < 1e8 || s > 253402300799 {
+		return v
+	}
+	return record.String(eventTime(s, 0).Format("2006-01-02T15:04:05.000000Z"))
 }
 
 func size(v record.Value) int {
