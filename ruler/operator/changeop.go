@@ -28,6 +28,9 @@ func (c *change) Step(ctx Context, in Input) []Verdict {
 			continue
 		}
 		k := key{ctx.Server.ID, ch.Device()}
+		if !c.room(k) {
+			k.device = ch.Type + " (others)"
+		}
 		if v, planned := c.planned(ctx, in, ch, k); planned {
 			out = append(out, v)
 			continue

@@ -67,7 +67,7 @@ func (c *count) counter(ctx Context, in Input, d *record.Device, n int64, before
 	serial := keep(occupant(in.Current, d))
 	grown := int64(0)
 	switch {
-	case p == nil && n == 0:
+	case p == nil && n == 0, !c.room(k):
 		return nil
 	case p == nil:
 		old := deviceAt(ctx.Previous, d.Type, d.Place)

@@ -29,6 +29,9 @@ func (f *flap) Step(ctx Context, in Input) []Verdict {
 			continue
 		}
 		k := key{ctx.Server.ID, ch.Device()}
+		if !f.room(k) {
+			continue
+		}
 		p := f.put(k, ctx.Now)
 		p.count++
 		p.value = keep(ch.After.Text())

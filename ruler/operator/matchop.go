@@ -18,6 +18,11 @@ const repeatAfter = time.Minute
 // names come from the server.
 const maxDevices = 64
 
+// maxTracked is of how many devices of one server other rules keep something. Far
+// more than a server has, and few enough that one that makes devices up harms
+// nobody else.
+const maxTracked = 2048
+
 // match carries out rules of kind match.
 type match struct {
 	problems

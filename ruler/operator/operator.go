@@ -28,7 +28,7 @@ type Context struct {
 	Now    time.Time // stream time
 	Server ServerFacts
 	// Previous is the last known merged state of the record's category before
-	// the record; nil before the first snapshot.
+	// the record, sorted as diff.Merge sorts; nil before the first snapshot.
 	Previous *record.Snapshot
 }
 

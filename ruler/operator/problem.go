@@ -105,6 +105,11 @@ func newProblems(r *rule.Rule) problems {
 	return problems{rule: r, servers: map[record.ID]map[string]*problem{}, dirty: map[key]struct{}{}, due: newCalendar(compareKeys)}
 }
 
+// room tells whether a key has a state or may get one.
+func (ps *problems) room(k key) bool {
+	return ps.get(k) != nil || len(ps.servers[k.server]) < maxTracked
+}
+
 func (ps *problems) get(k key) *problem { return ps.servers[k.server][k.device] }
 
 // put returns the key's problem, a new one if need be, and counts it as

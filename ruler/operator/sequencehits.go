@@ -105,12 +105,17 @@ func (s *sequence) snapshot(ctx Context, in Input) []Verdict {
 	l := s.seen[ctx.Server.ID]
 	looked := l != nil && l.looked
 	var hits []hit
+	byDevice := map[string]int{}
 	add := func(bit uint64, typ, place, value, text string) {
 		device := diff.DeviceName(typ, place)
-		i := slices.IndexFunc(hits, func(h hit) bool { return h.device == device })
-		if i < 0 {
+		i, ok := byDevice[device]
+		switch {
+		case !ok && len(hits) == maxHits:
+			return
+		case !ok:
+			i = len(hits)
+			byDevice[device] = i
 			hits = append(hits, hit{device: device, value: value, text: text})
-			i = len(hits) - 1
 			s.describe(&hits[i], in, ctx, typ, place)
 		}
 		hits[i].bits |= bit
@@ -142,10 +147,16 @@ func (s *sequence) snapshot(ctx Context, in Input) []Verdict {
 		s.look(ctx.Server.ID).looked = true
 		s.dirty[key{ctx.Server.ID, lookKey}] = struct{}{}
 	}
+	already := map[key]bool{}
 	for _, h := range hits {
 		typ, _, _ := strings.Cut(h.device, " ")
 		k := s.key(ctx.Server.ID, typ, h.device)
-		if s.already(in.Current, k) {
+		is, looked := already[k]
+		if !looked {
+			is = s.already(in.Current, k)
+			already[k] = is
+		}
+		if is {
 			h.bits |= 1 << bitAlready
 		}
 		s.wait(ctx, in, k, h)

@@ -82,6 +82,9 @@ func (h *hit) ripe(spec *rule.Sequence) int64 { return h.arrived + int64(spec.To
 // maxWaiting is how many hits of one key wait; then the oldest is taken early.
 const maxWaiting = 32
 
+// maxHits is how many devices of one snapshot a sequence looks at: each waits.
+const maxHits = 1024
+
 // look is what is known of a server besides.
 type look struct {
 	looked bool  // its devices were looked at, so only what comes about counts

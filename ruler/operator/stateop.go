@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func (s *state) Step(ctx Context, in Input) []Verdict {
 
 func (s *state) bad(ctx Context, in Input, k key, d *record.Device, text string) []Verdict {
 	p := s.get(k)
+	if !s.room(k) {
+		return nil // with the next snapshot, when others are well
+	}
 	if p != nil && p.good != "" {
 		s.put(k, ctx.Now) // it was well for less than Keep
 		p.good, p.deadline = "", 0
@@ -177,16 +181,19 @@ func covers(s *record.Snapshot, typ, place string) bool {
 	return slices.ContainsFunc(s.Sections, func(sec record.Section) bool { return sec.Covers(typ, place) })
 }
 
+// deviceAt finds a device in a merged state, which is sorted: a server with many
+// thousand devices, of which each is looked up, must not hold up the others.
 func deviceAt(s *record.Snapshot, typ, place string) *record.Device {
 	if s == nil {
 		return nil
 	}
-	for i := range s.Devices {
-		if d := &s.Devices[i]; d.Type == typ && d.Place == place {
-			return d
-		}
+	i, ok := slices.BinarySearchFunc(s.Devices, place, func(d record.Device, place string) int {
+		return cmp.Or(cmp.Compare(d.Type, typ), cmp.Compare(d.Place, place))
+	})
+	if !ok {
+		return nil
 	}
-	return nil
+	return &s.Devices[i]
 }
 
 func previousField(s *record.Snapshot, d *record.Device, field string) string {
