@@ -165,7 +165,7 @@ func (a *absent) unselect(ctx Context, id record.ID, p *presence) []Verdict {
 		return nil
 	}
 	v := newVerdict(a.rule, Resolved, id, ctx.Now)
-	v.Reason = "the rule is not about this server any more"
+	v.Reason = notAbout
 	return []Verdict{v}
 }
 

@@ -33,7 +33,7 @@ func (a *await) Step(ctx Context, in Input) []Verdict {
 	k := key{server: ctx.Server.ID}
 	p := a.get(k)
 	if !selects(a.rule.Servers, &ctx.Server) {
-		return a.over(ctx, in, k, p, "the rule is not about this server any more")
+		return a.over(ctx, in, k, p, notAbout)
 	}
 	if a.spec.While == rule.WhileExpected {
 		if !fromRegistry(in.Header) {

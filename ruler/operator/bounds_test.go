@@ -76,3 +76,37 @@ func TestDevicesWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// When the register moves a server out of a rule's reach, what the rule holds
+// open is over: nothing else would ever end it.
+func TestRelabelledServerLeavesTheRule(t *testing.T) {
+	for _, kind := range []string{
+		`state: {device: physical_drive, field: state, bad: [Failed]}`,
+		`sequence: {per: device, steps: [{state: {device: physical_drive, field: state, is: Onln}}, {state: {device: physical_drive, field: state, is: Failed}, within: 2d}], resolve: {state: {device: physical_drive, field: state, is: Onln}}}`,
+		`count: {counter: {device: physical_drive, field: media_errors}, more_than: 5, within: 90d}`,
+	} {
+		s := &telling{set: newSet(t, rules(t, `rules: [{id: a, name: A, `+tail+`, servers: {site: bern}, `+kind+`}]`)), now: epoch0, site: "bern"}
+		s.snapshot(drives(0, 1, "Onln", 0))
+		if v := s.snapshot(drives(0, 1, "Failed", 9)); len(v) != 1 || v[0].Kind != Firing {
+			t.Fatalf("%s: %v", kind, v)
+		}
+		register := func() []Verdict {
+			in := Input{Record: &record.Record{Name: record.NameLabels}, Header: &record.Header{Subject: serverID(1), Category: record.Agent, Producer: "bridge/b1/registry"}}
+			return s.set.Step(Context{Now: s.now, Server: s.facts()}, in)
+		}
+		if v := register(); len(v) != 0 {
+			t.Errorf("%s: nothing changed: %v", kind, v)
+		}
+		s.site = "zug"
+		if v := register(); len(v) != 1 || v[0].Kind != Resolved || v[0].Reason != notAbout || v[0].Device != "physical_drive c0/s0" {
+			t.Errorf("%s: %v", kind, v)
+		}
+		if v := s.snapshot(drives(0, 1, "Onln", 9)); len(v) != 0 {
+			t.Errorf("%s, afterwards: %v", kind, v)
+		}
+		s.site = "bern"
+		if v := register(); len(v) != 0 {
+			t.Errorf("%s, back: %v", kind, v)
+		}
+	}
+}

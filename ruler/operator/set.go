@@ -164,6 +164,7 @@ func (s *Set) Step(ctx Context, in Input) []Verdict {
 		}
 	}
 	out = s.events.step(out, ctx, in)
+	out = append(out, s.relabelled(ctx, in)...)
 	order(out)
 	return out
 }
