@@ -262,8 +262,9 @@ func cloneMap(m map[string]string) map[string]string {
 	return out
 }
 
-// apply takes one fact. sizes are asked for only when a server falls silent.
-func (f *fleet) apply(x store.Fact, sizes func() (map[group]int, error), o *outcome) error {
+// apply takes one fact. sizes are asked for only when a server falls silent; they
+// are those of the fact's time.
+func (f *fleet) apply(x store.Fact, sizes func(at time.Time) (map[group]int, error), o *outcome) error {
 	switch x.Kind {
 	case store.FactOverdue:
 		m := f.member(x)
@@ -278,7 +279,7 @@ func (f *fleet) apply(x store.Fact, sizes func() (map[group]int, error), o *outc
 		if f.join(x, m, o) {
 			return nil
 		}
-		all, err := sizes()
+		all, err := sizes(x.At)
 		if err != nil {
 			return err
 		}

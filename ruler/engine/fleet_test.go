@@ -214,7 +214,7 @@ func fleetStory(t *testing.T, in string, sizes []store.GroupSize) string {
 			if len(w) > 5 {
 				x.Address = w[5]
 			}
-			if err := f.apply(x, func() (map[group]int, error) { return groupSizes(sizes), nil }, &o); err != nil {
+			if err := f.apply(x, func(time.Time) (map[group]int, error) { return groupSizes(sizes), nil }, &o); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -262,7 +262,7 @@ func folds(at string, o *outcome) []string {
 func TestSilenceWaitsForAnAnswer(t *testing.T) {
 	f := newFleet()
 	f.asks = true
-	sizes := func() (map[group]int, error) {
+	sizes := func(time.Time) (map[group]int, error) {
 		return groupSizes([]store.GroupSize{{Site: "fra", Rack: "r1", Servers: 6}}), nil
 	}
 	fact := func(kind store.FactKind, name string) *outcome {
@@ -337,7 +337,7 @@ func TestFleetSums(t *testing.T) {
 		}
 		var deltas [][]byte
 		var asked []ask
-		sizes := func() (map[group]int, error) { return map[group]int{{site: "s0"}: 8, {site: "s1"}: 9}, nil }
+		sizes := func(time.Time) (map[group]int, error) { return map[group]int{{site: "s0"}: 8, {site: "s1"}: 9}, nil }
 		kinds := []store.FactKind{store.FactOverdue, store.FactSilent, store.FactSilent, store.FactBack, store.FactGone, store.FactMissing, store.FactFound}
 		for i := range 400 {
 			var o outcome
@@ -398,5 +398,39 @@ func TestFactsOfAPartitionKeepTheirOrder(t *testing.T) {
 	}
 	if !slices.Equal(got, []uint64{4, 3, 1, 2}) {
 		t.Errorf("order %v", got)
+	}
+}
+
+// How many servers a rack has is asked as of the silence, not as of the moment in
+// which a ruler that was away gets to it.
+func TestReplayCountsServersAsTheyWere(t *testing.T) {
+	live := openStore(t)
+	w := newWorld(t)
+	for i := range 4 {
+		w.add(i+1, fmt.Sprintf("srv%02d", i+1), "fra", "r1")
+		w.add(101+i, fmt.Sprintf("far%02d", i+1), "zug", "r9")
+	}
+	d := newDriver(t, w.log, live)
+	w.run(155*time.Second, func(second int) {
+		switch second {
+		case 60:
+			for _, s := range w.sims {
+				s.silent = s.site == "fra"
+			}
+		case 150:
+			for i := range 20 {
+				w.add(10+i, fmt.Sprintf("new%02d", i+1), "fra", "r1")
+			}
+		}
+		if second%15 == 0 {
+			d.must()
+		}
+	})
+	d.must()
+	if got := strings.Join(told(t, live), "\n"); !strings.Contains(got, "rack r1 at fra") && !strings.Contains(got, "site fra") {
+		t.Fatalf("nothing told of the group:\n%s", got)
+	}
+	if want, got := dump(t, live), reference(t, w); got != want {
+		t.Fatalf("replay differs:\n%s", difference(want, got))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"nocturne/internal/stream"
@@ -156,10 +155,7 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	if ready == 0 {
 		return nil
 	}
-	sizes := sync.OnceValues(func() (map[group]int, error) {
-		all, err := r.engine.cfg.Store.Groups(ctx)
-		return groupSizes(all), err
-	})
+	sizes := r.sizes(ctx)
 	r.stuck = time.Time{}
 	for some := range slices.Chunk(facts[:ready], factsCommit) {
 		var o outcome
@@ -194,6 +190,29 @@ func sortFacts(facts []store.Fact) {
 	slices.SortStableFunc(facts, func(a, b store.Fact) int {
 		return cmp.Or(at[a.Seq].Compare(at[b.Seq]), cmp.Compare(a.Partition, b.Partition))
 	})
+}
+
+// sizesEvery is for how long the sizes of groups hold, in stream time.
+const sizesEvery = 10 * time.Second
+
+// sizes asks how many servers each group had. It is as of the fact and no matter
+// how far the partitions are, so that a ruler that was away judges as one that was
+// there. They are asked once for several facts, and the moment depends on their
+// times alone.
+func (r *fleetRunner) sizes(ctx context.Context) func(at time.Time) (map[group]int, error) {
+	var of time.Time
+	var known map[group]int
+	return func(at time.Time) (map[group]int, error) {
+		if at = at.Truncate(sizesEvery); known != nil && at.Equal(of) {
+			return known, nil
+		}
+		all, err := r.engine.cfg.Store.GroupsAt(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		of, known = at, groupSizes(all)
+		return known, nil
+	}
 }
 
 // pass lets time pass: folds end, and the bridges are looked at.

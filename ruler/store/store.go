@@ -64,6 +64,9 @@ type Store interface {
 	Facts(ctx context.Context, after uint64, limit int) ([]Fact, error)
 	// Groups counts the servers that should be heard from, by site, rack and subnet.
 	Groups(ctx context.Context) ([]GroupSize, error)
+	// GroupsAt counts them as it was at a moment of stream time, with the subnets
+	// of now.
+	GroupsAt(ctx context.Context, at time.Time) ([]GroupSize, error)
 	// Sharing counts the servers that connect from an address.
 	Sharing(ctx context.Context, address string) (int, error)
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"nocturne/ruler/store"
 )
@@ -122,6 +123,27 @@ func (s *Store) Groups(ctx context.Context) ([]store.GroupSize, error) {
 	}, `SELECT site, rack, subnet, simulated, count(*) FROM servers WHERE state IN ('up', 'silent') AND clone_of = x'' GROUP BY site, rack, subnet, simulated`)
 	if err != nil {
 		return nil, fmt.Errorf("count groups: %w", err)
+	}
+	return out, nil
+}
+
+// GroupsAt implements store.Store.
+func (s *Store) GroupsAt(ctx context.Context, at time.Time) ([]store.GroupSize, error) {
+	var out []store.GroupSize
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		var g store.GroupSize
+		err := rows.Scan(&g.Site, &g.Rack, &g.Subnet, &g.Simulated, &g.Servers)
+		out = append(out, g)
+		return err
+	}, `WITH
+		states AS (SELECT server, max(n) AS n FROM server_log WHERE kind = 'state' AND at <= ?1 GROUP BY server),
+		labels AS (SELECT server, max(n) AS n FROM server_log WHERE kind = 'labels' AND at <= ?1 GROUP BY server)
+		SELECT coalesce(l.value ->> 'site', s.site), coalesce(l.value ->> 'rack', s.rack), s.subnet, coalesce(l.value ->> 'simulated', s.simulated), count(*)
+		FROM states JOIN server_log x ON x.n = states.n JOIN servers s ON s.id = states.server
+		LEFT JOIN labels ON labels.server = s.id LEFT JOIN server_log l ON l.n = labels.n
+		WHERE s.clone_of = x'' AND x.value ->> 'state' IN ('up', 'silent') GROUP BY 1, 2, 3, 4`, unix(at))
+	if err != nil {
+		return nil, fmt.Errorf("count groups as they were: %w", err)
 	}
 	return out, nil
 }

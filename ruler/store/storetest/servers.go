@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,5 +242,31 @@ func silentAndOverview(t *testing.T, f *fixture) {
 	}
 	if sum != 3 || len(g) != 3 {
 		t.Errorf("groups %+v, want 3 servers that should be heard from in 3 groups", g)
+	}
+}
+
+// How many servers there are of a site and rack is known as it was.
+func groupsAsTheyWere(t *testing.T, f *fixture) {
+	add := func(when time.Duration, n byte, site string, state store.ServerState) {
+		t.Helper()
+		w := store.ServerWrite{ID: id(n), Partition: 1, State: &store.StateWrite{State: state, Since: at(when)}}
+		if site != "" {
+			w.Labels = &store.ServerLabels{Name: fmt.Sprint("s", n), Site: site, Rack: "r1"}
+		}
+		f.commit(store.PartitionCommit{Partition: 1, StreamTime: at(when), Servers: []store.ServerWrite{w}})
+	}
+	add(0, 1, "fra", store.StateUp)
+	add(10, 2, "fra", store.StateUp)
+	add(20, 1, "", store.StateSilent)
+	add(30, 2, "", store.StateStopped)
+	add(40, 1, "muc", store.StateUp)
+	for when, want := range map[time.Duration]string{-1: "", 5: "fra r1 1", 10: "fra r1 2", 25: "fra r1 2", 35: "fra r1 1", 99: "muc r1 1"} {
+		var got []string
+		for _, g := range must[[]store.GroupSize](t)(f.GroupsAt(ctx, at(when))) {
+			got = append(got, fmt.Sprint(g.Site, " ", g.Rack, " ", g.Servers))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("at %d: %q, want %q", when, got, want)
+		}
 	}
 }

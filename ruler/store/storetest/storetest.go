@@ -55,6 +55,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"Noise", noise},
 		{"FactsInOrder", factsInOrder},
 		{"SilentAndOverview", silentAndOverview},
+		{"GroupsAsTheyWere", groupsAsTheyWere},
 		{"PipelineSums", pipelineSums},
 		{"RulesAreKeptWithVersions", rulesAreKeptWithVersions},
 		{"GenerationsTakeEffectOnce", generationsTakeEffectOnce},
