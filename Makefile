@@ -12,7 +12,7 @@ VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 FUZZTIME ?= 60s
 CHAOSTIME ?= 10m
 
-.PHONY: help build test lint fmt fuzz bench chaos e2e run windows package clean
+.PHONY: help build test lint fmt fuzz bench chaos e2e run windows package plugin clean
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
 
@@ -38,6 +38,9 @@ windows: ## build the exporter for Windows into bin/windows/
 package: ## build the exporter's packages into bin/packages/; VERSION=1.2.3 names the version
 	@deploy/package
 
+plugin: ## build the Grafana app into grafana-plugin/dist
+	@grafana-plugin/backend
+
 run: build ## run the whole of Nocturne with a simulated fleet; Ctrl-C ends it
 	@exec bin/nocturne demo
 
@@ -46,12 +49,14 @@ test: build windows ## run every test; as root it installs what the tests need
 
 lint: bin/golangci-lint ## check the code, for Linux and for Windows
 	@bin/golangci-lint run ./...
+	@cd grafana-plugin && GOFLAGS="$$GOFLAGS -tags=arrow_json_stdlib" ../bin/golangci-lint run ./...
 	@echo "go vet and build for Windows"
 	@GOOS=windows GOARCH=amd64 go vet ./...
 	@GOOS=windows GOARCH=amd64 go build ./...
 
 fmt: bin/golangci-lint ## format the code
 	@bin/golangci-lint fmt ./...
+	@cd grafana-plugin && ../bin/golangci-lint fmt ./...
 
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@deploy/fuzz $(FUZZTIME)
@@ -67,4 +72,4 @@ e2e: build ## drive the page with a real browser
 	@cd grafana-plugin/e2e && npm ci --no-audit --no-fund && node --test
 
 clean: ## remove what was built; data folders stay
-	@rm -rf bin .build
+	@rm -rf bin .build grafana-plugin/dist
