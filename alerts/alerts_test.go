@@ -105,7 +105,7 @@ func TestRunbooks(t *testing.T) {
 			}
 		}
 	}
-	used := []string{"nocturne#watchdog", "nocturne#bridge-silent", "nocturne#metrics-store-away", "server#group-silent"} // those of no rule
+	used := []string{"nocturne#watchdog", "nocturne#bridge-silent", "nocturne#ruler-stuck", "nocturne#metrics-store-away", "server#group-silent"} // those of no rule
 	for _, r := range append(pack(t), optional(t)...) {
 		used = append(used, r.Runbook)
 		if !anchors[r.Runbook] {
