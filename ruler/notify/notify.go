@@ -119,6 +119,8 @@ type Part struct {
 	Since       time.Time
 	Changed     time.Time
 	Count       int // firing verdicts
+	// More are devices that the part stands for, as their own would be too many.
+	More []string `json:",omitempty"`
 }
 
 // Effect says what a verdict did.

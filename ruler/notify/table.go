@@ -108,8 +108,9 @@ func ignored(v operator.Verdict, at At, reason string) Transition {
 
 func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFacts, at At) Transition {
 	e := t.find(v, at)
-	if e == nil && len(t.open[v.Server]) >= maxOpen {
-		v.Device = ""
+	more := ""
+	if e == nil && (len(t.open[v.Server]) >= maxOpen || t.shared(&v) != nil) {
+		more, v.Device = v.Device, ""
 		e = t.find(v, at)
 	}
 	if e == nil {
@@ -118,11 +119,13 @@ func (t *Table) fire(r *rule.Rule, v operator.Verdict, facts operator.ServerFact
 	if e == nil {
 		e = t.openNew(r, v, facts, at)
 		e.firePart(r, v, facts, at)
+		e.stand(v.RuleID, more)
 		e.rewrite(v, at)
 		return e.transition(Opened, r, v, at, true)
 	}
 	fresh := e.part(v.RuleID, v.Device) == nil
 	effect := e.firePart(r, v, facts, at)
+	e.stand(v.RuleID, more)
 	worse := rule.Worse(v.Severity, e.Severity)
 	switch {
 	case effect == Noted:
@@ -188,7 +191,7 @@ func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.Server
 	p := e.part(v.RuleID, v.Device)
 	effect := Repeated
 	switch {
-	case p == nil && len(e.Parts) >= maxParts:
+	case p == nil && len(e.Parts) >= maxParts && !e.makeRoom():
 		return Noted
 	case p == nil:
 		e.Parts = append(e.Parts, Part{RuleID: v.RuleID, Device: v.Device, Since: at.Time, RecordID: v.RecordID})
@@ -208,6 +211,48 @@ func (e *entry) firePart(r *rule.Rule, v operator.Verdict, facts operator.Server
 	}
 	p.Count++
 	return effect
+}
+
+// stand has a rule's part that is about no device stand for one.
+func (e *entry) stand(ruleID, device string) {
+	p := e.part(ruleID, "")
+	if device == "" || p == nil || len(p.More) >= maxParts || slices.Contains(p.More, device) {
+		return
+	}
+	p.More = append(slices.Clip(p.More), device) // copies share what was there
+}
+
+// standsFor returns the part that stands for a device, or nil.
+func (e *entry) standsFor(ruleID, device string) *Part {
+	if p := e.part(ruleID, ""); p != nil && p.State == Firing && device != "" && slices.Contains(p.More, device) {
+		return p
+	}
+	return nil
+}
+
+// shared returns what stands for a verdict's device, or nil.
+func (t *Table) shared(v *operator.Verdict) *Part {
+	for _, e := range t.open[v.Server] {
+		if p := e.standsFor(v.RuleID, v.Device); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// makeRoom forgets the part that has been over for longest, if there is one.
+func (e *entry) makeRoom() bool {
+	oldest := -1
+	for i := range e.Parts {
+		if p := &e.Parts[i]; p.State == Resolved && (oldest < 0 || p.Changed.Before(e.Parts[oldest].Changed)) {
+			oldest = i
+		}
+	}
+	if oldest < 0 {
+		return false
+	}
+	e.Parts = slices.Delete(e.Parts, oldest, oldest+1)
+	return true
 }
 
 func (e *entry) part(ruleID, device string) *Part {
@@ -235,11 +280,14 @@ func (e *entry) escalate(r *rule.Rule, v operator.Verdict, facts operator.Server
 func (t *Table) resolve(r *rule.Rule, v operator.Verdict, at At) Transition {
 	for _, e := range t.open[v.Server] {
 		p := e.part(v.RuleID, v.Device)
-		if p == nil && len(t.open[v.Server]) >= maxOpen {
-			p = e.part(v.RuleID, "")
-		}
 		if p == nil || p.State != Firing {
-			continue
+			if p = e.standsFor(v.RuleID, v.Device); p == nil {
+				continue
+			}
+			if p.More = slices.DeleteFunc(slices.Clone(p.More), func(d string) bool { return d == v.Device }); len(p.More) > 0 {
+				e.rewrite(v, at)
+				return e.transition(Eased, r, v, at, false)
+			}
 		}
 		p.State, p.Reason, p.Changed = Resolved, v.Reason, at.Time
 		if v.After != "" {
@@ -352,6 +400,11 @@ func (t *Table) end(e *entry, reason func(*Part) string, at At) []Transition {
 // find returns the open notification that a verdict belongs to, or nil.
 func (t *Table) find(v operator.Verdict, at At) *entry {
 	list := t.open[v.Server]
+	for _, e := range list { // one part in two notifications would end in one of them
+		if p := e.part(v.RuleID, v.Device); p != nil && p.State == Firing {
+			return e
+		}
+	}
 	for _, e := range list {
 		if (e.Device == v.Device || v.Subject != "" && e.Device == v.Subject) && e.Class == v.Class {
 			return e

@@ -451,3 +451,75 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d left open", n)
 	}
 }
+
+// A second drive fails while the array is degraded by the first: what the array
+// said before and says now is one part, or its end would end half of it.
+func TestPartStaysInOneNotification(t *testing.T) {
+	d := newDesk(t)
+	first := d.fire("failed", pd4, "c0/dg0").Notification.ID
+	want(t, d.fire("degraded", vd0, "c0/dg0"), notify.Joined, first)
+	d.pass()
+	second := d.fire("failed", pd5, "c0/dg0").Notification.ID
+	v := d.verdict(operator.Firing, "degraded", vd0, "c0/dg0")
+	v.After = "Failed"
+	d.table.Apply(v, d.facts, d.at)
+	d.pass()
+	for _, r := range [][2]string{{"degraded", vd0}, {"failed", pd4}, {"failed", pd5}} {
+		d.resolve(r[0], r[1], "c0/dg0")
+	}
+	if second == first || d.table.Len() != 0 {
+		t.Errorf("%d stay open though all is over: %+v", d.table.Len(), d.table.Open(d.facts.ID))
+	}
+}
+
+// Problems beyond the bound share a notification per class. It goes on until
+// the last of them is over, and ends then.
+func TestSharedNotificationEndsWithTheLast(t *testing.T) {
+	d := newDesk(t)
+	place := func(i int) string { return fmt.Sprintf("physical_drive c%d/e1/s1", i) }
+	for i := range 203 {
+		d.fire("failed", place(i), fmt.Sprintf("c%d", i))
+		d.at.Time = d.at.Time.Add(time.Hour)
+		d.pass()
+	}
+	if d.table.Len() != 201 {
+		t.Fatalf("%d open", d.table.Len())
+	}
+	want := func(n int, when string) {
+		t.Helper()
+		if d.table.Len() != n {
+			t.Fatalf("%s: %d open, want %d", when, d.table.Len(), n)
+		}
+	}
+	d.resolve("failed", place(200), "c200")
+	want(201, "one of three that share it is over")
+	for i := range 100 {
+		d.resolve("failed", place(i), fmt.Sprintf("c%d", i))
+	}
+	want(101, "a hundred others are over")
+	d.resolve("failed", place(201), "c201")
+	want(101, "two of three")
+	d.resolve("failed", place(202), "c202")
+	want(100, "all three")
+}
+
+// Parts that are over make room: a notification that is open for long must not
+// become deaf.
+func TestPartsThatAreOverMakeRoom(t *testing.T) {
+	d := newDesk(t)
+	for i := range 400 {
+		d.at.Entry, d.at.Time = d.at.Entry+1, d.at.Time.Add(time.Second)
+		device := fmt.Sprintf("service %d", i)
+		tr := d.fire("event", device, "")
+		if i < 8 {
+			continue // the eighth stays open and takes the others
+		}
+		if tr.Effect != notify.Joined {
+			t.Fatalf("service %d: %s", i, tr.Effect)
+		}
+		d.resolve("event", device, "")
+	}
+	if n := d.table.Len(); n != 8 {
+		t.Errorf("%d open", n)
+	}
+}
