@@ -40,17 +40,39 @@ func Restore(ctx context.Context, from, data string) (kept string, err error) {
 	if err := copyFile(from, part); err != nil {
 		return "", fmt.Errorf("restore %s: %w", from, err)
 	}
-	if _, err := os.Stat(target); err == nil {
-		kept = target + ".before-restore"
-		// With its log: without it the last commits would be missing.
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Rename(target+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return "", fmt.Errorf("restore: put the present store aside: %w", err)
-			}
-		}
+	if kept, err = putAside(target); err != nil {
+		return "", fmt.Errorf("restore: put the present store aside: %w", err)
 	}
 	if err := os.Rename(part, target); err != nil {
 		return kept, fmt.Errorf("restore: %w", err)
+	}
+	return kept, nil
+}
+
+// putAside renames a store, if there is one, with its log: without it the last
+// commits would be missing. No log of another store stays beside either: SQLite
+// would write it into the one that comes there.
+func putAside(target string) (kept string, err error) {
+	if _, err := os.Stat(target); err == nil {
+		kept = target + ".before-restore"
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	ignore := func(err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if kept == "" {
+			err = ignore(os.Remove(target + suffix))
+		} else {
+			err = errors.Join(ignore(os.Remove(kept+suffix)), ignore(os.Rename(target+suffix, kept+suffix)))
+		}
+		if err != nil {
+			return "", err
+		}
 	}
 	return kept, nil
 }

@@ -104,3 +104,64 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("%d servers in the store that was there, want 2", n)
 	}
 }
+
+// The damaged store was deleted by hand and its log was not: a restored store
+// must not take what is in the log of another one. The same holds for the store
+// that is put aside twice.
+func TestRestoreLeavesNoOtherLog(t *testing.T) {
+	dir := t.TempDir()
+	data, copied := filepath.Join(dir, "data"), filepath.Join(dir, "copy.db")
+	target := filepath.Join(data, storeFile)
+	cfg := sqlite.Config{Path: target, Partitions: stream.Partitions, Hash: layoutHash}
+	s, err := sqlite.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Backup(t.Context(), data, copied); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Claim(t.Context(), 0, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), []store.PartitionCommit{{Epoch: c.Epoch, To: store.Position{Incarnation: "x", Entry: 1}, Servers: []store.ServerWrite{{ID: record.ID{1}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	wal, err := os.ReadFile(target + "-wal") // as after a crash
+	if err != nil || len(wal) == 0 {
+		t.Fatalf("%d bytes of log, %v", len(wal), err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(target); err != nil {
+		t.Fatal(err)
+	}
+	for _, beside := range []string{target + "-wal", target + ".before-restore-wal"} {
+		if err := os.WriteFile(beside, wal, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := Restore(t.Context(), copied, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{target, target + ".before-restore"} {
+		if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s has a log that is not its own: %v", filepath.Base(path), err)
+		}
+		cfg.Path = path
+		s, err := sqlite.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Servers(t.Context(), store.ServerQuery{State: store.ServerStates()})
+		if err != nil || p.Total != 0 {
+			t.Errorf("%s: %d servers, %v; the backup has none", filepath.Base(path), p.Total, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
