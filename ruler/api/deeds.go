@@ -131,6 +131,7 @@ func (s *server) bulk(r *request) (any, error) {
 	}
 	deed := DeedRequest{Text: q.Text, Assignee: q.Assignee, Until: q.Until, DurationSeconds: q.DurationSeconds}
 	out := BulkAnswer{Items: []BulkItem{}}
+	var cause error
 	for _, n := range q.Notifications {
 		w, err := s.do(r, n.ID, kind, n.Revision, &deed)
 		item := BulkItem{ID: clip(n.ID, maxName), OK: err == nil, Work: workOf(w)}
@@ -142,8 +143,14 @@ func (s *server) bulk(r *request) (any, error) {
 			item.Error = "no such notification"
 		case errors.As(err, &p) && p.status == http.StatusConflict:
 			item.Error = p.msg
+		case errors.As(err, &p):
+			return nil, err // wrong for all of them, so for the first one too
 		default:
-			return nil, err // wrong for all of them
+			if cause == nil { // the others fail for the same reason
+				s.log.Error("deed failed", "deed", kind, "notification", item.ID, "err", err)
+			}
+			cause = err
+			item.Error = "the ruler could not answer; its log says why"
 		}
 		if err != nil {
 			out.Failed++
@@ -212,7 +219,7 @@ func (s *server) end(starts time.Time, until *time.Time, seconds int) (time.Time
 	case seconds > 0 && seconds <= int(maxSilence/time.Second):
 		ends = starts.Add(time.Duration(seconds) * time.Second).UTC()
 	}
-	if !ends.After(starts) || !ends.After(s.now()) || ends.Sub(starts) > maxSilence {
+	if !storable(ends) || !ends.After(starts) || !ends.After(s.now()) || ends.Sub(starts) > maxSilence {
 		return ends, badRequest("a time that is still to come, at most a year after the start, or duration_seconds from 1", "the end does not fit")
 	}
 	return ends, nil
