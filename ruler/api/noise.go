@@ -56,7 +56,7 @@ func (s *server) noise(r *request) (any, error) {
 
 // ago reads a time, or how long ago it was.
 func ago(text string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
+	if t, err := time.Parse(time.RFC3339, text); err == nil && storable(t) {
 		return t, nil
 	}
 	d, err := rule.ParseDuration(text)

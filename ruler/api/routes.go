@@ -256,8 +256,8 @@ func (p param) check(v string) error {
 			}
 		}
 	case kindTime:
-		if _, err := time.Parse(time.RFC3339, v); err != nil {
-			return fail("a time like 2026-11-21T07:00:00Z")
+		if t, err := time.Parse(time.RFC3339, v); err != nil || !storable(t) {
+			return fail("a time like 2026-11-21T07:00:00Z, from 1970 to 2200")
 		}
 	case kindServer:
 		if _, err := record.ParseID(v); err != nil {
@@ -270,6 +270,10 @@ func (p param) check(v string) error {
 	}
 	return nil
 }
+
+// storable tells whether the store can keep a time: it counts nanoseconds since
+// 1970 in 64 bits, so that a time of the year 2300 would be one of 1716.
+func storable(t time.Time) bool { return t.UTC().Year() >= 1970 && t.UTC().Year() <= 2200 }
 
 // maxBody bounds what a caller may send.
 const maxBody = 64 << 10
@@ -302,7 +306,7 @@ func (r *request) decode(v any) error {
 	if err := d.Decode(v); err != nil {
 		return badRequest("see "+Prefix+"/openapi.json for its fields", "the body cannot be read: %.200s", err.Error())
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) { // More says no of a stray bracket
 		return badRequest("send one JSON object", "there is something behind the body")
 	}
 	return nil
