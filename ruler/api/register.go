@@ -162,7 +162,9 @@ func (s *server) setOne(r *request, c *LabelChange) LabelsResult {
 	now := d.Server
 	now.Site, now.Rack, now.Role, now.Owner = to.Site, to.Rack, to.Role, to.Owner
 	out.Version = labelsVersion(&now)
-	s.audited(r, register.Entry(s.now(), r.actor, id.String(), was, to))
+	e := register.Entry(s.now(), r.actor, id.String(), was, to)
+	e.Via = r.who.via
+	s.audited(r, e)
 	s.rewrite(r, id, was, to)
 	return out
 }
@@ -250,15 +252,39 @@ func (s *server) putRegister(r *request) (any, error) {
 	if q.Version < 0 {
 		return nil, badRequest("0 for a new entry, else the version that was read", "version: %d does not fit", q.Version)
 	}
+	was, err := s.registered(r, e.Name)
+	if err != nil {
+		return nil, err
+	}
 	if err := w.PutRegister(r.ctx, []store.RegisterEntry{e}); err != nil {
 		return nil, stale(err)
 	}
-	s.audit(r, "register.put", e.Name, map[string]any{"site": e.Site, "rack": e.Rack, "role": e.Role, "owner": e.Owner, "serial": e.Serial, "warranty_until": q.WarrantyUntil, "contract": e.Contract})
+	s.audit(r, "register.put", e.Name, registerDetail(&was, &e))
 	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Names: []string{e.Name}})
 	if err != nil || len(page.Entries) != 1 {
 		return nil, errors.Join(err, errors.New("the entry is not there after it was written"))
 	}
 	return registerOf(page.Entries[0]), nil
+}
+
+// registered is what the register says under a name; nothing = an empty entry.
+func (s *server) registered(r *request, name string) (store.RegisterEntry, error) {
+	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Names: []string{name}})
+	if err != nil || len(page.Entries) == 0 {
+		return store.RegisterEntry{}, err
+	}
+	return page.Entries[0], nil
+}
+
+// registerDetail is what the audit log keeps of a changed entry: what differs.
+func registerDetail(was, is *store.RegisterEntry) map[string]any {
+	out := map[string]any{}
+	for _, c := range register.Columns {
+		if before, after := register.Get(was, c), register.Get(is, c); before != after && c != "name" {
+			out[c] = map[string]string{"before": before, "after": after}
+		}
+	}
+	return out
 }
 
 // stale words a change that was decided on something old.
@@ -274,13 +300,17 @@ func (s *server) deleteRegister(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	was, err := s.registered(r, r.text("name"))
+	if err != nil {
+		return nil, err
+	}
 	if err := w.DeleteRegister(r.ctx, r.text("name")); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, &problem{status: http.StatusNotFound, msg: "no such entry in the register", hint: "its name is in the answer of the list"}
 		}
 		return nil, err
 	}
-	s.audit(r, "register.delete", r.text("name"), nil)
+	s.audit(r, "register.delete", r.text("name"), registerDetail(&was, &store.RegisterEntry{}))
 	return Done{Done: true}, nil
 }
 
@@ -343,7 +373,12 @@ func (s *server) importRegister(r *request) (any, error) {
 		return nil, stale(err)
 	}
 	out.Text = fmt.Sprintf("%d added, %d changed, %d were as they are. Labels of servers follow within a minute.", out.Added, out.Changed, out.Unchanged)
-	s.audit(r, "register.import", "", map[string]any{"added": out.Added, "changed": out.Changed, "unchanged": out.Unchanged})
+	detail := map[string]any{"added": out.Added, "changed": out.Changed, "unchanged": out.Unchanged}
+	for i := range write[:min(len(write), register.MaxErrors)] { // as many as a caller is told
+		was := known[strings.ToLower(write[i].Name)]
+		detail["entry "+write[i].Name] = registerDetail(&was, &write[i])
+	}
+	s.audit(r, "register.import", "", detail)
 	return out, nil
 }
 

@@ -224,7 +224,7 @@ func (s *server) ruleCreate(r *request) (any, error) {
 }
 
 func (r *request) editor(comment string) rulebook.Editor {
-	return rulebook.Editor{Actor: r.actor, Comment: clip(comment, maxText)}
+	return rulebook.Editor{Actor: r.actor, Via: r.who.via, Comment: clip(comment, maxText)}
 }
 
 func (s *server) ruleUpdate(r *request) (any, error) {

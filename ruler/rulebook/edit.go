@@ -270,5 +270,5 @@ func (w Editor) audit(now time.Time, out Outcome) *store.AuditEntry {
 		detail = nil // numbers and strings always marshal
 	}
 	action, subject, _ := strings.Cut(w.Reason, " ")
-	return &store.AuditEntry{At: now, Actor: w.Actor, Action: "rules." + action, Subject: cmp.Or(subject, fmt.Sprintf("generation %d", out.Generation)), Detail: detail}
+	return &store.AuditEntry{At: now, Actor: w.Actor, Via: w.Via, Action: "rules." + action, Subject: cmp.Or(subject, fmt.Sprintf("generation %d", out.Generation)), Detail: detail}
 }

@@ -272,6 +272,7 @@ func textOf(files Files, r *rule.Rule) string {
 // Editor is who makes an edit, and why.
 type Editor struct {
 	Actor   string
+	Via     string // by which door, as in the audit log; "" = the ruler itself
 	Reason  string // "update disk-slow"
 	Comment string
 }

@@ -79,7 +79,7 @@ func (d *desk) ids() string {
 var (
 	ctx = context.Background()
 	ada = rulebook.Editor{Actor: "ada", Comment: "because"}
-	bob = rulebook.Editor{Actor: "bob"}
+	bob = rulebook.Editor{Actor: "bob", Via: "token 7"}
 )
 
 const risky = "id: risky\nname: Risky\nclass: own\nseverity: critical\nsummary: own\nrunbook: a#b\nrisk:\n  degraded: b-two\n  weak: %s\n"
@@ -181,7 +181,7 @@ func TestLifeOfARule(t *testing.T) {
 		t.Errorf("after a restart generation %d of %s, it was %d", d.told.Number, d.ids(), number)
 	}
 	audit, err := d.store.AuditLog(ctx, store.AuditQuery{Action: "rules"})
-	if err != nil || len(audit) != 8 || audit[0].Actor != "bob" || audit[0].Action != "rules.enable" || audit[0].Subject != "own" {
+	if err != nil || len(audit) != 8 || audit[0].Actor != "bob" || audit[0].Via != "token 7" || audit[0].Action != "rules.enable" || audit[0].Subject != "own" {
 		t.Errorf("audit log %v: %+v", err, audit)
 	}
 }
