@@ -2,6 +2,7 @@ package api
 
 import (
 	"strings"
+	"time"
 	"unicode"
 
 	"nocturne/internal/record"
@@ -12,7 +13,7 @@ func (s *server) changeRoutes() []route {
 	category := enum("category", "of the snapshots", categoryNames()...)
 	return []route{
 		{method: "GET", path: "/servers/{id}/history", name: "server_history", summary: "Every configuration a server had, and every change",
-			params: []param{serverID, category, limitParam(), beforeID()}, result: History{}, handle: s.history},
+			params: []param{serverID, category, limitParam(), beforeID(), {name: "before", kind: kindTime, doc: "snapshots older than this: next_before of the page before"}}, result: History{}, handle: s.history},
 		{method: "GET", path: "/servers/{id}/diff", name: "server_diff", summary: "What differs on one server between any two times",
 			params: []param{serverID, {name: "from", kind: kindTime, doc: "the earlier time, RFC 3339"}, {name: "to", kind: kindTime, doc: "the later time; default: now"}},
 			result: ServerDiff{}, handle: s.serverDiff},
@@ -33,18 +34,32 @@ func (s *server) history(r *request) (any, error) {
 		return nil, err
 	}
 	category := categoryOf(r.text("category"))
-	entries, err := s.reader.History(r.ctx, store.HistoryQuery{Server: id, Category: category, Limit: r.int("limit")})
+	entries, err := s.reader.History(r.ctx, store.HistoryQuery{Server: id, Category: category, Before: r.time("before"), Limit: 1000})
 	if err != nil {
 		return nil, err
 	}
+	entries, next := historyPage(entries, r.int("limit"))
 	page, err := s.reader.Changes(r.ctx, store.ChangeQuery{Server: id, Category: category, BeforeID: int64(r.int("before_id")), Limit: r.int("limit")})
 	if err != nil {
 		return nil, err
 	}
 	return History{
 		ServerID: id.String(), Snapshots: mapSlice(entries, snapshotOf), Changes: mapSlice(page.Changes, changeOf),
-		Limit: r.int("limit"), NextBeforeID: page.Next,
+		Limit: r.int("limit"), NextBeforeID: page.Next, NextBefore: next,
 	}, nil
+}
+
+// historyPage cuts a page and says where the next one begins. Snapshots of one
+// moment, such as those of one frame, stay together: a page ends between times.
+func historyPage(all []store.HistoryEntry, limit int) ([]store.HistoryEntry, *time.Time) {
+	n := min(limit, len(all))
+	for n > 0 && n < len(all) && all[n].At.Equal(all[n-1].At) {
+		n++
+	}
+	if n == len(all) && n < 1000 {
+		return all, nil
+	}
+	return all[:n], at(all[n-1].At)
 }
 
 func (s *server) changes(r *request) (any, error) {

@@ -185,6 +185,7 @@ type History struct {
 	Changes      []Change   `json:"changes" doc:"newest first"`
 	Limit        int        `json:"limit"`
 	NextBeforeID int64      `json:"next_before_id" doc:"the next page of changes; 0 = this was the last"`
+	NextBefore   *time.Time `json:"next_before" doc:"the next page of snapshots; null = this was the last"`
 }
 
 // Notification is one problem of one subject, from first sight to recovery.

@@ -444,6 +444,8 @@ export interface History {
   /** newest first */
   changes: Change[];
   limit: number;
+  /** the next page of snapshots; null = this was the last */
+  next_before: string | null;
   /** the next page of changes; 0 = this was the last */
   next_before_id: number;
   server_id: string;
@@ -1884,7 +1886,7 @@ export interface Operations {
   server_history: {
     method: "GET";
     path: "/servers/{id}/history";
-    params: { id: string; category?: "heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent"; limit?: number; before_id?: number; };
+    params: { id: string; category?: "heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent"; limit?: number; before_id?: number; before?: string; };
     body: undefined;
     answer: History;
   };
