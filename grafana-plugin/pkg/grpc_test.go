@@ -259,7 +259,7 @@ func (p *running) follow(t *testing.T, who *pluginv2.PluginContext) *follower {
 	if err != nil || s.Status != pluginv2.SubscribeStreamResponse_OK {
 		t.Fatalf("subscribe: %v, %v", s, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	client, err := p.stream.RunStream(ctx, &pluginv2.RunStreamRequest{PluginContext: who, Path: "changes"})
 	if err != nil {

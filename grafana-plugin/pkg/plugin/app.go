@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
 	"github.com/grafana/grafana-plugin-sdk-go/backend/app"
@@ -45,6 +46,7 @@ type App struct {
 	ruler    *ruler.Client // nil = the settings do not do; wrong says why
 	wrong    *ruler.Problem
 	metrics  *Metrics
+	quiet    time.Duration // after which a stream that says nothing is made anew
 
 	resources backend.CallResourceHandler
 	disposed  context.Context // done when other settings hold
@@ -61,7 +63,7 @@ func Factory(m *Metrics) app.InstanceFactoryFunc {
 // newApp never fails: settings that do not do are told to whoever asks, with
 // what to write instead. An error here would be Grafana's bare 500.
 func newApp(s backend.AppInstanceSettings, m *Metrics) *App {
-	a := &App{metrics: m}
+	a := &App{metrics: m, quiet: streamQuiet}
 	a.settings, a.wrong = ruler.ReadSettings(s.JSONData, s.DecryptedSecureJSONData)
 	if a.wrong == nil {
 		a.ruler, a.wrong = ruler.New(a.settings)

@@ -86,7 +86,9 @@ func (a *App) RunStream(ctx context.Context, req *backend.RunStreamRequest, send
 			wait = firstWait
 		}
 		a.metrics.reconnects.Inc()
-		f.away(ctx, err)
+		if f.away(ctx, err); f.broken != nil {
+			return f.broken
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -116,14 +118,16 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	f.heard = true
-	f.back()
-	quiet := time.AfterFunc(streamQuiet, func() { cancel(errQuiet) })
+	if f.back(); f.broken != nil {
+		return f.broken
+	}
+	quiet := time.AfterFunc(f.app.quiet, func() { cancel(errQuiet) })
 	defer quiet.Stop()
 	queue := make(chan ruler.Event, maxRows)
 	var ended error
 	go func() {
 		defer close(queue)
-		ended = f.read(ctx, resp.Body, queue, func() { quiet.Reset(streamQuiet) })
+		ended = f.read(ctx, resp.Body, queue, func() { quiet.Reset(f.app.quiet) })
 	}()
 	for e := range queue {
 		rows := []ruler.Event{e}

@@ -140,6 +140,31 @@ func TestStreamResumes(t *testing.T) {
 	}
 }
 
+// A connection that is dead without saying so is made anew.
+func TestStreamGoesQuiet(t *testing.T) {
+	s := newStandIn(t)
+	a := s.app(t)
+	a.quiet = 200 * time.Millisecond
+	var times atomic.Int32
+	s.says(func(w http.ResponseWriter, r *http.Request) {
+		eventStream(w)
+		if times.Add(1) > 1 {
+			tell(w, 8, "server", "{}")
+			<-r.Context().Done()
+			return
+		}
+		tell(w, 7, "hello", "{}")
+		<-r.Context().Done()
+	})
+	l, _, stop := run(t, a)
+	l.want(t, "hello", "7")
+	l.want(t, "server", "8")
+	stop()
+	if seen := s.taken(); len(seen) != 2 || seen[1].uri != "/api/v1/stream?after=7" {
+		t.Errorf("asked for %v", seen)
+	}
+}
+
 func TestStreamEndsWithItsSettings(t *testing.T) {
 	s := newStandIn(t)
 	a := s.app(t)

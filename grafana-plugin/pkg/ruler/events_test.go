@@ -41,6 +41,15 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// Every line is a sign of life, comments too.
+func TestCommentsAreAlive(t *testing.T) {
+	alive := 0
+	s := NewEvents(strings.NewReader(": alive\n\n: alive\n\nevent: a\ndata: {}\n\n"), func() {})
+	if e, err := s.Next(func() { alive++ }); err != nil || e.Kind != "a" || alive != 7 {
+		t.Errorf("%+v, %v, %d signs of life", e, err, alive)
+	}
+}
+
 func FuzzEvents(f *testing.F) {
 	f.Add("id: 1\nevent: hello\ndata: {}\n\n: alive\n\n")
 	f.Add("data: [\r\ndata: 1]\r\nevent: x\r\n\r\n")
