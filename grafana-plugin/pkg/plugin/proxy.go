@@ -20,7 +20,7 @@ const maxRequest = 9 << 20
 // either side needs is set here.
 var (
 	passIn  = []string{"Accept", "Content-Type"}
-	passOut = []string{"Allow", "Content-Type", "Retry-After"}
+	passOut = []string{"Allow", "Content-Type", "Date", "Retry-After"} // Date: the pages reckon by the ruler's clock
 )
 
 // proxy asks the ruler on behalf of whoever is signed in.

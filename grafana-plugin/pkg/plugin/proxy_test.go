@@ -124,7 +124,7 @@ func TestHeadersOfTheBrowser(t *testing.T) {
 	for name := range header {
 		names = append(names, name)
 	}
-	if slices.Sort(names); !slices.Equal(names, []string{"Cache-Control", "Content-Type", "Retry-After", "X-Content-Type-Options"}) {
+	if slices.Sort(names); !slices.Equal(names, []string{"Cache-Control", "Content-Type", "Date", "Retry-After", "X-Content-Type-Options"}) {
 		t.Errorf("passed back %q", names)
 	}
 	arrived := s.taken()
