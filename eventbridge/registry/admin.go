@@ -20,6 +20,8 @@ func (r *Registry) AdminHandler() http.Handler {
 	mux.HandleFunc("DELETE /admin/v1/tokens/{id}", r.adminRevokeToken)
 	mux.HandleFunc("GET /admin/v1/servers", r.adminServers)
 	mux.HandleFunc("GET /admin/v1/servers/{id}", r.adminServer)
+	mux.HandleFunc("GET /admin/v1/expected", r.adminExpected)
+	mux.HandleFunc("POST /admin/v1/expected", r.adminExpect)
 	mux.HandleFunc("POST /admin/v1/servers/{id}/revoke", r.adminChange(func(req *http.Request, id record.ID, b changeBody) (*Server, error) {
 		return r.Revoke(req.Context(), id, b.By)
 	}))

@@ -77,7 +77,7 @@ func (r *Registry) admitCompat(ctx context.Context, id record.ID, host string, m
 	}
 	r.putServer(s, rev)
 	r.log.Info("server is known by messages of the old agent", "host", host, "server_id", id)
-	return r.announce(ctx, id)
+	return errors.Join(r.announce(ctx, id), r.retireExpected(ctx, host, s))
 }
 
 // HostKey makes one name of the names that a Windows machine gives itself: the
@@ -124,18 +124,18 @@ func (r *Registry) enrolled(host string) *Server {
 func (r *Registry) compatServers() int {
 	n := 0
 	for _, s := range r.all() {
-		if s.IdentifiedBy != "" && s.State == Active {
+		if s.IdentifiedBy == record.IdentifiedByBroker && s.State == Active {
 			n++
 		}
 	}
 	return n
 }
 
-// retireCompat ends what the old agent's messages made of a server that has
-// just enrolled, under the full name and under the cut one.
+// retireCompat ends what the old agent's messages, and who expected it, made of a
+// server that has just enrolled, under the full name and under the cut one.
 func (r *Registry) retireCompat(ctx context.Context, s *Server) error {
 	host := HostKey(s.Name)
-	err := r.retire(ctx, host, s)
+	err := errors.Join(r.retire(ctx, host, s), r.retireExpected(ctx, host, s))
 	if short := nameKey(s.Name); short != host {
 		err = errors.Join(err, r.retire(ctx, short, s))
 	}
@@ -145,7 +145,11 @@ func (r *Registry) retireCompat(ctx context.Context, s *Server) error {
 // retire ends the server that the old agent's messages made, once the real one
 // is enrolled: its silence is nobody's concern then.
 func (r *Registry) retire(ctx context.Context, host string, by *Server) error {
-	id := compatID(host)
+	return r.end(ctx, compatID(host), by)
+}
+
+// end takes a stand-in out of service.
+func (r *Registry) end(ctx context.Context, id record.ID, by *Server) error {
 	e := r.find(id)
 	if e == nil || e.server.Load().State != Active {
 		return nil

@@ -119,4 +119,6 @@ const (
 const (
 	AttrIdentifiedBy   = "identified_by"
 	IdentifiedByBroker = "broker"
+	// IdentifiedByRegister marks a server that people expect and nobody heard.
+	IdentifiedByRegister = "register"
 )

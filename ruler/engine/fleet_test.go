@@ -434,3 +434,43 @@ func TestReplayCountsServersAsTheyWere(t *testing.T) {
 		t.Fatalf("replay differs:\n%s", difference(want, got))
 	}
 }
+
+// A server that is in the register and never comes is told after its time, and is
+// nobody's concern when it is taken out.
+func TestExpectedServerThatNeverComes(t *testing.T) {
+	w := newWorld(t)
+	never := w.add(1, "db1", "fra", "r1")
+	never.silent = true
+	w.add(2, "db2", "fra", "r1")
+	rules := parsed(t, "rules:\n  - {id: never, name: Never, class: never-heard, severity: warning, summary: n, runbook: a#b, absent: {category: heartbeat, after: 40s, while: expected}}\n")
+	s := openStore(t)
+	d := newDriver(t, w.log, s, rules...)
+	state := func() string {
+		t.Helper()
+		d.must()
+		p, err := s.Notifications(ctx, store.NotificationQuery{Class: "never-heard"})
+		if err != nil || len(p.Notifications) > 1 {
+			t.Fatalf("%d notifications, %v", len(p.Notifications), err)
+		}
+		for _, n := range p.Notifications {
+			if n.Server != never.id {
+				t.Errorf("about %s", n.Name)
+			}
+			return string(n.State) + " " + n.Reason
+		}
+		return ""
+	}
+	w.run(35 * time.Second)
+	if got := state(); got != "" {
+		t.Errorf("before its time: %s", got)
+	}
+	w.run(15 * time.Second)
+	if got := state(); !strings.HasPrefix(got, "firing in the register for 40s, and nothing was ever heard of it") {
+		t.Errorf("after its time: %s", got)
+	}
+	never.registryRecord(record.NameDecommissioned)
+	w.run(5 * time.Second)
+	if got := state(); !strings.HasPrefix(got, "resolved") || !strings.Contains(got, "decommissioned") {
+		t.Errorf("taken out: %s", got)
+	}
+}

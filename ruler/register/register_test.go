@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,6 +117,54 @@ func TestSync(t *testing.T) {
 	}
 	if want := `Bearer secret /admin/v1/servers/01000000000000000000000000000000/labels {"site":"fra","rack":"r1","role":"","owner":"ops","expect":{"site":"","rack":"r1","role":"","owner":"ops"},"by":"register"}`; asked[0] != want {
 		t.Errorf("asked %s", asked[0])
+	}
+}
+
+// registerOf answers as a store does.
+type registerOf []store.RegisterEntry
+
+func (r registerOf) Register(_ context.Context, q store.RegisterQuery) (store.RegisterPage, error) {
+	var p store.RegisterPage
+	for _, e := range r {
+		if q.Names != nil && !slices.ContainsFunc(q.Names, func(n string) bool { return strings.EqualFold(n, e.Name) }) || q.Missing != nil && *q.Missing != e.Server.LastSeen.IsZero() {
+			continue
+		}
+		p.Entries = append(p.Entries, e)
+	}
+	return p, nil
+}
+
+func (registerOf) Audit(context.Context, store.AuditEntry) error { return nil }
+
+// Entries that mean no server are expected at the bridge, and no longer when they
+// are taken out or when the server came under another name.
+func TestExpect(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	bridge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(b)))
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, `{"servers":[{"server_id":"0a000000000000000000000000000000","server":"gone","state":"active"},{"server_id":"0b000000000000000000000000000000","server":"Stays"},{"server_id":"0c000000000000000000000000000000","server":"renamed"}]}`)
+		}
+	}))
+	defer bridge.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	heard := store.Server{ID: record.ID{9}, LastSeen: time.Unix(1e9, 0)}
+	s := Syncer{Bridge: Bridge{URL: bridge.URL, TokenFile: token, Client: bridge.Client()}, Log: slog.New(slog.DiscardHandler), Store: registerOf{
+		{Name: "new", Site: "fra", Created: time.Unix(77, 0)}, {Name: "stays"}, {Name: "renamed", Serial: "S1", Server: heard}, {Name: "alive", Server: heard}, {Name: "enrolled", Server: store.Server{ID: record.ID{8}}}}}
+	if err := s.Expect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"GET /admin/v1/expected", `POST /admin/v1/servers/0a000000000000000000000000000000/decommission {"by":"register"}`, `POST /admin/v1/servers/0c000000000000000000000000000000/decommission {"by":"register"}`,
+		`POST /admin/v1/expected {"site":"fra","rack":"","role":"","owner":"","name":"new","since":77,"by":"register"}`}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
 }
 

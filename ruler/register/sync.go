@@ -6,13 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"nocturne/ruler/store"
 )
 
-// Syncer carries the labels of the register to the servers that it means: those
-// that were there already, and those that enrol later.
+// Syncer carries the register to the bridge, from where everybody learns of it: the
+// labels to the servers that it means, those that were there already and those that
+// enrol later; and which servers are expected and nobody has heard of yet.
 type Syncer struct {
 	Store  Store
 	Bridge Bridge
@@ -46,6 +48,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 		if n, err := s.Sync(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("labels of the register not carried over, trying again", "servers", n, "err", err)
 		}
+		if err := s.Expect(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("expected servers of the register not carried over, trying again", "err", err)
+		}
 	}
 }
 
@@ -76,6 +81,56 @@ func (s *Syncer) Sync(ctx context.Context) (int, error) {
 		errs = append(errs, s.Store.Audit(ctx, Entry(time.Now(), actor, e.Server.ID.String(), was, to)))
 	}
 	return n, errors.Join(errs...)
+}
+
+// Expect looks once: entries that mean no server are expected, and those that are
+// in the register no more are not.
+func (s *Syncer) Expect(ctx context.Context) error {
+	standing, err := s.Bridge.Expected(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(standing))
+	for _, x := range standing {
+		names = append(names, x.Name)
+	}
+	entries := map[string]*store.RegisterEntry{}
+	if len(names) > 0 {
+		page, err := s.Store.Register(ctx, store.RegisterQuery{Names: names, Limit: MaxLines})
+		if err != nil {
+			return err
+		}
+		for i := range page.Entries {
+			entries[strings.ToLower(page.Entries[i].Name)] = &page.Entries[i]
+		}
+	}
+	for _, x := range standing {
+		e := entries[strings.ToLower(x.Name)]
+		if e == nil || e.Server.ID != x.ID && !e.Server.LastSeen.IsZero() { // or it came under another name
+			if err := s.Bridge.Decommission(ctx, x.ID, actor); err != nil {
+				return err
+			}
+		}
+	}
+	missing := true
+	page, err := s.Store.Register(ctx, store.RegisterQuery{Missing: &missing, Limit: MaxLines})
+	if err != nil {
+		return err
+	}
+	said := 0
+	for i := range page.Entries {
+		e := &page.Entries[i]
+		if !e.Server.ID.IsZero() || entries[strings.ToLower(e.Name)] != nil {
+			continue
+		}
+		if err := s.Bridge.Expect(ctx, e.Name, Labels{}.With(e), e.Created, actor); err != nil {
+			return err
+		}
+		if said++; said == syncMost {
+			return nil // the rest next time
+		}
+	}
+	return nil
 }
 
 // LabelsOf are the labels of a server.

@@ -11,9 +11,10 @@ import (
 )
 
 const registerFrom = ` FROM register e LEFT JOIN servers s ON s.id = coalesce(
-	(SELECT id FROM servers WHERE lower(name) = e.key AND state <> 'decommissioned' ORDER BY last_seen DESC, id LIMIT 1),
+	(SELECT id FROM servers WHERE lower(name) = e.key AND state <> 'decommissioned' AND last_seen > 0 ORDER BY last_seen DESC, id LIMIT 1),
 	(SELECT id FROM servers WHERE lower(reported_name) = e.key AND state <> 'decommissioned' ORDER BY last_seen DESC, id LIMIT 1),
-	(SELECT o.server FROM occupants o JOIN servers x ON x.id = o.server AND x.state <> 'decommissioned' WHERE e.serial <> '' AND o.serial = e.serial AND o.type = 'system' AND o.until = 0 LIMIT 1))`
+	(SELECT o.server FROM occupants o JOIN servers x ON x.id = o.server AND x.state <> 'decommissioned' WHERE e.serial <> '' AND o.serial = e.serial AND o.type = 'system' AND o.until = 0 LIMIT 1),
+	(SELECT id FROM servers WHERE lower(name) = e.key AND state <> 'decommissioned' ORDER BY id LIMIT 1))`
 
 // Register implements store.Register.
 func (s *Store) Register(ctx context.Context, q store.RegisterQuery) (store.RegisterPage, error) {
