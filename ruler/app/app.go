@@ -233,7 +233,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	return mux, nil
 }
 
-// behind may be asked before there is an engine.
+// behind and stuck may be asked before there is an engine.
 func (a *App) behind(partition int) bool { return a.engine != nil && a.engine.Behind(partition) }
 
 func (a *App) stuck() string {

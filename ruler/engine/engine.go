@@ -77,6 +77,7 @@ type status struct {
 	stream  atomic.Int64 // append time of the last entry applied, Unix nanoseconds
 	facts   atomic.Int64 // append time up to which all facts are in the store
 	arrived atomic.Int64 // wall clock when it was
+	claimed atomic.Int64 // wall clock of the last claim
 	frozen  atomic.Pointer[string]
 }
 
@@ -192,16 +193,32 @@ func (e *Engine) own(ctx context.Context, n int) error {
 // lost its store reads days of the stream again, and their problems are history.
 const historyAfter = time.Hour
 
-// Behind tells whether what a partition finds now is history.
+// standsStill is how long nothing has to come before what is old counts as all
+// that there is.
+const standsStill = 5 * time.Minute
+
+// Behind tells whether what a partition finds now is history: it reads what is
+// old, or has not said yet how far it is. A stream that stands still is no
+// history.
 func (e *Engine) Behind(partition int) bool {
-	ns := int64(0)
-	if partition == store.FleetPartition {
-		ns = e.through().UnixNano()
-	} else if partition >= 0 && partition < len(e.status) {
-		ns = e.status[partition].stream.Load()
+	var at, moved int64
+	switch {
+	case partition == store.FleetPartition:
+		at = e.through().UnixNano()
+		for i := range e.status {
+			moved = max(moved, e.status[i].moved())
+		}
+	case partition >= 0 && partition < len(e.status):
+		at, moved = e.status[partition].stream.Load(), e.status[partition].moved()
+	default:
+		return false
 	}
-	return ns > 0 && e.cfg.Now().UnixNano()-ns > int64(historyAfter)
+	now := e.cfg.Now().UnixNano()
+	return at <= 0 || now-at > int64(historyAfter) && now-moved <= int64(standsStill)
 }
+
+// moved is when an entry was applied last, or could have been.
+func (s *status) moved() int64 { return max(s.arrived.Load(), s.claimed.Load()) }
 
 // told hands committed notifications to whoever tells people. A partition does
 // not know whether a silence is held or folded: the store does.

@@ -12,8 +12,8 @@ import (
 // Outbox shows the sender the stored table.
 type Outbox struct {
 	Store store.Store
-	// Behind tells whether what a partition finds is history of which nobody is
-	// told; nil = never.
+	// Behind tells whether what a partition finds is history, of which nobody is
+	// told but of what is younger than that; nil = never.
 	Behind func(partition int) bool
 }
 
@@ -37,7 +37,7 @@ func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.
 				d.Accepted = append(d.Accepted, notify.Delivery{Notification: n.ID, Target: v.Target, State: notify.State(v.State), Version: v.Version, First: v.First, At: v.At, Attempts: v.Attempts})
 			}
 		}
-		if len(d.Accepted) == 0 && o.Behind != nil && o.Behind(rows[i].Partition) {
+		if len(d.Accepted) == 0 && o.Behind != nil && time.Since(n.Changed) > historyAfter && o.Behind(rows[i].Partition) {
 			continue
 		}
 		out = append(out, d)

@@ -144,6 +144,9 @@ func (r *runner) claim(ctx context.Context) error {
 		r.part.pos = store.Position(first)
 		r.part.ledger.Truncated = first.Entry > 0
 	}
+	s := &e.status[r.number]
+	s.claimed.Store(e.cfg.Now().UnixNano())
+	s.stream.Store(r.part.clock.stream)
 	r.publish()
 	r.log.Info("partition claimed", "epoch", claim.Epoch, "incarnation", r.part.pos.Incarnation, "entry", r.part.pos.Entry, "servers", len(r.part.lines), "states_left", r.part.counts.statesLeft)
 	return nil
