@@ -208,6 +208,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	if a.cfg.Logs.URL != "" {
 		cfg.Events = eventlog.New(a.cfg.Logs, reg)
+		cfg.Past.Events = cfg.Events
 	}
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	cfg.Stop, cfg.Version = a.stopping, a.version

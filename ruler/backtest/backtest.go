@@ -31,7 +31,8 @@ type State interface {
 
 // Event is a record that is kept elsewhere than in the stream.
 type Event struct {
-	At     time.Time
+	At     time.Time // as the stream would have it: corrected where the clock was far off
+	ID     string    // of the record; "" = what Header and Seq say
 	Header record.Header
 	Seq    uint64
 	Record record.Record
@@ -114,6 +115,7 @@ type run struct {
 	result   Result
 	oldest   time.Time // that the stream has, of all partitions the latest
 	events   time.Time // since when the log store has events
+	away     error     // why the log store was not asked
 	looked   bool
 	history  bool
 }
@@ -167,17 +169,17 @@ func (r *run) partition(ctx context.Context, n int) error {
 		}
 		replays = append(replays, rp)
 	}
-	first, begins, err := r.begins(ctx, n)
+	held, begins, err := r.begins(ctx, n)
 	if err != nil {
 		return err
 	}
 	if begins.After(r.oldest) {
 		r.oldest = begins
 	}
-	if err := r.older(ctx, n, replays, first, begins); err != nil {
+	if err := r.older(ctx, n, replays, held, begins); err != nil {
 		return err
 	}
-	return r.stream(ctx, n, replays, first)
+	return r.stream(ctx, n, replays, held.first)
 }
 
 func (r *run) tell(at time.Time) {

@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"nocturne/internal/record"
-	"nocturne/internal/stream"
 	"nocturne/ruler/engine"
 	"nocturne/ruler/store"
 )
 
 // older reads what is kept elsewhere of the time before the stream begins.
-func (r *run) older(ctx context.Context, n int, replays []*engine.Replay, first stream.Position, until time.Time) error {
+func (r *run) older(ctx context.Context, n int, replays []*engine.Replay, h held, until time.Time) error {
 	events, snapshots := looksAt(r.rules)
 	configurations, err := r.configurations(ctx, n, replays, snapshots, until)
 	if err != nil {
@@ -39,20 +38,22 @@ func (r *run) older(ctx context.Context, n int, replays []*engine.Replay, first 
 	if events && r.cfg.Events != nil {
 		if !r.looked {
 			r.looked = true
-			if r.events, err = r.cfg.Events.Oldest(ctx, r.from, until); err != nil {
-				return fmt.Errorf("ask the log store: %w", err)
+			if r.events, r.away = r.cfg.Events.Oldest(ctx, r.from, r.to); ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
+	}
+	if events && r.cfg.Events != nil && r.away == nil {
 		count := 0
 		err := r.cfg.Events.Events(ctx, n, r.from, until, r.rules, func(e *Event) error {
-			if e.Entry > first.Entry { // the stream still has it
+			if h.has(e.Entry) {
 				return nil
 			}
 			if err := feed(e.At); err != nil {
 				return err
 			}
 			for _, rp := range replays {
-				if err := rp.Record(e.At, &e.Header, e.Seq, &e.Record); err != nil {
+				if err := rp.Record(e.At, engine.Old{ID: e.ID, Header: &e.Header, Seq: e.Seq, Record: &e.Record}); err != nil {
 					return err
 				}
 			}

@@ -164,7 +164,9 @@ func (r *run) covered(out *Result) {
 	switch {
 	case events && r.cfg.Events == nil:
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the stream goes back to %s only, and earlier events were not looked at", stamp(begins)))
-	case events && r.events.IsZero():
+	case events && r.away != nil:
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the stream goes back to %s only, and earlier events were not looked at: %v", stamp(begins), r.away))
+	case events && (r.events.IsZero() || !r.events.Before(begins)):
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the stream goes back to %s only, and the log store has no earlier events", stamp(begins)))
 	case events:
 		out.From = maxTime(r.from, r.events)

@@ -21,8 +21,9 @@ type Replay struct {
 	kept map[store.Hash][]byte
 }
 
-// stepOld is how far time passes at once where the ticks are not kept any more.
-const stepOld = time.Minute
+// stepOld is how far time passes at once where the ticks are not kept any more: a
+// bridge ticks as often.
+const stepOld = 5 * time.Second
 
 // NewReplay begins with what the register says of the partition's servers. load
 // finds snapshots of the store; it may be nil.
@@ -71,9 +72,19 @@ func (r *Replay) Entry(m stream.Message) error {
 	return r.p.apply(m)
 }
 
-// Record takes a record that is kept elsewhere than in the stream. It moves
-// time itself, and takes no heartbeats: they would be judged by ticks.
-func (r *Replay) Record(at time.Time, h *record.Header, seq uint64, rec *record.Record) error {
+// Old is a record that is kept elsewhere than in the stream.
+type Old struct {
+	ID     string // of the record; "" = what Header and Seq say
+	Header *record.Header
+	Seq    uint64
+	Record *record.Record
+}
+
+// Record takes a record that is kept elsewhere than in the stream, and that came
+// and happened at a time. It moves time itself, and takes no heartbeats: they
+// would be judged by ticks.
+func (r *Replay) Record(at time.Time, o Old) error {
+	h, rec := o.Header, o.Record
 	if h.Category == record.Heartbeat || stream.Partition(h.Subject) != r.p.number {
 		return nil
 	}
@@ -81,9 +92,9 @@ func (r *Replay) Record(at time.Time, h *record.Header, seq uint64, rec *record.
 	p := r.p
 	id := p.owner(h.Subject)
 	s := p.lines[id.root]
-	in := &input{header: h, record: rec, seq: seq}
+	in := &input{header: h, record: rec, seq: o.Seq, id: o.ID}
 	c := operator.Context{Now: p.now(), Server: s.serverFacts()}
-	i := operator.Input{Record: rec, Header: h, Seq: seq, RecordID: in.recordID()}
+	i := operator.Input{Record: rec, Header: h, Seq: o.Seq, RecordID: in.recordID(), Event: at}
 	if rec.Snapshot != nil {
 		if err := p.snapshot(s, in, &c, &i); err != nil {
 			return err
@@ -109,19 +120,23 @@ func (r *Replay) Configuration(at time.Time, server record.ID, c record.Category
 		return err
 	}
 	hd := &record.Header{Producer: record.ExporterProducer(server), Subject: server, Category: c}
-	return r.Record(at, hd, uint64(at.UnixNano()), &record.Record{Time: at, Observed: at, Name: record.NameSnapshot, Snapshot: snap})
+	return r.Record(at, Old{ID: recordID, Header: hd, Seq: uint64(at.UnixNano()), Record: &record.Record{Time: at, Observed: at, Name: record.NameSnapshot, Snapshot: snap}})
 }
 
 // Pass lets time pass where no ticks are kept.
 func (r *Replay) Pass(to time.Time) {
 	p := r.p
-	p.clock.advance(to)
+	if p.clock.now == 0 {
+		p.clock.advance(to)
+	}
 	for p.clock.now < to.UnixNano() {
 		p.clock.now = min(p.clock.now+int64(stepOld), to.UnixNano())
+		p.clock.advance(p.now()) // what happens now is not told as of later
 		for _, v := range p.set.Tick(p.now()) {
 			p.verdict(v, nil)
 		}
 	}
+	p.clock.advance(to)
 	p.entryAt, p.clock.ticked = to.UnixNano(), to.UnixNano()
 }
 

@@ -81,6 +81,7 @@ type Client struct {
 	metrics *metrics
 	slots   chan struct{}
 	now     func() time.Time
+	batch   int // rows of the past in memory
 
 	mu      sync.Mutex // guards oldest
 	oldest  time.Time
@@ -90,7 +91,7 @@ type Client struct {
 // New returns a client. It connects to nothing. reg may be nil.
 func New(cfg Config, reg prometheus.Registerer) *Client {
 	return &Client{
-		base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, metrics: newMetrics(reg), slots: make(chan struct{}, maxSlots), now: time.Now,
+		base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, metrics: newMetrics(reg), slots: make(chan struct{}, maxSlots), now: time.Now, batch: maxBatch,
 		// Our own neighbour: no proxy, and nobody sends us elsewhere.
 		client: &http.Client{
 			Transport:     &http.Transport{MaxIdleConnsPerHost: maxSlots, IdleConnTimeout: time.Minute},
