@@ -150,14 +150,15 @@ func (c *Client) ask(ctx context.Context, q string, fn func(line []byte) error) 
 
 // read hands out the lines of an answer.
 func (c *Client) read(ctx context.Context, body io.Reader, fn func(line []byte) error) error {
-	all := &io.LimitedReader{R: body, N: maxAnswer}
+	whole := &noting{r: body}
+	all := &io.LimitedReader{R: whole, N: maxAnswer}
 	lines := bufio.NewScanner(all)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		if all.N <= 0 {
+		if all.N <= 0 || whole.err != nil {
 			break // the line may be cut
 		}
 		if err := fn(lines.Bytes()); err != nil {
@@ -169,8 +170,25 @@ func (c *Client) read(ctx context.Context, body io.Reader, fn func(line []byte) 
 		return ErrTooMuch
 	case err != nil:
 		return ended(ctx, err)
+	case whole.err != nil:
+		return ended(ctx, whole.err)
 	}
 	return nil
+}
+
+// noting keeps the error with which an answer broke off: a scanner hands out what
+// it has before it says so.
+type noting struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noting) Read(b []byte) (int, error) {
+	c, err := n.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		n.err = err
+	}
+	return c, err
 }
 
 // ended tells why there is no answer: the caller left, time ran out, or the

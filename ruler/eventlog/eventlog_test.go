@@ -294,11 +294,16 @@ func TestBadAnswers(t *testing.T) {
 			<-r.Context().Done()
 			return
 		}
+		if code == 1 { // it dies in the middle of a line
+			_, _ = w.Write([]byte(answer))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		w.WriteHeader(code)
 		_, _ = w.Write([]byte(answer))
 	}))
 	defer s.Close()
-	c := New(Config{URL: s.URL, Timeout: 5 * time.Second}, nil)
+	c := New(Config{URL: s.URL, Timeout: time.Minute}, nil)
 	for _, v := range []struct {
 		code   int
 		answer string
@@ -315,6 +320,7 @@ func TestBadAnswers(t *testing.T) {
 		{503, "too many concurrent requests", ErrAway},
 		{500, "", ErrAway},
 		{302, "", ErrAnswer},
+		{1, `{"_time":"2026-11-21T0`, ErrAway},
 	} {
 		set(v.code, v.answer)
 		if _, err := c.Get(t.Context(), serverID(1).String()+"-1-2-3"); !errors.Is(err, v.want) {
