@@ -124,8 +124,8 @@ func (p *parser) row(line int, cells []string) {
 	e := store.RegisterEntry{Version: store.AnyVersion}
 	for i, cell := range cells {
 		cell = strings.TrimSpace(cell)
-		if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune(formula, rune(cell[1])) {
-			cell = cell[1:] // Write made a text of it
+		if len(cell) > 1 && cell[0] == '\'' && strings.IndexByte(formula+"'", cell[1]) >= 0 {
+			cell = cell[1:] // Write put it there
 		}
 		if err := Set(&e, p.heads[i], cell); err != nil {
 			var h *hinted
@@ -231,6 +231,17 @@ func Get(e *store.RegisterEntry, column string) string {
 // formula begins what a spreadsheet would compute.
 const formula = "=+-@\t\r"
 
+// quoted puts a quote in front of what begins a formula, and of what Read would
+// take for such a quote.
+func quoted(cell string) string {
+	switch {
+	case cell == "":
+	case strings.IndexByte(formula, cell[0]) >= 0, len(cell) > 1 && cell[0] == '\'' && strings.IndexByte(formula+"'", cell[1]) >= 0:
+		return "'" + cell
+	}
+	return cell
+}
+
 // Write writes a table that Read takes. What a spreadsheet would take for a
 // formula gets a quote in front.
 func Write(entries []store.RegisterEntry) ([]byte, error) {
@@ -243,9 +254,7 @@ func Write(entries []store.RegisterEntry) ([]byte, error) {
 		row := make([]string, len(Columns))
 		for j, c := range Columns {
 			row[j] = Get(&entries[i], c)
-			if row[j] != "" && strings.ContainsRune(formula, rune(row[j][0])) {
-				row[j] = "'" + row[j]
-			}
+			row[j] = quoted(row[j])
 		}
 		if err := w.Write(row); err != nil {
 			return nil, fmt.Errorf("write table: %w", err)
