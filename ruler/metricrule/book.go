@@ -1,6 +1,7 @@
 package metricrule
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -48,6 +49,19 @@ type want struct {
 	labels      map[string]string // that Alertmanager gets
 	value       float64
 	series      map[string]string // all labels, as evidence
+}
+
+// speaksFor tells whether of two series that are one problem this one is told:
+// what fires, then the worse one, then always the same, because the engine lists
+// its alerts in no order.
+func (w *want) speaksFor(was *want) bool {
+	switch {
+	case w.pending != was.pending:
+		return was.pending
+	case rule.Worse(w.severity, was.severity), rule.Worse(was.severity, w.severity):
+		return rule.Worse(w.severity, was.severity)
+	}
+	return fmt.Sprint(w.series) < fmt.Sprint(was.series) // maps print sorted
 }
 
 // entry is a part that is open.
@@ -126,7 +140,7 @@ func (b *book) observe(p place, wants []*want, about func(record.ID) operator.Se
 	id := a.Rule.ID
 	now := map[key]*want{}
 	for _, w := range wants {
-		if was := now[w.key]; was == nil || was.pending && !w.pending || was.pending == w.pending && rule.Worse(w.severity, was.severity) {
+		if was := now[w.key]; was == nil || w.speaksFor(was) {
 			now[w.key] = w
 		}
 	}
