@@ -1,11 +1,18 @@
 package api
 
 import (
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
+	"time"
 
+	"nocturne/internal/record"
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/diff"
+	"nocturne/ruler/engine"
+	"nocturne/ruler/store"
 )
 
 func TestServerAsOfAnyTime(t *testing.T) {
@@ -69,5 +76,82 @@ func TestLifeOfASerial(t *testing.T) {
 	}
 	if w := b.call("GET", Prefix+"/serials/a%2Fb", "", nil); w.Code != http.StatusNotFound {
 		t.Errorf("a serial with a slash: %d", w.Code)
+	}
+}
+
+// What a server is said to have been at a time is what it was: a random life,
+// asked at random moments, against what was there when it was written down.
+func TestAsOfIsWhatWasThere(t *testing.T) {
+	for seed := range uint64(1) {
+		dice := rand.New(rand.NewPCG(seed, 11))
+		s := openStore(t)
+		b := newBench(t, func(c *Config) { c.Reader = s })
+		id := apitest.ID(5)
+		claim, err := s.Claim(t.Context(), 3, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		type moment struct {
+			at          time.Time
+			site, os    string
+			drive, bios string
+		}
+		var life []moment
+		is := moment{at: now.Add(-1000 * time.Hour)}
+		pos := claim.Position
+		for i := range 60 {
+			is.at = is.at.Add(time.Duration(1+dice.IntN(10*3600)) * time.Second)
+			next := store.Position{Incarnation: "i", Entry: uint64(i + 1)}
+			c := store.PartitionCommit{Partition: 3, Epoch: claim.Epoch, From: pos, To: next, StreamTime: is.at}
+			pos = next
+			w := store.ServerWrite{ID: id}
+			snapshot := func(cat record.Category, typ, state string) {
+				hash, bytes := engine.Pack(diff.Stable(&record.Snapshot{Sections: []record.Section{{Type: typ}}, Devices: []record.Device{{Type: typ, Place: "p", Fields: []record.Attr{{Key: record.FieldState, Value: record.String(state)}}}}}))
+				c.Snapshots = append(c.Snapshots, store.SnapshotWrite{Server: id, Category: cat, At: is.at, Hash: hash, Bytes: bytes})
+				c.History = append(c.History, store.HistoryEntry{Server: id, Category: cat, At: is.at, Hash: hash})
+			}
+			pick := func() string { return []string{"a", "b", "c", "d"}[dice.IntN(4)] }
+			if i == 0 || dice.IntN(4) == 0 {
+				is.site = pick()
+				w.Labels = &store.ServerLabels{Name: "db7", Site: is.site}
+			}
+			if dice.IntN(4) == 0 {
+				is.os = pick()
+				w.Facts = &store.ServerFacts{OSName: is.os}
+			}
+			if dice.IntN(2) == 0 {
+				is.drive = pick()
+				snapshot(record.RAID, record.DevicePhysicalDrive, is.drive)
+			}
+			if dice.IntN(4) == 0 {
+				is.bios = pick()
+				snapshot(record.Hardware, record.DeviceBIOS, is.bios)
+			}
+			c.Servers = []store.ServerWrite{w}
+			if err := s.Commit(t.Context(), []store.PartitionCommit{c}); err != nil {
+				t.Fatal(err)
+			}
+			life = append(life, is)
+		}
+		for range 60 {
+			i := dice.IntN(len(life))
+			at := life[i].at
+			if i+1 < len(life) {
+				at = at.Add(time.Duration(dice.Int64N(int64(life[i+1].at.Sub(at))/int64(time.Second))) * time.Second)
+			}
+			zone := time.FixedZone("", (dice.IntN(27)-13)*3600+1800)
+			d := get[ServerDetail](b, "/servers/"+id.String()+"?at="+url.QueryEscape(at.In(zone).Format(time.RFC3339)))
+			got := moment{at: life[i].at, site: d.Server.Site, os: d.Server.OSName}
+			for _, v := range d.Devices {
+				if v.Category == "raid" {
+					got.drive = v.State
+				} else {
+					got.bios = v.State
+				}
+			}
+			if got != life[i] {
+				t.Fatalf("seed %d, %s: %+v, it was %+v", seed, at, got, life[i])
+			}
+		}
 	}
 }
