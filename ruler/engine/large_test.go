@@ -279,7 +279,7 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 
 // TestLargeFleet is the short form of BenchmarkLargeFleet.
 func TestLargeFleet(t *testing.T) {
-	servers := 2000
+	servers := 600
 	if testing.Short() { // the race detector takes seven times as long
 		servers = 400
 	}
