@@ -32,6 +32,11 @@ bin/golangci-lint: deploy/tools/lint/go.mod
 	  github.com/golangci/golangci-lint/v2/cmd/golangci-lint 2>&1 | awk -f ../../progress.awk
 	@touch $@
 
+bin/amtool: go.mod
+	@echo "amtool"
+	@$(GO) -o bin/ github.com/prometheus/alertmanager/cmd/amtool $(PROGRESS)
+	@touch $@
+
 windows: ## build the exporter for Windows into bin/windows/
 	@GOOS=windows GOARCH=amd64 $(GO) -o bin/windows/ ./exporter $(PROGRESS)
 
