@@ -19,7 +19,7 @@ func (s *server) changeRoutes() []route {
 			result: ServerDiff{}, handle: s.serverDiff},
 		{method: "GET", path: "/changes", name: "changes", summary: "What changed across the fleet",
 			params: []param{
-				{name: "server", kind: kindServer, doc: "server id"}, category, enum("kind", "of change", changeKinds...),
+				{name: "server", kind: kindServer, doc: "server id; of a part that moved between servers, either"}, category, enum("kind", "of change", changeKinds...),
 				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"), text("field", "of kind field, such as firmware"),
 				{name: "serial", kind: kindText, max: maxName, doc: "of the device, or of a part that came or left"},
 				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
@@ -88,8 +88,17 @@ func changeOf(c store.Change) Change {
 	return Change{
 		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Simulated: c.Simulated, Category: c.Category.String(),
 		Kind: c.Kind, DeviceType: clip(c.Type, maxName), Place: clip(c.Place, maxName), FromPlace: clip(c.From, maxName), Field: clip(c.Field, maxName),
-		Before: clip(c.Before, maxText), After: clip(c.After, maxText), Serial: clip(c.Occupant, maxName), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c),
+		Before: clip(c.Before, maxText), After: clip(c.After, maxText), Serial: clip(c.Occupant, maxName), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c), Muted: clip(c.Muted, maxText),
+		FromID: idText(c.FromServer), FromServer: clip(c.FromName, maxName),
 	}
+}
+
+// idText is an id, or nothing.
+func idText(id record.ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
 }
 
 // changeText says a change in a sentence.
@@ -103,6 +112,9 @@ func changeText(c *store.Change) string {
 	case "replaced":
 		return subject + " was replaced: serial " + inline(c.Before) + " left, " + inline(c.After) + " came"
 	case "moved":
+		if !c.FromServer.IsZero() {
+			return typeText(c.Type) + serial(" ", c.Occupant, "") + " moved from " + inline(c.FromName+" "+c.From) + " to " + inline(c.Name+" "+c.Place)
+		}
 		return typeText(c.Type) + serial(" ", c.After, "") + " moved from " + inline(c.From) + " to " + inline(c.Place)
 	default:
 		return subject + ": " + words(c.Field) + " " + orNothing(c.Before) + " → " + orNothing(c.After)

@@ -153,12 +153,15 @@ type Change struct {
 	DeviceType string     `json:"device_type"`
 	Place      string     `json:"place"`
 	FromPlace  string     `json:"from_place" doc:"of kind moved"`
+	FromID     string     `json:"from_server_id" doc:"of a part that moved between servers: where it was; empty = within server_id"`
+	FromServer string     `json:"from_server" doc:"its name"`
 	Field      string     `json:"field" doc:"of kind field"`
 	Before     string     `json:"before" doc:"the value before, or the serial that left"`
 	After      string     `json:"after" doc:"the value after, or the serial that came"`
 	Serial     string     `json:"serial" doc:"of the device, where it is known; of kind removed, the last known one"`
 	RecordID   string     `json:"record_id" doc:"the record that showed it"`
 	Hash       string     `json:"hash" doc:"of the snapshot that showed it"`
+	Muted      string     `json:"muted" doc:"why nobody was told although a rule would have: it was planned, by whom and why"`
 	Text       string     `json:"text" doc:"the change in a sentence"`
 }
 

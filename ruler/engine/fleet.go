@@ -35,6 +35,7 @@ type fleet struct {
 	Folds   map[string]*fold                // by group
 	Alerts  map[string]*notify.Notification // about bridges, by subject
 	Seq     uint64
+	Judged  int64 `json:",omitempty"` // stream time of the newest fact about parts
 
 	asks     bool // somebody can ask machines
 	tallies  map[group]*tally
@@ -231,6 +232,15 @@ type outcome struct {
 	folds []store.Fold
 	notes []notify.Notification
 	asks  []ask
+	// of parts that moved
+	changes  []store.Change
+	evidence []store.Evidence
+	counts   []store.RuleCount
+}
+
+// empty tells whether there is nothing to commit.
+func (o *outcome) empty() bool {
+	return len(o.folds) == 0 && len(o.notes) == 0 && len(o.evidence) == 0 && len(o.counts) == 0
 }
 
 // ask is a machine that is to be asked whether it answers.

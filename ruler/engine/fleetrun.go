@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nocturne/internal/stream"
+	"nocturne/ruler/notify"
 	"nocturne/ruler/operator"
 	"nocturne/ruler/probe"
 	"nocturne/ruler/store"
@@ -42,6 +43,11 @@ type fleetRunner struct {
 	answers chan answered
 	stuck   time.Time // wall clock since when facts wait and no partition gets on; zero = none waits
 	reached time.Time // how far all partitions were then
+
+	moves  *notify.Moves
+	open   []notify.Notification // for the first of moves
+	across time.Duration         // within which parts move, of all rules
+	stale  <-chan struct{}       // closed when the rules are not the newest any more
 }
 
 func (e *Engine) runFleet(ctx context.Context) error {
@@ -115,6 +121,9 @@ func (r *fleetRunner) claim(ctx context.Context) error {
 	if r.fleet, err = loadFleet(c.Base, c.Deltas); err != nil {
 		return err
 	}
+	if err := r.reopen(c.Notifications); err != nil {
+		return err
+	}
 	r.fleet.asks = r.engine.cfg.Probe != nil
 	r.answers = make(chan answered)
 	var o outcome
@@ -160,7 +169,16 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	for some := range slices.Chunk(facts[:ready], factsCommit) {
 		var o outcome
 		var done []uint64
+		r.renew(&o, some[0].At)
 		for _, f := range some {
+			if f.Kind == store.FactParts {
+				if err := r.parts(ctx, &f, &o); err != nil {
+					return err
+				}
+				r.fleet.Judged = max(r.fleet.Judged, f.At.UnixNano())
+				done = append(done, f.Seq)
+				continue
+			}
 			if err := r.fleet.apply(f, sizes, &o); err != nil {
 				return err
 			}
@@ -220,6 +238,8 @@ func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
 	var o outcome
 	at := r.engine.through()
 	r.fleet.tick(at, &o)
+	r.renew(&o, at)
+	r.say(r.moves.Tick(moveAt(at)), &o)
 	problem := r.engine.problem(now, r.started)
 	if problem != r.problem {
 		r.problem, r.since = problem, now
@@ -227,7 +247,7 @@ func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
 	if problem == "" || now.Sub(r.since) >= problemLasts {
 		r.fleet.bridges(problem, now.UTC(), &o)
 	}
-	if len(o.folds) == 0 && len(o.notes) == 0 {
+	if o.empty() {
 		return nil
 	}
 	return r.commit(ctx, &o, nil, at)
@@ -240,7 +260,8 @@ func (r *fleetRunner) commit(ctx context.Context, o *outcome, done []uint64, at 
 		return err
 	}
 	c := store.PartitionCommit{Partition: store.FleetPartition, Epoch: r.epoch, From: r.pos, To: store.Position{Incarnation: factsIncarnation, Entry: r.pos.Entry + 1},
-		StreamTime: at, Committed: r.engine.cfg.Now(), Folds: o.folds, FactsDone: done}
+		StreamTime: at, Committed: r.engine.cfg.Now(), Folds: o.folds, FactsDone: done,
+		Changes: o.changes, Evidence: o.evidence, RuleCounts: o.counts}
 	if whole {
 		c.Base, r.base, r.deltas = state, len(state), 0
 	} else {

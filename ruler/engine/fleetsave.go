@@ -30,13 +30,14 @@ type fleetDelta struct {
 	Folds   map[string]*fold       `json:",omitempty"`
 	Alerts  map[string]*notify.Notification
 	Seq     uint64
+	Judged  int64 `json:",omitempty"`
 }
 
 // save returns all of the state, or what changed of it, and counts it as saved.
 func (f *fleet) save(whole bool) ([]byte, error) {
 	var v any = f
 	if !whole {
-		d := fleetDelta{Members: pick(f.Members, f.dirty.members), Missing: pick(f.Missing, f.dirty.missing), Folds: pick(f.Folds, f.dirty.folds), Alerts: f.Alerts, Seq: f.Seq}
+		d := fleetDelta{Members: pick(f.Members, f.dirty.members), Missing: pick(f.Missing, f.dirty.missing), Folds: pick(f.Folds, f.dirty.folds), Alerts: f.Alerts, Seq: f.Seq, Judged: f.Judged}
 		v = d
 	}
 	b, err := json.Marshal(v)
@@ -71,7 +72,7 @@ func loadFleet(base []byte, deltas [][]byte) (*fleet, error) {
 		lay(f.Members, d.Members)
 		lay(f.Missing, d.Missing)
 		lay(f.Folds, d.Folds)
-		f.Alerts, f.Seq = d.Alerts, d.Seq
+		f.Alerts, f.Seq, f.Judged = d.Alerts, d.Seq, max(f.Judged, d.Judged)
 	}
 	if f.Alerts == nil {
 		f.Alerts = map[string]*notify.Notification{}

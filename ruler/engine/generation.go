@@ -124,12 +124,16 @@ func (p *partition) stillSilent(id record.ID) bool {
 
 // ruled counts what a rule said.
 func (p *partition) ruled(rule, effect string) {
-	c := &p.out.commit.RuleCounts
-	at := slices.IndexFunc(*c, func(o store.RuleCount) bool { return o.ID == rule && o.Effect == effect })
+	p.out.commit.RuleCounts = countRule(p.out.commit.RuleCounts, rule, effect, p.streamTime())
+}
+
+func countRule(c []store.RuleCount, rule, effect string, last time.Time) []store.RuleCount {
+	at := slices.IndexFunc(c, func(o store.RuleCount) bool { return o.ID == rule && o.Effect == effect })
 	if at < 0 {
-		*c = append(*c, store.RuleCount{ID: strings.Clone(rule), Effect: effect})
-		at = len(*c) - 1
+		c = append(c, store.RuleCount{ID: strings.Clone(rule), Effect: effect})
+		at = len(c) - 1
 	}
-	(*c)[at].N++
-	(*c)[at].Last = p.streamTime()
+	c[at].N++
+	c[at].Last = last
+	return c
 }

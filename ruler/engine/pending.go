@@ -15,12 +15,13 @@ type pending struct {
 	order   []record.ID
 	notes   map[string]int
 	dirty   map[*identity]struct{}
-	clock   bool // the clock or a bridge moved
-	urgent  bool // somebody waits for it
+	seen    map[record.ID]struct{} // servers with a snapshot
+	clock   bool                   // the clock or a bridge moved
+	urgent  bool                   // somebody waits for it
 }
 
 func (p *partition) reset() {
-	p.out = pending{servers: map[record.ID]*store.ServerWrite{}, notes: map[string]int{}, dirty: map[*identity]struct{}{}}
+	p.out = pending{servers: map[record.ID]*store.ServerWrite{}, notes: map[string]int{}, dirty: map[*identity]struct{}{}, seen: map[record.ID]struct{}{}}
 	p.counts = counts{rejected: map[record.Reject]int64{}, effects: map[notify.Effect]int64{}}
 }
 

@@ -100,6 +100,7 @@ func placeOf(text string) (out [16]byte) {
 type current struct {
 	category record.Category
 	hash     store.Hash
+	seen     uint32 // stream time of its last snapshot, Unix seconds; 0 = not known
 }
 
 // identity is an issued id and its lines.
@@ -136,7 +137,7 @@ func (s *server) setCurrent(c record.Category, h store.Hash) {
 			return
 		}
 	}
-	s.current = append(s.current, current{c, h})
+	s.current = append(s.current, current{category: c, hash: h})
 }
 
 // late tells whether a heartbeat is missing.

@@ -30,6 +30,7 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 		return fmt.Errorf("server %s: previous %s snapshot: %w", s.id, cat, err)
 	}
 	cur := in.record.Snapshot
+	seen := p.seenAt(s, cat)
 	c.Previous = prev
 	i.Changes, i.Current = diff.Compare(prev, cur)
 	kept := diff.Stable(i.Current)
@@ -39,6 +40,7 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	}
 	p.snapshots.put(hash, kept, bytes)
 	s.setCurrent(cat, hash)
+	p.seenAt(s, cat)
 	at := eventTime(in.record, in.skew, p.entryAt)
 	out := &p.out.commit
 	out.Snapshots = append(out.Snapshots, store.SnapshotWrite{Server: s.id, Category: cat, At: at, Hash: hash, Bytes: bytes})
@@ -50,7 +52,9 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	}
 	p.counts.changes += int64(len(changes))
 	out.History = append(out.History, store.HistoryEntry{Server: s.id, Category: cat, At: at, Hash: hash, RecordID: in.recordID(), Changes: len(changes)})
-	p.devices(s, cat, prev, kept)
+	if p.devices(s, cat, prev, kept) {
+		p.partsFact(s, cat, seen, in.recordID())
+	}
 	p.out.urgent = true
 	return nil
 }
@@ -74,8 +78,9 @@ func after(c *diff.Change) string {
 	return c.After.Text()
 }
 
-// devices writes the rows of devices that are new, different or gone.
-func (p *partition) devices(s *server, cat record.Category, prev, kept *record.Snapshot) {
+// devices writes the rows of devices that are new, different or gone. It tells
+// whether a serial number came or left.
+func (p *partition) devices(s *server, cat record.Category, prev, kept *record.Snapshot) (parts bool) {
 	type place struct{ typ, place string }
 	was := map[place]*record.Device{}
 	if prev != nil {
@@ -94,11 +99,12 @@ func (p *partition) devices(s *server, cat record.Category, prev, kept *record.S
 		at := place{d.Type, d.Place}
 		if o := was[at]; o == nil || !sameDevice(o, d) {
 			p.out.commit.Devices = append(p.out.commit.Devices, write(d))
+			parts = parts || o == nil && d.Occupant != "" || o != nil && o.Occupant != d.Occupant
 		}
 		delete(was, at)
 	}
 	if prev == nil {
-		return
+		return parts
 	}
 	for i := range prev.Devices { // in order, so that a replay writes the same
 		d := &prev.Devices[i]
@@ -106,8 +112,10 @@ func (p *partition) devices(s *server, cat record.Category, prev, kept *record.S
 			w := write(d)
 			w.Removed = now
 			p.out.commit.Devices = append(p.out.commit.Devices, w)
+			parts = parts || d.Occupant != ""
 		}
 	}
+	return parts
 }
 
 func sameDevice(a, b *record.Device) bool {

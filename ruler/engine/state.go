@@ -30,6 +30,7 @@ const (
 	tagLedger   = 'L'
 	tagOperator = 'O'
 	tagHeld     = 'H'
+	tagSeen     = 'S' // since 2026-11; states without it load
 )
 
 const packFrom = 256 // bytes below which packing does not pay
@@ -43,6 +44,9 @@ func (p *partition) encode(dirtyOnly bool) []byte {
 	}
 	for _, id := range p.identities(dirtyOnly) {
 		b = section(b, tagIdentity, p.encodeIdentity(id))
+	}
+	for _, s := range p.seenServers(dirtyOnly) {
+		b = section(b, tagSeen, p.encodeSeen(s))
 	}
 	if dirtyOnly {
 		for _, s := range p.ledger.Dirty() {
@@ -77,6 +81,26 @@ func (p *partition) identities(dirtyOnly bool) []*identity {
 		}
 	}
 	slices.SortFunc(out, func(a, b *identity) int { return slices.Compare(a.root[:], b.root[:]) })
+	return out
+}
+
+// seenServers lists the servers of which it is known when snapshots came.
+func (p *partition) seenServers(dirtyOnly bool) []*server {
+	var out []*server
+	if dirtyOnly {
+		for id := range p.out.seen {
+			if s := p.lines[id]; s != nil {
+				out = append(out, s)
+			}
+		}
+	} else {
+		for _, s := range p.lines {
+			if len(s.current) > 0 {
+				out = append(out, s)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *server) int { return slices.Compare(a.id[:], b.id[:]) })
 	return out
 }
 
@@ -224,7 +248,7 @@ func decodeOperator(r *decoder) operator.KeyedState {
 // restore puts a claim back into a new partition.
 func (p *partition) restore(c *store.Claim) error {
 	p.epoch, p.pos, p.from, p.losses = c.Epoch, c.Position, c.Position, c.Losses
-	var states operatorStates
+	states := operatorStates{seen: map[record.ID]map[record.Category]uint32{}}
 	for i, b := range append([][]byte{c.Base}, c.Deltas...) {
 		if i == 0 && b == nil {
 			continue
@@ -249,6 +273,13 @@ func (p *partition) restore(c *store.Claim) error {
 		p.deltas = max(p.deltas, foldBytes, p.base)
 	}
 	p.restoreRows(c)
+	for id, seen := range states.seen {
+		if s := p.lines[id]; s != nil {
+			for i := range s.current {
+				s.current[i].seen = seen[s.current[i].category]
+			}
+		}
+	}
 	if err := p.restoreTable(c); err != nil {
 		return err
 	}
@@ -298,10 +329,12 @@ func (p *partition) restoreTable(c *store.Claim) error {
 	return nil
 }
 
-// operatorStates keeps the last state of each key.
+// operatorStates keeps the last state of each key, and what else waits for rows.
 type operatorStates struct {
 	all []operator.KeyedState
 	at  map[[2]string]int
+	// seen is when snapshots came last.
+	seen map[record.ID]map[record.Category]uint32
 }
 
 func (o *operatorStates) add(s operator.KeyedState) {
@@ -349,6 +382,8 @@ func (p *partition) decode(b []byte, states *operatorStates) error {
 			p.ledger.Restore(s)
 		case tagHeld:
 			p.decodeHeld(in)
+		case tagSeen:
+			p.decodeSeen(in, states.seen)
 		case tagOperator:
 			states.add(decodeOperator(in))
 		default:

@@ -66,10 +66,14 @@ func (c *change) planned(ctx Context, in Input, ch *diff.Change, k key) (Verdict
 		v := c.verdict(Muted, k, ctx.Now)
 		v.RecordID, v.Momentary, v.Severity = in.RecordID, true, c.spec.SeverityOf(ch, c.rule)
 		v.Before, v.After = keep(ch.Before.Text()), keep(ch.After.Text())
-		v.Reason = fmt.Sprintf("planned: %s until %s: %s", w, until.UTC().Format("2006-01-02 15:04 MST"), Describe(ch))
+		v.Reason = plannedReason(w, until, Describe(ch))
 		return v, true
 	}
 	return Verdict{}, false
+}
+
+func plannedReason(w *rule.Window, until time.Time, what string) string {
+	return fmt.Sprintf("planned: %s until %s: %s", w, until.UTC().Format("2006-01-02 15:04 MST"), what)
 }
 
 // Tick implements Operator.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -23,6 +24,10 @@ type Change struct {
 	// Levels give kinds of changes ("removed") and fields ("field.firmware")
 	// another severity than the rule's.
 	Levels map[string]string `json:",omitempty"`
+	// Across makes it a rule about parts that move between servers, and only
+	// those: within what time one that left a server appears at another. 0 = about
+	// what changes within a server.
+	Across time.Duration `json:",omitempty"`
 	// Windows are when changes were planned; they are told by nobody.
 	Windows []*Window `json:",omitempty"`
 }
@@ -50,7 +55,8 @@ func decodeChange(d *decoder, n *yaml.Node, r *Rule) Spec {
 		field{"fields", func(n *yaml.Node) { c.Fields = d.texts(n, "fields") }},
 		field{"ignore", func(n *yaml.Node) { c.Ignore = d.texts(n, "ignore") }},
 		field{"also", func(n *yaml.Node) { c.Also = d.texts(n, "also") }},
-		field{"levels", func(n *yaml.Node) { c.Levels = d.changeLevels(n, kinds) }})
+		field{"levels", func(n *yaml.Node) { c.Levels = d.changeLevels(n, kinds) }},
+		field{"across", func(n *yaml.Node) { c.Across = d.across(n) }})
 	if n.Kind != yaml.MappingNode {
 		return nil
 	}
@@ -66,8 +72,34 @@ func decodeChange(d *decoder, n *yaml.Node, r *Rule) Spec {
 	case field && hasKey(n, "kinds") && !has(c.Kinds, diff.Field.String()):
 		d.fail(n.Line, "change names fields, but not the kind field", "add \"field\" to kinds")
 	}
+	if c.Across > 0 && !slices.Equal(c.Kinds, []string{diff.Moved.String()}) {
+		d.fail(n.Line, "change says across, and other kinds than moved", "write \"kinds: [moved]\"; what changes within a server takes a rule of its own")
+	}
 	d.checkVolatile(n.Line, c)
 	return c
+}
+
+// DefaultAcross is how long a part may be on its way between servers, and
+// maxAcross the longest that a rule may say.
+const (
+	DefaultAcross = 30 * 24 * time.Hour
+	maxAcross     = 90 * 24 * time.Hour
+)
+
+// across reads true, false, or a time.
+func (d *decoder) across(n *yaml.Node) time.Duration {
+	switch n.Value {
+	case "true":
+		return DefaultAcross
+	case "false":
+		return 0
+	}
+	before := len(d.errs)
+	v := d.duration(n, "across")
+	if len(d.errs) == before && (v < time.Minute || v > maxAcross) {
+		d.fail(n.Line, fmt.Sprintf("across %.40q", n.Value), "write true for 30 days, or from 1m to 90d")
+	}
+	return v
 }
 
 // changeLevels reads "severity: kinds and fields".
@@ -110,9 +142,10 @@ func (d *decoder) checkVolatile(line int, c *Change) {
 	}
 }
 
-// Counts tells whether a difference is one that this rule is about.
+// Counts tells whether a difference between two snapshots of a server is one
+// that this rule is about.
 func (c *Change) Counts(ch *diff.Change) bool {
-	if !has(c.Devices, ch.Type) || !has(c.Kinds, ch.Kind.String()) {
+	if c.Across > 0 || !has(c.Devices, ch.Type) || !has(c.Kinds, ch.Kind.String()) {
 		return false
 	}
 	switch {
@@ -166,6 +199,8 @@ func (c *Change) shape() any {
 func (c *Change) Explain(r *Rule) string {
 	out := fmt.Sprintf("Fires when a %s is %s", orList(c.Devices), orList(c.Kinds))
 	switch {
+	case c.Across > 0:
+		out = fmt.Sprintf("Fires when a %s with a known serial number appears that left another server within %s, before or after", orList(c.Devices), formatDuration(c.Across))
 	case len(c.Fields) > 0:
 		out += ", of the fields only " + orList(c.Fields)
 	case len(c.Ignore) > 0:

@@ -172,6 +172,7 @@ const (
 	FactGone    FactKind = "gone"    // decommissioned or revoked
 	FactMissing FactKind = "missing" // expected and never heard; Notification is held
 	FactFound   FactKind = "found"   // heard after all, or not expected any more
+	FactParts   FactKind = "parts"   // serial numbers came to the server, or left it
 )
 
 // Fact is one thing a partition tells the fleet operator.
@@ -185,6 +186,11 @@ type Fact struct {
 	Simulated    bool
 	Address      string // of its last connection
 	Notification string // of FactSilent and FactMissing
+	// Of FactParts: the category of the snapshot that showed it, when the one
+	// before was taken in (zero = not known), and the record.
+	Category record.Category
+	Seen     time.Time
+	RecordID string
 }
 
 // ClassSilent is the problem class of a server's own silence.

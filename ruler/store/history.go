@@ -69,13 +69,20 @@ type Change struct {
 	Occupant string          `json:"occupant"`   // known serial of the device; of kind removed, the last known one
 	RecordID string          `json:"record_id"`
 	Hash     Hash            `json:"hash"` // of the snapshot that showed it
+	// FromServer is where a part came from that moved between servers; zero = of
+	// one server. Its name is filled in by readers.
+	FromServer record.ID `json:"from_server_id"`
+	FromName   string    `json:"from_server"`
+	// Muted says why nobody was told of it although a rule would have: it was
+	// planned. "" = it was told, or no rule is about it.
+	Muted string `json:"muted"`
 	// Simulated tells that the server is; filled in by readers.
 	Simulated bool `json:"simulated"`
 }
 
 // ChangeQuery selects changes. Empty fields match all.
 type ChangeQuery struct {
-	Server   record.ID
+	Server   record.ID // one of the two, where a part moved between servers
 	Category record.Category
 	Kind     string
 	Type     string

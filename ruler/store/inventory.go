@@ -46,6 +46,9 @@ type Occupant struct {
 	Simulated bool
 }
 
+// MaxStays bounds the places of one serial number that Travelled lists.
+const MaxStays = 32
+
 // OccupantQuery selects occupants. Empty fields match all.
 type OccupantQuery struct {
 	Serial string // exactly

@@ -45,6 +45,7 @@ type player struct {
 	entry   uint64
 	now     time.Time
 	deltas  []operator.KeyedState
+	travels travels
 	out     played
 }
 
@@ -61,7 +62,7 @@ type server struct {
 
 // play runs a story once. An error is a mistake of the story, or of the rules.
 func (s *Story) play(rules []*rule.Rule, how restart) (played, error) {
-	p := &player{rules: rules, servers: map[string]*server{}, now: begin}
+	p := &player{rules: rules, servers: map[string]*server{}, now: begin, travels: newTravels()}
 	if err := p.fresh(); err != nil {
 		return played{}, err
 	}
@@ -88,6 +89,7 @@ func (p *player) fresh() error {
 		return err
 	}
 	p.set, p.table = set, notify.NewTable(p.rules)
+	p.travels.fresh(p.rules)
 	return nil
 }
 
@@ -129,26 +131,33 @@ func (p *player) pass(to time.Time) {
 		p.now = p.now.Add(min(tick, to.Sub(p.now)))
 		p.entry++
 		p.apply(p.set.Tick(p.now))
+		p.said(p.travels.moves.Tick(p.at()))
 	}
 }
 
 func (p *player) apply(verdicts []operator.Verdict) {
-	at := notify.At{Time: p.now, Incarnation: "story", Entry: p.entry}
-	since := formatTime(p.now.Sub(begin))
 	for _, v := range verdicts {
 		if v.Kind == operator.Firing {
 			p.out.fired = append(p.out.fired, v.RuleID)
 		}
 		facts := p.facts(v.Server)
-		p.out.want += join(since, v.Kind.String(), facts.Name, v.RuleID, v.Severity, v.Device) + ": " + v.Reason + "\n"
 		operator.Relate(&v, p.knows(v.Server))
-		tr := p.table.Apply(v, facts, at)
-		if !tr.Deliver {
-			continue
-		}
-		n := &tr.Notification
-		p.out.told += join(since, string(tr.Effect), n.Name, n.Severity, n.Device) + ": " + cmp.Or(n.Title, "-") + " | " + n.Reason + "\n"
+		tr := p.table.Apply(v, facts, p.at())
+		p.write(&v, facts.Name, &tr)
 	}
+}
+
+func (p *player) at() notify.At { return notify.At{Time: p.now, Incarnation: "story", Entry: p.entry} }
+
+// write notes a verdict, and what people are told of it.
+func (p *player) write(v *operator.Verdict, server string, tr *notify.Transition) {
+	since := formatTime(p.now.Sub(begin))
+	p.out.want += join(since, v.Kind.String(), server, v.RuleID, v.Severity, v.Device) + ": " + v.Reason + "\n"
+	if !tr.Deliver {
+		return
+	}
+	n := &tr.Notification
+	p.out.told += join(since, string(tr.Effect), n.Name, n.Severity, n.Device) + ": " + cmp.Or(n.Title, "-") + " | " + n.Reason + "\n"
 }
 
 func join(words ...string) string {
@@ -424,6 +433,9 @@ func (p *player) step(s *server, c record.Category, epoch record.Epoch, r *recor
 		s.known[c] = diff.Stable(in.Current) // as the engine does
 	}
 	p.apply(p.set.Step(ctx, in))
+	if r.Snapshot != nil {
+		p.travelled(s, c, ctx.Previous, s.known[c], in.RecordID)
+	}
 }
 
 // change carries out "TYPE PLACE SERIAL key=value …" or "-TYPE PLACE".

@@ -158,11 +158,17 @@ export interface Change {
   field: string;
   /** of kind moved */
   from_place: string;
+  /** its name */
+  from_server: string;
+  /** of a part that moved between servers: where it was; empty = within server_id */
+  from_server_id: string;
   /** of the snapshot that showed it */
   hash: string;
   id: number;
   /** added, removed, replaced, moved or field */
   kind: string;
+  /** why nobody was told although a rule would have: it was planned, by whom and why */
+  muted: string;
   place: string;
   /** stream time */
   received_at: string | null;

@@ -86,13 +86,13 @@ func (s *Store) Facts(ctx context.Context, after uint64, limit int) ([]store.Fac
 	var out []store.Fact
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var f store.Fact
-		var seq, at int64
+		var seq, at, seen int64
 		var id []byte
-		err := rows.Scan(&seq, &f.Partition, &f.Kind, &at, &id, &f.Site, &f.Rack, &f.Simulated, &f.Address, &f.Notification)
-		f.Seq, f.At, f.Server = uint64(seq), moment(at), serverID(id)
+		err := rows.Scan(&seq, &f.Partition, &f.Kind, &at, &id, &f.Site, &f.Rack, &f.Simulated, &f.Address, &f.Notification, &f.Category, &seen, &f.RecordID)
+		f.Seq, f.At, f.Seen, f.Server = uint64(seq), moment(at), moment(seen), serverID(id)
 		out = append(out, f)
 		return err
-	}, "SELECT seq, partition, kind, at, server, site, rack, simulated, address, notification FROM facts WHERE seq > ? ORDER BY seq LIMIT ?", int64(after), limit)
+	}, "SELECT seq, partition, kind, at, server, site, rack, simulated, address, notification, category, seen, record_id FROM facts WHERE seq > ? ORDER BY seq LIMIT ?", int64(after), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read facts: %w", err)
 	}

@@ -127,7 +127,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	}
 	for i := range c.Changes {
 		h := &c.Changes[i]
-		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.Occupant, h.RecordID, h.Hash[:])
+		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.Occupant, h.RecordID, h.Hash[:], idBytes(h.FromServer), h.Muted)
 	}
 	for i := range c.Notifications {
 		w.notification(&c.Notifications[i])
@@ -137,7 +137,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	}
 	for i := range c.Facts {
 		f := &c.Facts[i]
-		w.exec(stFact, f.Partition, string(f.Kind), unix(f.At), f.Server[:], f.Site, f.Rack, f.Simulated, f.Address, f.Notification)
+		w.exec(stFact, f.Partition, string(f.Kind), unix(f.At), f.Server[:], f.Site, f.Rack, f.Simulated, f.Address, f.Notification, f.Category, unix(f.Seen), f.RecordID)
 	}
 	for i := range c.Folds {
 		w.fold(&c.Folds[i])
@@ -264,6 +264,14 @@ func object(b []byte) string {
 		return "{}"
 	}
 	return string(b)
+}
+
+// idBytes is an id as stored; empty = none.
+func idBytes(id record.ID) []byte {
+	if id.IsZero() {
+		return []byte{}
+	}
+	return id[:]
 }
 
 func serverID(b []byte) record.ID {

@@ -154,6 +154,39 @@ func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.Occ
 	return page, nil
 }
 
+// Travelled implements store.Store.
+func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at time.Time) ([]store.Occupant, error) {
+	type part struct{ serial, typ string }
+	var parts []part
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		var p part
+		err := rows.Scan(&p.serial, &p.typ)
+		parts = append(parts, p)
+		return err
+	}, `SELECT DISTINCT o.serial, o.type FROM (
+			SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND until = 0 AND since = ?3
+			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND (until = ?3 OR since = ?3)) o
+		WHERE EXISTS (SELECT 1 FROM occupants p WHERE p.serial = o.serial AND p.server <> ?1 AND p.type = o.type AND p.category = ?2)
+		ORDER BY o.type, o.serial`, server[:], category, unix(at))
+	var out []store.Occupant
+	for i := 0; i < len(parts) && err == nil; i++ {
+		err = each(ctx, s.read, func(rows *sql.Rows) error {
+			v := store.Occupant{Serial: parts[i].serial, Type: parts[i].typ, Category: category}
+			var id []byte
+			var since, until int64
+			err := rows.Scan(&id, &v.Name, &v.Simulated, &v.Place, &v.Model, &since, &until)
+			v.Server, v.Since, v.Until = serverID(id), moment(since), moment(until)
+			out = append(out, v)
+			return err
+		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, o.until FROM occupants o LEFT JOIN servers s ON s.id = o.server
+			WHERE o.serial = ? AND o.type = ? AND o.category = ? ORDER BY o.since DESC, o.until, o.place LIMIT ?`, parts[i].serial, parts[i].typ, category, store.MaxStays)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list where parts of %s were before: %w", server, err)
+	}
+	return out, nil
+}
+
 // setPast reads a line of server_log.
 func setPast(p *store.ServerPast, kind, value string, since time.Time) error {
 	switch kind {

@@ -34,6 +34,9 @@ var schemaInventory string
 //go:embed fleet.sql
 var schemaFleet string
 
+//go:embed moves.sql
+var schemaMoves string
+
 //go:embed register.sql
 var schemaRegister string
 
@@ -63,6 +66,7 @@ var migrations = []string{
 	schemaRules,
 	schemaFleet,
 	schemaRegister,
+	schemaMoves,
 }
 
 const readers = 4

@@ -113,8 +113,8 @@ var statementSQL = [statementCount]string{
 	stCurrent: `INSERT INTO current (server, category, at, hash) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, hash = excluded.hash`,
 	stHistory: `INSERT INTO history (server, category, at, hash, record_id, changes) VALUES (?, ?, ?, ?, ?, ?)`,
-	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, occupant, record_id, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, occupant, record_id, hash, from_server, muted)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stNotification: `INSERT INTO notifications (id, partition, server, name, device, class, state, severity, rank, rule_id, title, reason, site,
 		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, saved, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
@@ -127,7 +127,7 @@ var statementSQL = [statementCount]string{
 		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n LIMIT ?)
 		AND n NOT IN (SELECT n FROM evidence WHERE notification = ? ORDER BY n DESC LIMIT ?)`,
 	stFold:      `UPDATE notifications SET folded_into = ?, muted = ?, held = 0, probe = CASE WHEN ? <> '' THEN ? ELSE probe END, changed = max(changed, ?), version = version + 1 WHERE id = ?`,
-	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, address, notification) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stFact:      `INSERT INTO facts (partition, kind, at, server, site, rack, simulated, address, notification, category, seen, record_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stFactsDone: `DELETE FROM facts WHERE seq = ?`,
 	stAudit:     `INSERT INTO audit (at, actor, via, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
 	stDelivery: `INSERT INTO deliveries (notification, target, state, version, first, at, attempts, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

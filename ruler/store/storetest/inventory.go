@@ -122,3 +122,69 @@ func changesOfASerial(t *testing.T, f *fixture) {
 		t.Errorf("changes of a field: %+v", p.Changes)
 	}
 }
+
+// A serial number is looked up when it comes or goes, and only where another
+// server knows it.
+func travelledParts(t *testing.T, f *fixture) {
+	put := func(server byte, c record.Category, place, serial string, d time.Duration, gone bool) {
+		w := store.DeviceWrite{Server: id(server), Device: store.Device{Category: c, Type: "disk", Place: place, Occupant: serial, First: at(d), Changed: at(d)}}
+		if gone {
+			w.Removed = at(d)
+		}
+		f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{{ID: id(server), Partition: 1, Labels: &store.ServerLabels{Name: "srv" + string('0'+server)}}}, Devices: []store.DeviceWrite{w}})
+	}
+	put(1, record.RAID, "s1", "Z1", 1, false)
+	put(1, record.RAID, "s2", "ONLY", 1, false)
+	put(2, record.RAID, "s7", "Z1", 3, false)
+	put(2, record.SMART, "s7", "ONLY", 3, false)
+	put(1, record.RAID, "s1", "Z1", 5, true)
+	f.reopen()
+	for _, c := range []struct {
+		server   byte
+		category record.Category
+		at       time.Duration
+		want     int
+	}{{1, record.RAID, 1, 2}, {2, record.RAID, 3, 2}, {1, record.RAID, 5, 2}, {1, record.RAID, 3, 0}, {2, record.SMART, 3, 0}, {1, record.SMART, 5, 0}} {
+		got := must[[]store.Occupant](t)(f.Travelled(ctx, id(c.server), c.category, at(c.at)))
+		if len(got) != c.want {
+			t.Errorf("server %d, %s, %d: %+v", c.server, c.category, c.at, got)
+		}
+		for _, o := range got {
+			if o.Serial != "Z1" || o.Type != "disk" || o.Category != record.RAID || o.Name == "" || o.Server == id(1) && (o.Place != "s1" || !o.Until.Equal(at(5))) {
+				t.Errorf("%+v", o)
+			}
+		}
+	}
+	for i := range store.MaxStays + 5 {
+		put(3, record.RAID, "s1", "Z1", time.Duration(10+2*i), false)
+		put(3, record.RAID, "s1", "Z1", time.Duration(11+2*i), true)
+	}
+	if got := must[[]store.Occupant](t)(f.Travelled(ctx, id(1), record.RAID, at(5))); len(got) != store.MaxStays || got[0].Server != id(3) {
+		t.Errorf("%d places of one serial number, the first %+v", len(got), got[0])
+	}
+}
+
+// A part that moved between servers is in the history of both.
+func movesOfBoth(t *testing.T, f *fixture) {
+	label := func(server byte) store.ServerWrite {
+		return store.ServerWrite{ID: id(server), Partition: 1, Labels: &store.ServerLabels{Name: "srv" + string('0'+server)}}
+	}
+	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{label(1), label(2)}, Changes: []store.Change{
+		{Server: id(2), FromServer: id(1), Category: record.RAID, Stream: at(1), Kind: "moved", Type: "disk", Place: "s7", From: "s1", Occupant: "Z1", After: "Z1", Muted: "planned: x"},
+		{Server: id(3), Category: record.RAID, Stream: at(1), Kind: "added", Type: "disk", Place: "s1"}}})
+	f.reopen()
+	for _, server := range []byte{1, 2} {
+		p := must[store.ChangePage](t)(f.Changes(ctx, store.ChangeQuery{Server: id(server)}))
+		if len(p.Changes) != 1 || p.Changes[0].FromServer != id(1) || p.Changes[0].FromName != "srv1" || p.Changes[0].Name != "srv2" || p.Changes[0].Muted != "planned: x" {
+			t.Errorf("history of %d: %+v", server, p.Changes)
+		}
+	}
+	if p := must[store.ChangePage](t)(f.Changes(ctx, store.ChangeQuery{Server: id(3)})); len(p.Changes) != 1 || !p.Changes[0].FromServer.IsZero() || p.Changes[0].FromName != "" {
+		t.Errorf("history of another: %+v", p.Changes)
+	}
+	f.commit(store.PartitionCommit{Partition: 1, Facts: []store.Fact{{Partition: 1, Kind: store.FactParts, At: at(2), Server: id(2), Category: record.RAID, Seen: at(1), RecordID: "r1"}}})
+	facts := must[[]store.Fact](t)(f.Facts(ctx, 0, 10))
+	if len(facts) != 1 || facts[0].Category != record.RAID || !facts[0].Seen.Equal(at(1)) || facts[0].RecordID != "r1" {
+		t.Errorf("facts %+v", facts)
+	}
+}

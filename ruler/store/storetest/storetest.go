@@ -38,6 +38,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"RegisterOfServers", registerOfServers},
 		{"DevicesAcrossServers", devicesAcrossServers},
 		{"SerialsAcrossServers", serialsAcrossServers},
+		{"TravelledParts", travelledParts},
+		{"MovesOfBoth", movesOfBoth},
 		{"ChangesOfASerial", changesOfASerial},
 		{"NotificationsRoundTrip", notificationsRoundTrip},
 		{"NotificationsFilter", notificationsFilter},
