@@ -167,7 +167,7 @@ export interface Change {
   id: number;
   /** added, removed, replaced, moved or field */
   kind: string;
-  /** why nobody was told although a rule would have: it was planned, by whom and why */
+  /** of a part that moved between servers: why nobody was told; it was planned, by whom and why */
   muted: string;
   place: string;
   /** stream time */
