@@ -25,7 +25,7 @@ import (
 // week is a fleet in virtual time: the simulator's machines, a bridge that
 // gathers what they say, and the whole engine with the default rules.
 type week struct {
-	t       *testing.T
+	t       testing.TB
 	log     *streamtest.Log
 	now     time.Time
 	servers []*weekServer
@@ -34,6 +34,10 @@ type week struct {
 	records int
 	store   *sqlite.Store
 	failed  chan error // of the engine
+	path    string     // of the store
+	period  time.Duration
+	rules   func([]*rule.Rule) []*rule.Rule     // nil = as they are
+	change  func(*weekServer, *simulate.Output) // nil = as the machine said it
 }
 
 type weekServer struct {
@@ -47,11 +51,16 @@ type weekServer struct {
 // tickEvery is the longest period that the ruler believes a bridge.
 const tickEvery = 10 * time.Second
 
-func newWeek(t *testing.T, servers int) *week {
-	w := &week{t: t, now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
+func newWeek(t testing.TB, servers int) *week {
+	w := &week{t: t, period: tickEvery}
+	w.begin(servers, simulate.Settings{RAID: 50 * time.Minute, Hardware: 12 * time.Hour, Events: 0.1})
+	return w
+}
+
+func (w *week) begin(servers int, set simulate.Settings) {
+	w.now = time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
 	w.log = streamtest.New(w.now)
 	w.judge()
-	set := simulate.Settings{RAID: 50 * time.Minute, Hardware: 12 * time.Hour, Events: 0.1}
 	for _, spec := range simulate.Fleet(1, servers) {
 		s := &weekServer{machine: simulate.NewMachine(spec, set, 1, nil)}
 		sum := sha256.Sum256([]byte(spec.Name))
@@ -63,7 +72,6 @@ func newWeek(t *testing.T, servers int) *week {
 			{Key: record.AttrRole, Value: record.String(spec.Role)}, {Key: record.AttrOwner, Value: record.String(spec.Owner)}, {Key: record.AttrSimulated, Value: record.Bool(true)}}}})
 		w.say(s, s.machine.Start(w.now))
 	}
-	return w
 }
 
 // frame hands records to the bridge.
@@ -94,6 +102,9 @@ func (w *week) say(s *weekServer, outs []simulate.Output) {
 		}
 		recs := make([]record.Record, n)
 		for i := range recs {
+			if w.change != nil {
+				w.change(s, &outs[i])
+			}
 			recs[i] = outs[i].Record
 		}
 		w.frame(record.Header{Producer: record.ExporterProducer(s.id), Subject: s.id, Category: c, Epoch: s.epoch, First: s.seq[c] + 1, Sent: w.now.UnixNano()}, recs)
@@ -105,8 +116,8 @@ func (w *week) say(s *weekServer, outs []simulate.Output) {
 // run lets time pass; each is called before every tick.
 func (w *week) run(d time.Duration, each func(passed time.Duration)) {
 	w.t.Helper()
-	for passed := time.Duration(0); passed < d; passed += tickEvery {
-		w.now = w.now.Add(tickEvery)
+	for passed := time.Duration(0); passed < d; passed += w.period {
+		w.now = w.now.Add(w.period)
 		if each != nil {
 			each(passed)
 		}
@@ -147,7 +158,11 @@ func (w *week) judge() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.store, err = sqlite.Open(w.t.Context(), sqlite.Config{Path: filepath.Join(w.t.TempDir(), "ruler.db"), Partitions: stream.Partitions, Hash: "test"})
+	if w.rules != nil {
+		rules = w.rules(rules)
+	}
+	w.path = filepath.Join(w.t.TempDir(), "ruler.db")
+	w.store, err = sqlite.Open(w.t.Context(), sqlite.Config{Path: w.path, Partitions: stream.Partitions, Hash: "test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
