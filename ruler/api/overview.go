@@ -140,7 +140,7 @@ func (s *server) silent(r *request) (any, error) {
 func (s *server) discovery(r *request) (any, error) {
 	real := false
 	groups := []TargetGroup{}
-	q := store.ServerQuery{Simulated: &real, Sort: store.ByName, Limit: 1000}
+	q := store.ServerQuery{Simulated: &real, Sort: store.ByName, Limit: store.MaxServers}
 	for {
 		page, err := s.reader.Servers(r.ctx, q)
 		if err != nil {

@@ -137,6 +137,10 @@ const (
 	BySupport  SortKey = "support_end" // in the order of ServerQuery.Support
 )
 
+// MaxServers bounds a page of servers: what lists all of them reads few pages,
+// for each of which they are sorted.
+const MaxServers = 20_000
+
 // ServerQuery filters and orders the server list. Empty fields match all.
 type ServerQuery struct {
 	IDs       []record.ID // any of; empty = all
@@ -165,7 +169,7 @@ type ServerQuery struct {
 	Sort    SortKey
 	Reverse bool
 	Offset  int
-	Limit   int // 0 = 100, at most 1000
+	Limit   int // 0 = 100, at most MaxServers
 }
 
 // ServerCase is one of these states with one of these worst severities.

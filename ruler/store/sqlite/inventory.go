@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"nocturne/internal/record"
@@ -122,6 +123,8 @@ func (s *Store) serverAt(ctx context.Context, id record.ID, at time.Time) (store
 	return past, err
 }
 
+const occupantOrder = "o.since DESC, o.serial, o.type, o.place, o.n DESC"
+
 // Occupants implements store.Inventory.
 func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.OccupantPage, error) {
 	var f filter
@@ -132,21 +135,27 @@ func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.Occ
 	}
 	f.text(q.Text, "o.serial", "o.model")
 	page := store.OccupantPage{Occupants: []store.Occupant{}}
-	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM occupants o"+f.String(), f.args...).Scan(&page.Total)
-	if err == nil {
-		err = each(ctx, s.read, func(rows *sql.Rows) error {
-			var v store.Occupant
-			var server []byte
-			var since, until, seen int64
-			err := rows.Scan(&v.Serial, &server, &v.Name, &v.Simulated, &seen, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until)
-			v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
-			if until == 0 {
-				v.LastSeen = moment(seen)
-			}
-			page.Occupants = append(page.Occupants, v)
-			return err
-		}, `SELECT o.serial, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), coalesce(s.last_seen, 0), o.category, o.type, o.place, o.model, o.since, o.until
-			FROM occupants o LEFT JOIN servers s ON s.id = o.server`+f.String()+" ORDER BY o.since DESC, o.serial, o.type, o.place, o.n DESC LIMIT ? OFFSET ?", append(f.args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
+	// Searching a text reads everything, so one pass finds the page and counts.
+	total, args := "count(*) OVER ()", slices.Clone(f.args)
+	if q.Text == "" {
+		total, args = "(SELECT count(*) FROM occupants o"+f.String()+")", append(args, f.args...)
+	}
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		var v store.Occupant
+		var server []byte
+		var since, until, seen int64
+		err := rows.Scan(&page.Total, &v.Serial, &server, &v.Name, &v.Simulated, &seen, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until)
+		v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
+		if until == 0 {
+			v.LastSeen = moment(seen)
+		}
+		page.Occupants = append(page.Occupants, v)
+		return err
+	}, `SELECT k.total, o.serial, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), coalesce(s.last_seen, 0), o.category, o.type, o.place, o.model, o.since, o.until
+		FROM (SELECT o.n, `+total+` AS total FROM occupants o`+f.String()+" ORDER BY "+occupantOrder+" LIMIT ? OFFSET ?) k"+`
+		CROSS JOIN occupants o ON o.n = k.n LEFT JOIN servers s ON s.id = o.server ORDER BY `+occupantOrder, append(args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
+	if err == nil && len(page.Occupants) == 0 && q.Offset > 0 {
+		err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM occupants o"+f.String(), f.args...).Scan(&page.Total)
 	}
 	if err != nil {
 		return store.OccupantPage{}, fmt.Errorf("list serial numbers: %w", err)

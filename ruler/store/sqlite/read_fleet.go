@@ -148,6 +148,26 @@ func deviceFilter(q store.DeviceQuery) filter {
 	return f
 }
 
+// kinds counts the devices of a query by type, model, firmware and state: what
+// device_kinds says, where it can, without the devices of decommissioned servers.
+func kinds(q store.DeviceQuery) (query string, args []any) {
+	const group = " GROUP BY 1, 2, 3, 4"
+	if q.Category != 0 || q.Site != "" || q.Text != "" || !q.Server.IsZero() || isMany(q.Type) {
+		f := deviceFilter(q)
+		return "SELECT d.type, d.model, d.firmware, d.state, count(*) AS n FROM devices d" + f.String() + group, f.args
+	}
+	var f, gone filter
+	gone.add("removed = 0 AND category NOT IN (5, 6) AND server IN (SELECT id FROM servers WHERE state = 'decommissioned')")
+	for _, f := range []*filter{&f, &gone} {
+		f.equal("type", q.Type)
+		f.equal("model", q.Model)
+		f.equal("firmware", q.Firmware)
+		f.equal("state", q.State)
+	}
+	return "SELECT type, model, firmware, state, sum(n) AS n FROM (SELECT type, model, firmware, state, n FROM device_kinds" + f.String() +
+		" UNION ALL SELECT type, model, firmware, state, -1 FROM devices" + gone.String() + ")" + group, append(f.args, gone.args...)
+}
+
 // isMany tells whether a type of device is one of updates or software.
 func isMany(typ string) bool {
 	switch typ {
@@ -180,7 +200,8 @@ func inRanks(q *store.DeviceQuery, rank int) bool {
 }
 
 // Devices implements store.Fleet. What has a problem is little and is found by
-// its key; the rest is read in the order of an index.
+// its key; the rest is read in the order of an index, which also skips: rows are
+// looked up for the page alone.
 func (s *Store) Devices(ctx context.Context, q store.DeviceQuery) (store.DevicePage, error) {
 	page, err := s.devices(ctx, q)
 	if err != nil {
@@ -217,7 +238,8 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 	page.Total = fitting
 	if err == nil && inRanks(&q, 0) {
 		var all int
-		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM devices d"+f.String(), f.args...).Scan(&all)
+		count, args := kinds(q)
+		err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM ("+count+")", args...).Scan(&all)
 		page.Total += all - bad
 		if bad > 0 {
 			f.add("(d.server, d.type, d.place) NOT IN (SELECT unhex(value->>0), value->>1, value->>2 FROM json_each(?))", problems)
@@ -227,7 +249,8 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 				v, err := scanDeviceRow(rows)
 				page.Devices = append(page.Devices, v)
 				return err
-			}, "SELECT "+deviceColumns+" FROM devices d"+f.String()+" ORDER BY "+deviceOrder+" LIMIT ? OFFSET ?", append(f.args, more, max(offset-fitting, 0))...)
+			}, "SELECT "+deviceColumns+" FROM (SELECT server, category, type, place FROM devices d"+f.String()+" ORDER BY "+deviceOrder+" LIMIT ? OFFSET ?) k"+
+				" CROSS JOIN devices d USING (server, category, type, place) ORDER BY "+deviceOrder, append(f.args, more, max(offset-fitting, 0))...)
 		}
 	}
 	if err == nil {
@@ -263,8 +286,9 @@ func nameDevices(ctx context.Context, q querier, list []store.DeviceRow) error {
 	return nil
 }
 
-// DeviceFacets implements store.Fleet: one pass over an index counts what is
-// alike, and what has a problem is taken out or in by itself.
+// DeviceFacets implements store.Fleet: what is alike is counted in one pass over an
+// index, or has been counted when it was written; what has a problem is taken
+// out or in by itself.
 func (s *Store) DeviceFacets(ctx context.Context, q store.DeviceQuery) (map[string][]store.Count, error) {
 	f := deviceFilter(q)
 	sums := deviceSums{}
@@ -275,13 +299,14 @@ func (s *Store) DeviceFacets(ctx context.Context, q store.DeviceQuery) (map[stri
 	defer func() { _ = tx.Rollback() }() // it wrote nothing
 	calm := inRanks(&q, 0)
 	if calm {
+		count, args := kinds(q)
 		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var k deviceKind
 			var n int
 			err := rows.Scan(&k.typ, &k.model, &k.firmware, &k.state, &n)
 			sums.add(k, 0, n)
 			return err
-		}, "SELECT d.type, d.model, d.firmware, d.state, count(*) FROM devices d"+f.String()+" GROUP BY d.type, d.model, d.firmware, d.state", f.args...)
+		}, count, args...)
 	}
 	if err == nil && len(q.Problems) > 0 {
 		err = each(ctx, tx, func(rows *sql.Rows) error {

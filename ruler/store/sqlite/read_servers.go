@@ -181,7 +181,7 @@ func (s *Store) Servers(ctx context.Context, q store.ServerQuery) (store.ServerP
 		// The ids are found and ordered first, so that the sorter carries no rows
 		// that are not shown.
 		page.Servers, err = scanServers(ctx, tx, "SELECT "+serverColumns+" FROM (SELECT id AS wanted, row_number() OVER () AS place FROM (SELECT id FROM "+table+f.String()+
-			" ORDER BY "+by+" LIMIT ? OFFSET ?)) CROSS JOIN servers ON id = wanted ORDER BY place", append(args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
+			" ORDER BY "+by+" LIMIT ? OFFSET ?)) CROSS JOIN servers ON id = wanted ORDER BY place", append(args, clamp(q.Limit, store.MaxServers), max(q.Offset, 0))...)
 	}
 	if err != nil {
 		return store.ServerPage{}, fmt.Errorf("list servers: %w", err)

@@ -55,6 +55,9 @@ var schemaAbsence string
 //go:embed rules.sql
 var schemaRules string
 
+//go:embed kinds.sql
+var schemaKinds string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -67,6 +70,7 @@ var migrations = []string{
 	schemaFleet,
 	schemaRegister,
 	schemaMoves,
+	schemaKinds,
 }
 
 const readers = 4

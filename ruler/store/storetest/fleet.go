@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"nocturne/internal/record"
 	"nocturne/ruler/store"
@@ -114,5 +117,37 @@ func devicesAcrossServers(t *testing.T, f *fixture) {
 	counts := must[map[string][]store.Count](t)(f.DeviceFacets(ctx, store.DeviceQuery{Type: "physical_drive", Problems: problems}))
 	if !slices.Equal(counts[store.FacetModel], []store.Count{{Value: "ST4", N: 4}}) || len(counts) != 5 || !slices.Equal(counts[store.FacetRank], []store.Count{{Value: "0", N: 2}, {Value: "3", N: 1}, {Value: "5", N: 1}}) {
 		t.Errorf("facets %+v", counts)
+	}
+	// Counts follow what becomes of a device.
+	change := func(place, state, fields string, removed time.Duration) {
+		d := store.Device{Category: record.RAID, Type: "physical_drive", Place: place, State: state, Fields: []byte(fields), First: at(1), Changed: at(3)}
+		if removed > 0 {
+			d.Removed = at(removed)
+		}
+		f.commit(store.PartitionCommit{Partition: 1, Devices: []store.DeviceWrite{{Server: id(1), Device: d}}})
+	}
+	for _, c := range []struct {
+		what          string
+		place, state  string
+		fields        string
+		removed       time.Duration
+		models, total string
+	}{
+		{"another state", "s1", "Failed", `{"model":"ST4"}`, 0, "ST4 4", "4"}, {"another model", "s1", "Failed", `{"model":"ST6"}`, 0, "ST4 3, ST6 1", "4"},
+		{"gone", "s1", "Failed", `{"model":"ST6"}`, 5, "ST4 3", "3"}, {"still gone", "s1", "Failed", `{"model":"ST4"}`, 6, "ST4 3", "3"}, {"back", "s1", "Onln", `{"model":"ST4"}`, 0, "ST4 4", "4"},
+	} {
+		change(c.place, c.state, c.fields, c.removed)
+		q := store.DeviceQuery{Type: "physical_drive"}
+		var models []string
+		for _, v := range must[map[string][]store.Count](t)(f.DeviceFacets(ctx, q))[store.FacetModel] {
+			models = append(models, fmt.Sprint(v.Value, " ", v.N))
+		}
+		if p := must[store.DevicePage](t)(f.Devices(ctx, q)); strings.Join(models, ", ") != c.models || fmt.Sprint(p.Total) != c.total || fmt.Sprint(len(p.Devices)) != c.total {
+			t.Errorf("%s: %q, %d of %d; want %q, %s", c.what, models, len(p.Devices), p.Total, c.models, c.total)
+		}
+	}
+	f.commit(store.PartitionCommit{Partition: 1, Devices: []store.DeviceWrite{{Server: id(1), Device: store.Device{Category: record.RAID, Type: "physical_drive", Place: "s1"}, Delete: true}}})
+	if p := must[store.DevicePage](t)(f.Devices(ctx, store.DeviceQuery{Type: "physical_drive"})); p.Total != 3 {
+		t.Errorf("forgotten: %d", p.Total)
 	}
 }
