@@ -40,7 +40,7 @@ func nightlyRules(t testing.TB) []*rule.Rule {
 
 // randomNight is a fleet to which everything happens, as the seed says. watch is
 // called every second.
-func randomNight(t testing.TB, seed uint64, goodbyes bool, watch ...func(*world)) *world {
+func randomNight(t testing.TB, seed uint64, watch ...func(*world)) *world {
 	r := rand.New(rand.NewPCG(seed, 2))
 	w := newWorld(t)
 	for i := range 8 {
@@ -63,7 +63,7 @@ func randomNight(t testing.TB, seed uint64, goodbyes bool, watch ...func(*world)
 				s.beat()
 			case n == 18 && second > 20 && r.IntN(3) == 0:
 				s.silent = !s.silent
-			case n == 19 && goodbyes && !s.silent && r.IntN(4) == 0:
+			case n == 19 && !s.silent && r.IntN(4) == 0:
 				s.bye()
 			case n == 20 && s.silent:
 				s.silent = false
@@ -176,7 +176,7 @@ func TestChaosCommits(t *testing.T) {
 	points, seed := chaos(t)
 	crashes, runs := 0, 0
 	for ; crashes < points; seed++ {
-		w := randomNight(t, seed, true)
+		w := randomNight(t, seed)
 		model := openStore(t)
 		newDriver(t, w.log, model, rules...).must()
 		want := dump(t, model)
@@ -202,9 +202,7 @@ func TestChaosCommits(t *testing.T) {
 	}
 }
 
-// What all kinds of rules say live, second by second, is what a replay says. Of a
-// replay the fleet operator asks how large a rack or site is now, not then; so
-// nobody says goodbye here, who would not be counted.
+// What all kinds of rules say live, second by second, is what a replay says.
 func TestRandomNightLive(t *testing.T) {
 	rules := nightlyRules(t)
 	nights := uint64(2)
@@ -214,7 +212,7 @@ func TestRandomNightLive(t *testing.T) {
 	for seed := range nights {
 		live, replay := openStore(t), openStore(t)
 		var d *driver
-		w := randomNight(t, seed, false, func(w *world) {
+		w := randomNight(t, seed, func(w *world) {
 			if d == nil {
 				d = newDriver(t, w.log, live, rules...)
 			}

@@ -104,7 +104,7 @@ func (p *partition) retireLine(key record.ID, reason string) {
 		return
 	}
 	p.forget(s, reason)
-	p.out.server(key).State = &store.StateWrite{State: store.StateDecommissioned, Reason: reason, Since: p.streamTime()}
+	p.out.state(key, store.StateWrite{State: store.StateDecommissioned, Reason: reason, Since: p.streamTime()})
 	p.out.server(key).Clones = &store.CloneWrite{Of: s.root.root, Clones: false}
 	delete(p.lines, key)
 	p.out.dirty[s.root] = struct{}{}
@@ -182,7 +182,7 @@ func (p *partition) state(s *server, to stateCode, reason string) {
 		return
 	}
 	s.state = to
-	p.out.server(s.id).State = &store.StateWrite{State: to.word(), Reason: reason, Since: p.streamTime()}
+	p.out.state(s.id, store.StateWrite{State: to.word(), Reason: reason, Since: p.streamTime()})
 	p.out.urgent = true
 }
 

@@ -230,7 +230,7 @@ func (p *partition) reverted(id *identity, b *bridge, ef *stream.EntryFrame, f *
 		l.reverted = true
 		s := p.lines[l.key]
 		p.audit("record numbers went back", s.id.String(), `{"hint":"the machine was reverted to a snapshot of its running state; restart its exporter"}`)
-		p.out.server(s.id).State = &store.StateWrite{State: store.StateUp, Reason: "heartbeats arrive, but their numbers went back: restart its exporter", Since: p.streamTime()}
+		p.out.state(s.id, store.StateWrite{State: store.StateUp, Reason: "heartbeats arrive, but their numbers went back: restart its exporter", Since: p.streamTime()})
 	}
 	p.counts.stepped-- // it stays a duplicate
 	return p.guarded(id, &input{bridge: b, header: &f.Header, record: r, seq: f.Last, skew: ef.Skew})
@@ -338,7 +338,7 @@ func (p *partition) owner(root record.ID) *identity {
 	s.about = p.share(about{})
 	p.lines[root] = s
 	p.out.dirty[id] = struct{}{}
-	p.out.server(root).State = &store.StateWrite{State: store.StateWaiting, Since: p.streamTime()}
+	p.out.state(root, store.StateWrite{State: store.StateWaiting, Since: p.streamTime()})
 	p.out.urgent = true
 	return id
 }

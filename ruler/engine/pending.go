@@ -36,6 +36,19 @@ func (o *pending) server(id record.ID) *store.ServerWrite {
 	return w
 }
 
+// maxWas bounds the states that are kept of one server in one commit.
+const maxWas = 64
+
+// state changes a server's state; those that it had since the last commit are
+// kept.
+func (o *pending) state(id record.ID, to store.StateWrite) {
+	w := o.server(id)
+	if w.State != nil && len(w.Was) < maxWas {
+		w.Was = append(w.Was, *w.State)
+	}
+	w.State = &to
+}
+
 // notification keeps the newest form of a row; that it is held stays.
 func (o *pending) notification(n store.Notification) {
 	if at, ok := o.notes[n.ID]; ok {

@@ -115,7 +115,7 @@ func (p *partition) silence(s *server, v *operator.Verdict) {
 		s.silent = false // heard has set the state
 		p.out.dirty[s.root] = struct{}{}
 	case operator.Muted: // the goodbye, and what it allows
-		p.out.server(s.id).State = &store.StateWrite{State: s.state.word(), Reason: v.Reason, Since: p.streamTime()}
+		p.out.state(s.id, store.StateWrite{State: s.state.word(), Reason: v.Reason, Since: p.streamTime()})
 	}
 }
 

@@ -93,9 +93,12 @@ type ServerWrite struct {
 	Labels    *ServerLabels
 	Facts     *ServerFacts
 	State     *StateWrite
-	Seen      *SeenWrite
-	Clones    *CloneWrite
-	Address   *string // of its last connection
+	// Was are the states that it went through before State, the first one first:
+	// how far a commit reaches must not matter to who asks what was when.
+	Was     []StateWrite
+	Seen    *SeenWrite
+	Clones  *CloneWrite
+	Address *string // of its last connection
 }
 
 // ServerLabels come from the registry, never from the agent.

@@ -174,6 +174,9 @@ func (w *writer) server(c *store.ServerWrite, now time.Time) {
 		w.exec(stServerFacts, f.OSName, f.OSType, f.OSVersion, f.OSBuild, unix(f.BootTime), f.ExporterVersion, f.ReportedName, f.MachineID, f.SMBIOSUUID, int64(f.Interval), c.ID[:])
 		w.log(c.ID, logFacts, now, factsLog{f.OSName, f.OSType, f.OSVersion, f.OSBuild, f.ExporterVersion, f.ReportedName, f.BootTime})
 	}
+	for _, st := range c.Was {
+		w.log(c.ID, logState, st.Since, stateLog{st.State, st.Reason})
+	}
 	if st := c.State; st != nil {
 		w.exec(stServerState, string(st.State), st.Reason, unix(st.Since), c.ID[:])
 		w.log(c.ID, logState, st.Since, stateLog{st.State, st.Reason})

@@ -260,7 +260,10 @@ func groupsAsTheyWere(t *testing.T, f *fixture) {
 	add(20, 1, "", store.StateSilent)
 	add(30, 2, "", store.StateStopped)
 	add(40, 1, "muc", store.StateUp)
-	for when, want := range map[time.Duration]string{-1: "", 5: "fra r1 1", 10: "fra r1 2", 25: "fra r1 2", 35: "fra r1 1", 99: "muc r1 1"} {
+	// A server that came and went within one commit was there in between.
+	f.commit(store.PartitionCommit{Partition: 1, StreamTime: at(90), Servers: []store.ServerWrite{{ID: id(3), Partition: 1, Labels: &store.ServerLabels{Name: "s3", Site: "fra", Rack: "r2"},
+		Was: []store.StateWrite{{State: store.StateWaiting, Since: at(50)}, {State: store.StateUp, Since: at(60)}}, State: &store.StateWrite{State: store.StateStopped, Since: at(80)}}}})
+	for when, want := range map[time.Duration]string{-1: "", 5: "fra r1 1", 10: "fra r1 2", 25: "fra r1 2", 35: "fra r1 1", 55: "muc r1 1", 70: "fra r2 1, muc r1 1", 99: "muc r1 1"} {
 		var got []string
 		for _, g := range must[[]store.GroupSize](t)(f.GroupsAt(ctx, at(when))) {
 			got = append(got, fmt.Sprint(g.Site, " ", g.Rack, " ", g.Servers))
