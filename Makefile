@@ -9,6 +9,8 @@ PROGRESS := 2>&1 | awk -f deploy/progress.awk
 PROGRAMS := ./exporter ./eventbridge ./ruler ./deploy/nocturne
 VM := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
+CONSOLE := ruler/console/static/built/index.html
+PAGES := grafana-plugin/webpack.config.js $(shell find grafana-plugin/src -type f -not -name '*.test.*')
 FUZZTIME ?= 60s
 CHAOSTIME ?= 10m
 
@@ -16,7 +18,7 @@ CHAOSTIME ?= 10m
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-build: bin/victoria-metrics bin/victoria-logs ## build every program into bin/
+build: bin/victoria-metrics bin/victoria-logs $(CONSOLE) ## build every program into bin/
 	@echo "our programs$(if $(wildcard bin/nocturne),, (first time: some minutes))"
 	@$(GO) -o bin/ $(PROGRAMS) $(PROGRESS)
 
@@ -25,6 +27,19 @@ bin/victoria-%: deploy/tools/go.mod
 	@cd deploy/tools && go build -v -trimpath -ldflags "-s -w" -o ../../bin/ \
 	  $(if $(filter metrics,$*),$(VM),$(VL)) 2>&1 | awk -f ../progress.awk
 	@touch $@
+
+# The console's page. Where there was no Node to build it, the ruler says so.
+ifneq ($(shell command -v npm),)
+grafana-plugin/node_modules/.package-lock.json: grafana-plugin/package-lock.json
+	@echo "the page's packages$(if $(wildcard grafana-plugin/node_modules),, (first time: two minutes))"
+	@cd grafana-plugin && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.package-lock.json
+$(CONSOLE): grafana-plugin/node_modules/.package-lock.json $(PAGES)
+	@echo "the page"
+	@cd grafana-plugin && node_modules/.bin/webpack --env production --config-name console
+else
+$(CONSOLE):
+	@echo "no Node: the ruler is built without its page"
+endif
 
 bin/golangci-lint: deploy/tools/lint/go.mod
 	@echo "golangci-lint$(if $(wildcard $@),, (first time: two minutes))"
@@ -43,8 +58,10 @@ windows: ## build the exporter for Windows into bin/windows/
 package: ## build the exporter's packages into bin/packages/; VERSION=1.2.3 names the version
 	@deploy/package
 
-plugin: ## build the Grafana app into grafana-plugin/dist
+plugin: $(CONSOLE) ## build the Grafana app: bin/nocturne-fleet-app.zip
+	@cd grafana-plugin && node_modules/.bin/webpack --env production --config-name plugin
 	@grafana-plugin/backend
+	@go run ./deploy/packplugin
 
 run: build ## run the whole of Nocturne with a simulated fleet; Ctrl-C ends it
 	@exec bin/nocturne demo
@@ -74,7 +91,7 @@ chaos: build ## kill parts at random for CHAOSTIME and count what arrives; crash
 	@NOCTURNE_CHAOS=$(CHAOSTIME) go test -count=1 -v -timeout 60m -run TestChaos ./deploy ./ruler/engine
 
 e2e: build ## drive the page with a real browser
-	@cd grafana-plugin/e2e && npm ci --no-audit --no-fund && node --test
+	@cd grafana-plugin && npm run e2e
 
 clean: ## remove what was built; data folders stay
-	@rm -rf bin .build grafana-plugin/dist
+	@rm -rf bin .build grafana-plugin/dist ruler/console/static/built

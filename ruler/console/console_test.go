@@ -1,10 +1,11 @@
 package console
 
 import (
-	"io/fs"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
-	"path"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestServesThePage(t *testing.T) {
 		t.Fatalf("answered %d %q", w.Code, w.Header())
 	}
 	csp := w.Header().Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
+	for _, want := range []string{"default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
 		if !strings.Contains(csp, want) {
 			t.Errorf("policy lacks %q: %s", want, csp)
 		}
@@ -48,9 +49,6 @@ func TestServesThePage(t *testing.T) {
 	if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
 		t.Errorf("asked again: %d with %d bytes, want 304", again.Code, again.Body.Len())
 	}
-	if w := call(h, "HEAD", "/assets/app.js"); w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
-		t.Errorf("HEAD answered %d with %d bytes as %s", w.Code, w.Body.Len(), w.Header().Get("Content-Type"))
-	}
 	f := func(method, target string, code int) {
 		t.Helper()
 		w := call(h, method, target)
@@ -58,49 +56,68 @@ func TestServesThePage(t *testing.T) {
 			t.Errorf("%s %s answered %d, want %d", method, target, w.Code, code)
 		}
 	}
-	if w := call(h, "GET", "/notifications/a1b2c3d4e5f60718"); w.Code != http.StatusFound || w.Header().Get("Location") != "/#/notifications/a1b2c3d4e5f60718" {
-		t.Errorf("a link from a message: %d to %s", w.Code, w.Header().Get("Location"))
-	}
-	f("GET", "/servers", 302)
+	f("GET", "/tonight", 200)
+	f("GET", "/notifications/a1b2c3d4e5f60718", 200) // a link from a message
+	f("GET", "/servers", 200)
+	f("HEAD", "/moon.svg", 200)
 	f("GET", "/servers/..%2f..%2fevil", 404)
 	f("GET", "//evil.example/servers", 404)
+	f("GET", "/nothing", 404)
 	f("GET", "/index.html", 404)
-	f("GET", "/assets/", 404)
-	f("GET", "/assets/../console.go", 404)
-	f("GET", "/static/index.html", 404)
+	f("GET", "/built/index.html", 404)
+	f("GET", "/built/", 404)
+	f("GET", "/built/../console.go", 404)
+	f("GET", "/static/moon.svg", 404)
 	f("POST", "/", 405)
 }
 
-// The files hold to what the policy and the promises say: nothing that takes
-// text for markup or code, no style in markup, nothing from another host, and
-// every file that a file asks for is there.
-func TestFilesKeepThePromises(t *testing.T) {
-	h := newHandler(t)
-	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|\bstyle=|<script>|\bon[a-z]+="|javascript:|localStorage`)
-	elsewhere := regexp.MustCompile(`(https?:)?//[a-z0-9.-]+\.[a-z]{2,}`)
-	asked := regexp.MustCompile(`(?:from '\./|(?:src|href)="/assets/)([^'"]+)`)
-	err := fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := static.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		text := strings.ReplaceAll(string(b), `xmlns="http://www.w3.org/2000/svg"`, "")
-		for _, re := range []*regexp.Regexp{forbidden, elsewhere} {
-			if m := re.FindString(text); m != "" {
-				t.Errorf("%s holds %q", name, m)
-			}
-		}
-		for _, m := range asked.FindAllStringSubmatch(text, -1) {
-			if w := call(h, "GET", path.Join("/assets", m[1])); w.Code != 200 {
-				t.Errorf("%s asks for %s, which is not there", name, m[1])
-			}
-		}
-		return nil
-	})
+// Every path of the page is served here, and no other.
+func TestPagesAreThoseOfThePage(t *testing.T) {
+	b, err := os.ReadFile("../../grafana-plugin/src/routes.ts")
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(b), "export const paths = {")
+	table, _, ok2 := strings.Cut(table, "}")
+	found := regexp.MustCompile(`: '(/[^']+)'`).FindAllStringSubmatch(table, -1)
+	if !ok || !ok2 || len(found) < 8 {
+		t.Fatalf("no paths in routes.ts: %q", table)
+	}
+	for _, f := range found {
+		if path := strings.ReplaceAll(f[1], ":id", "5e17"); !pages.MatchString(path) {
+			t.Errorf("%s is a page, and would answer 404", path)
+		}
+	}
+}
+
+// The built files keep what the policy promises.
+func TestBuiltPage(t *testing.T) {
+	if !Built() {
+		t.Skip("the page is not built: run make build")
+	}
+	h := newHandler(t)
+	html := call(h, "GET", "/").Body.String()
+	scripts := regexp.MustCompile(`<script defer src="([^"]+)">`).FindAllStringSubmatch(html, -1)
+	if len(scripts) == 0 || strings.Contains(html, "<style") || regexp.MustCompile(`<script>|\son[a-z]+=|https?://`).MatchString(html) {
+		t.Fatalf("index.html: %s", html)
+	}
+	for _, s := range scripts {
+		plain := call(h, "GET", s[1])
+		packed := call(h, "GET", s[1], "Accept-Encoding", "br, gzip")
+		if plain.Code != 200 || packed.Header().Get("Content-Encoding") != "gzip" || plain.Header().Get("Cache-Control") != forever {
+			t.Fatalf("%s: %d %v", s[1], plain.Code, packed.Header())
+		}
+		t.Logf("%s: %d bytes, %d packed", s[1], plain.Body.Len(), packed.Body.Len())
+		z, err := gzip.NewReader(packed.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(z)
+		if err != nil || string(b) != plain.Body.String() {
+			t.Errorf("%s: what is packed differs, %v", s[1], err)
+		}
+	}
+	if w := call(h, "GET", "/built/build/img/icons/unicons/bell.svg"); w.Code != 200 || w.Header().Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("an icon: %d", w.Code)
 	}
 }

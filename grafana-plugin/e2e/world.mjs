@@ -1,0 +1,83 @@
+// Starts what the specs need: the page over fixed data, and a browser that
+// keeps to itself. Both end with the test.
+import { spawn, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, '..', '..');
+export const artifacts = join(here, 'artifacts');
+const browserPath = process.env.NOCTURNE_CHROMIUM ?? '/usr/bin/chromium';
+
+/** Why the specs cannot run here; null = they can. */
+export const missing = !existsSync(join(root, 'ruler/console/static/built/index.html')) ? 'the page is not built: make build' : existsSync(browserPath) ? null : `no browser at ${browserPath}: install chromium, or say where in NOCTURNE_CHROMIUM`;
+
+/** Builds and starts the test server; returns its address and how to stop it. */
+async function startServer(dir) {
+  const binary = join(dir, 'consoletest');
+  execFileSync('go', ['build', '-o', binary, './ruler/console/consoletest'], { cwd: root, stdio: 'inherit' });
+  const child = spawn(binary, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  const [url] = await once(lines, 'line');
+  return {
+    url,
+    async stop() {
+      const gone = once(child, 'exit');
+      child.stdin.end();
+      await gone;
+    },
+  };
+}
+
+/** Starts everything. */
+export async function startWorld() {
+  mkdirSync(artifacts, { recursive: true });
+  const dir = mkdtempSync(join(tmpdir(), 'nocturne-e2e-'));
+  const server = await startServer(dir);
+  const context = await chromium.launchPersistentContext(join(dir, 'profile'), {
+    executablePath: browserPath, headless: true, viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'], locale: 'en-GB', timezoneId: 'UTC',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  return {
+    url: server.url,
+    /** A page that writes down what must not happen. */
+    async page({ width = 1280, height = 900, dark = false } = {}) {
+      const page = await context.newPage();
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce' });
+      const wrong = [];
+      const expected = []; // patterns of complaints that a test provokes
+      page.on('console', (m) => {
+        if (['error', 'warning'].includes(m.type()) && !expected.some((e) => e.test(m.text()))) wrong.push(`${m.type()}: ${m.text()}`);
+      });
+      page.on('pageerror', (e) => wrong.push('exception: ' + e.message));
+      page.on('dialog', (d) => wrong.push('dialog: ' + d.message()) && d.dismiss());
+      page.on('request', (r) => {
+        if (!r.url().startsWith(server.url + '/')) wrong.push('request elsewhere: ' + r.url());
+      });
+      return Object.assign(page, {
+        wrong, expected,
+        /** Opens a page and waits until it shows its answers, or why there are none. */
+        view: async (path) => {
+          await page.goto(server.url + path);
+          await page.locator('main h1').waitFor({ state: 'attached' });
+          await page.waitForFunction(() => !document.querySelector('main')?.innerText.includes('Loading…'));
+        },
+        /** A titled block. */
+        panel: (name) => page.getByRole('region', { name, exact: true }).first(),
+        shot: (name) => page.screenshot({ path: join(artifacts, name + '.png'), fullPage: true }),
+        tell: (what) => page.request.post(`${server.url}/test/${what}`),
+      });
+    },
+    async stop() {
+      await context.close();
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}

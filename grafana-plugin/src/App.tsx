@@ -1,0 +1,71 @@
+// The pages, wherever they run.
+import { t } from '@grafana/i18n';
+import { Spinner } from '@grafana/ui';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { lazy, Suspense, useState } from 'react';
+import { Navigate, Route, Routes } from 'react-router-dom';
+import { Refusal } from './api/client';
+import { Live } from './api/live';
+import { Boundary } from './components/Boundary';
+import { HostProvider, useHost, type Host } from './host';
+import { paths } from './routes';
+import { TonightPage } from './pages/Tonight/TonightPage';
+import { NothingPage } from './pages/NothingPage';
+
+const page = {
+  notifications: lazy(() => import('./pages/Notifications/NotificationsPage')),
+  notification: lazy(() => import('./pages/Notification/NotificationPage')),
+  servers: lazy(() => import('./pages/Servers/ServersPage')),
+  server: lazy(() => import('./pages/Server/ServerPage')),
+  silent: lazy(() => import('./pages/Silent/SilentPage')),
+  changes: lazy(() => import('./pages/Changes/ChangesPage')),
+  delivered: lazy(() => import('./pages/Delivered/DeliveredPage')),
+  pipeline: lazy(() => import('./pages/Pipeline/PipelinePage')),
+  add: lazy(() => import('./pages/Add/AddPage')),
+};
+
+function newClient() {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        retry: (n, error) => n < 2 && (!(error instanceof Refusal) || error.status === 0 || error.status >= 500),
+        retryDelay: 1000,
+        staleTime: 1000,
+        refetchIntervalInBackground: false,
+      },
+    },
+  });
+}
+
+/** The frame, while the page's own code comes. */
+function Waiting() {
+  const { Page } = useHost();
+  return (
+    <Page title={t('states.loading', 'Loading…')}>
+      <Spinner />
+    </Page>
+  );
+}
+
+export function App({ host }: { host: Host }) {
+  const [client] = useState(newClient);
+  return (
+    <HostProvider value={host}>
+      <QueryClientProvider client={client}>
+        <Live>
+          <Suspense fallback={<Waiting />}>
+            <Routes>
+              <Route path="/" element={<Navigate to={host.base + paths.tonight} replace />} />
+              <Route path={paths.tonight} element={<Boundary><TonightPage /></Boundary>} />
+              {(Object.keys(page) as Array<keyof typeof page>).map((name) => {
+                const Page = page[name];
+                return <Route key={name} path={paths[name]} element={<Boundary><Page /></Boundary>} />;
+              })}
+              <Route path="*" element={<NothingPage />} />
+            </Routes>
+          </Suspense>
+        </Live>
+      </QueryClientProvider>
+    </HostProvider>
+  );
+}

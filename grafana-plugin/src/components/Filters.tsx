@@ -1,0 +1,73 @@
+import { css } from '@emotion/css';
+import type { GrafanaTheme2 } from '@grafana/data';
+import { t } from '@grafana/i18n';
+import { Input, useStyles2 } from '@grafana/ui';
+import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
+
+/** The row of filters above a list. */
+export function Filters({ children }: { children: ReactNode }) {
+  return (
+    <form role="search" className={useStyles2(styles).row} onSubmit={(e) => e.preventDefault()}>
+      {children}
+    </form>
+  );
+}
+
+/** Free text; told when typing pauses. */
+export function Search({ value, placeholder, onChange }: { value: string; placeholder: string; onChange: (text: string) => void }) {
+  const s = useStyles2(styles);
+  const [text, setText] = useState(value);
+  const timer = useRef<ReturnType<typeof setTimeout>>();
+  useEffect(() => setText(value), [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (
+    <label className={s.wide}>
+      <span className={s.name}>{t('filters.search', 'Search')}</span>
+      <Input
+        type="search"
+        value={text}
+        placeholder={placeholder}
+        maxLength={200}
+        autoComplete="off"
+        spellCheck={false}
+        onChange={(e) => {
+          const v = e.currentTarget.value;
+          setText(v);
+          clearTimeout(timer.current);
+          timer.current = setTimeout(() => onChange(v.trim()), 250);
+        }}
+      />
+    </label>
+  );
+}
+
+/** One of a few words. The browser's own list: it works with every keyboard and on every phone. */
+export function Pick({ name, value, options, onChange }: { name: string; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
+  const s = useStyles2(styles);
+  const id = useId();
+  return (
+    <span className={s.field}>
+      <label className={s.name} htmlFor={id}>
+        {name}
+      </label>
+      <select id={id} className={s.select} value={value} onChange={(e) => onChange(e.target.value)}>
+        {options.map(([v, text]) => (
+          <option key={v} value={v}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </span>
+  );
+}
+
+const styles = (theme: GrafanaTheme2) => ({
+  row: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-end', gap: theme.spacing(1.5), marginBottom: theme.spacing(2) }),
+  wide: css({ flex: '1 1 220px', maxWidth: 420, margin: 0 }),
+  field: css({ display: 'flex', flexDirection: 'column' }),
+  name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
+  select: css({
+    height: theme.spacing(theme.components.height.md), minWidth: 110, maxWidth: 220, padding: theme.spacing(0, 1), background: theme.components.input.background, color: theme.components.input.text, border: `1px solid ${theme.components.input.borderColor}`,
+    borderRadius: theme.shape.radius.default, '&:hover': { borderColor: theme.components.input.borderHover }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}`, outlineOffset: 1 }, option: { background: theme.colors.background.primary },
+  }),
+});

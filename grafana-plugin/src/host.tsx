@@ -1,0 +1,57 @@
+// What differs between the two places where the pages run, Grafana and the ruler's own console, is behind Host. No page
+// knows which one it is in.
+import { createContext, useContext, type ComponentType, type ReactNode } from 'react';
+
+/** A question to the ruler's API; path is below /api/v1. */
+export interface Question {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  query?: URLSearchParams;
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+/** The answer as it came; json is undefined where it was none. */
+export interface Answer {
+  status: number;
+  json: unknown;
+  /** the answerer's clock in ms; NaN where it did not say */
+  date: number;
+}
+
+/** What the ruler's stream of changes says. */
+export interface LiveEvent {
+  kind: 'notification' | 'server' | 'reset';
+  data: unknown;
+}
+
+export interface PageProps {
+  title: string;
+  /** beside the title */
+  actions?: ReactNode;
+  subtitle?: ReactNode;
+  children: ReactNode;
+}
+
+export interface Host {
+  /** Before every path of a link: '' or '/a/nocturne-fleet-app'. */
+  base: string;
+  /** Rejects only where nobody answered, or when signal says so. */
+  ask(q: Question): Promise<Answer>;
+  /** Calls listen for every event until the returned function is called; open tells whether events come. */
+  follow(listen: (e: LiveEvent) => void, open: (yes: boolean) => void): () => void;
+  /** The frame of a page: title, navigation's state, theme. */
+  Page: ComponentType<PageProps>;
+}
+
+const HostContext = createContext<Host | null>(null);
+export const HostProvider = HostContext.Provider;
+
+/** The place where this runs. */
+export function useHost(): Host {
+  const host = useContext(HostContext);
+  if (!host) {
+    throw new Error('no HostProvider above this component');
+  }
+  return host;
+}

@@ -1,0 +1,45 @@
+// Every path is named here once; pages, navigation, links and tests build theirs from it. plugin.json repeats them for
+// Grafana's navigation, and routes.test.ts compares.
+
+export const paths = {
+  tonight: '/tonight',
+  notifications: '/notifications',
+  notification: '/notifications/:id',
+  servers: '/servers',
+  server: '/servers/:id',
+  silent: '/silent',
+  changes: '/changes',
+  delivered: '/delivered',
+  pipeline: '/pipeline',
+  add: '/add',
+} as const;
+
+/** Where an app plugin's pages are in Grafana. */
+export const pluginBase = '/a/nocturne-fleet-app';
+
+type Query = Record<string, string | number | boolean | undefined>;
+
+/** "/servers" and {site: "north"} → "/servers?site=north"; what is undefined or empty is left out. */
+export function withQuery(path: string, query: Query): string {
+  const q = new URLSearchParams();
+  for (const [k, v] of Object.entries(query)) {
+    if (v !== undefined && v !== '') {
+      q.set(k, String(v));
+    }
+  }
+  const s = q.toString();
+  return s ? `${path}?${s}` : path;
+}
+
+export const link = {
+  tonight: () => paths.tonight,
+  notifications: (query: Query = {}) => withQuery(paths.notifications, query),
+  notification: (id: string) => `/notifications/${encodeURIComponent(id)}`,
+  servers: (query: Query = {}) => withQuery(paths.servers, query),
+  server: (id: string, query: Query = {}) => withQuery(`/servers/${encodeURIComponent(id)}`, query),
+  silent: () => paths.silent,
+  changes: (query: Query = {}) => withQuery(paths.changes, query),
+  delivered: () => paths.delivered,
+  pipeline: () => paths.pipeline,
+  add: () => paths.add,
+};
