@@ -84,7 +84,7 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 	@deploy/fuzz $(FUZZTIME)
 
 bench: build ## measure; the figures of ARCHITECTURE.md come from here
-	@go test -run '^$$' -bench . -benchmem $$(grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
+	@NOCTURNE_YEAR_SERVERS=65 NOCTURNE_YEAR_DAYS=7 go test -timeout 3h -run '^$$' -bench . -benchmem $$(grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 chaos: build ## kill parts at random for CHAOSTIME and count what arrives; crash 10,000 commits
 	@NOCTURNE_NOISE_DAYS=7 go test -count=1 -v -timeout 60m -run SendsNothing ./deploy/nocturne/simulate

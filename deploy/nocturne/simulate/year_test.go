@@ -30,7 +30,7 @@ import (
 //	drives     3 % a year predict their failure, fail, are replaced and rebuilt
 //	hardware   a memory module is replaced on one server in twenty a year
 //	silence    each server once a year, for eight hours
-//	people     each notification of a drive is acknowledged and commented; ten entries of the audit log a day
+//	people     ten entries of the audit log a day
 type year struct {
 	*week
 	days int
