@@ -452,13 +452,14 @@ func TestExpectedServerThatNeverComes(t *testing.T) {
 		if err != nil || len(p.Notifications) > 1 {
 			t.Fatalf("%d notifications, %v", len(p.Notifications), err)
 		}
-		for _, n := range p.Notifications {
-			if n.Server != never.id {
-				t.Errorf("about %s", n.Name)
-			}
-			return string(n.State) + " " + n.Reason
+		if len(p.Notifications) == 0 {
+			return ""
 		}
-		return ""
+		n := p.Notifications[0]
+		if n.Server != never.id {
+			t.Errorf("about %s", n.Name)
+		}
+		return string(n.State) + " " + n.Reason
 	}
 	w.run(35 * time.Second)
 	if got := state(); got != "" {
