@@ -17,6 +17,8 @@ export interface Column<T> {
   sort?: string;
   /** digits below digits */
   number?: boolean;
+  /** not on a phone: the thing's own page has it */
+  minor?: boolean;
 }
 
 interface Props<T> {
@@ -63,7 +65,7 @@ export function Table<T>({ label, columns, rows, id, status, sort, onSort }: Pro
                   const content = c.cell(r);
                   const none = content === undefined || content === null || content === '';
                   return (
-                    <td key={c.id} data-label={c.name()} className={cx(c.number && s.number, none && s.none)}>
+                    <td key={c.id} data-label={c.name()} className={cx(c.number && s.number, (none || c.minor) && s.none)}>
                       {none ? <Dim>–</Dim> : content}
                     </td>
                   );
@@ -101,18 +103,21 @@ const styles = (theme: GrafanaTheme2) => ({
   wrap: css({ overflowX: 'auto' }),
   table: css({
     width: '100%', borderCollapse: 'collapse',
-    'th, td': { padding: theme.spacing(0.75, 1), textAlign: 'left', verticalAlign: 'top', overflowWrap: 'anywhere' },
+    // A word is broken where it would be wider than a column may be, not to make room for another column.
+    'th, td': { padding: theme.spacing(0.75, 1), textAlign: 'left', verticalAlign: 'top', overflowWrap: 'break-word', maxWidth: 280 },
+    'td time, td code': { whiteSpace: 'nowrap' },
     th: { color: theme.colors.text.secondary, fontWeight: theme.typography.fontWeightMedium, fontSize: theme.typography.bodySmall.fontSize, whiteSpace: 'nowrap', borderBottom: `1px solid ${theme.colors.border.medium}` },
     'tbody tr + tr td': { borderTop: `1px solid ${theme.colors.border.weak}` },
     'tbody tr:hover': { background: theme.colors.action.hover },
     [phone]: {
       display: 'block', thead: { display: 'none' }, tbody: { display: 'block' },
       tr: { display: 'block', padding: theme.spacing(1, 0.5), borderBottom: `1px solid ${theme.colors.border.weak}` },
+      'td, td code': { maxWidth: 'none', overflowWrap: 'anywhere', whiteSpace: 'normal' },
       td: { display: 'flex', gap: theme.spacing(1), justifyContent: 'space-between', textAlign: 'right', padding: theme.spacing(0.25, 1), borderTop: '0 !important' },
       'td::before': { content: 'attr(data-label)', color: theme.colors.text.secondary, flex: 'none' },
     },
   }),
-  number: css({ fontVariantNumeric: 'tabular-nums', textAlign: 'right !important' as 'right' }),
+  number: css({ whiteSpace: 'nowrap', fontVariantNumeric: 'tabular-nums', textAlign: 'right !important' as 'right' }),
   none: css({ [phone]: { display: 'none !important' } }),
   sort: css({ all: 'unset', cursor: 'pointer', display: 'inline-flex', alignItems: 'center', gap: 2, '&:hover': { color: theme.colors.text.primary }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}` } }),
   pager: css({ display: 'flex', alignItems: 'center', justifyContent: 'center', gap: theme.spacing(2), padding: theme.spacing(1.5), color: theme.colors.text.secondary }),

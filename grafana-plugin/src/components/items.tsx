@@ -40,7 +40,7 @@ export function NotificationItem({ of: n, before }: { of: Notification; before?:
         )}
         {n.silenced_until && <Tag title={n.silence_reason}>{t('notification.silenced', 'silenced')}</Tag>}
         {n.muted && <Tag title={n.muted}>{t('notification.muted', 'nobody is told')}</Tag>}
-        {n.work.comments > 0 && <Dim>{t('notification.comments', '{{count}} comments', { count: n.work.comments })}</Dim>}
+        {n.work.comments > 0 && <Dim>{n.work.comments === 1 ? t('notification.comment1', '1 comment') : t('notification.commentN', '{{n}} comments', { n: n.work.comments })}</Dim>}
       </Line>
     </Item>
   );

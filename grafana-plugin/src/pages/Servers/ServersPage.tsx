@@ -40,21 +40,22 @@ const columns: Array<Column<Server>> = [
     ),
   },
   { id: 'site', name: () => t('servers.column.site', 'Place'), sort: 'site', cell: (s) => (s.site || s.rack ? <Data max={60}>{[s.site, s.rack].filter(Boolean).join(' / ')}</Data> : undefined) },
-  { id: 'role', name: () => t('servers.column.role', 'Role'), cell: (s) => s.role && <Data max={40}>{s.role}</Data> },
+  { id: 'role', name: () => t('servers.column.role', 'Role'), minor: true, cell: (s) => s.role && <Data max={40}>{s.role}</Data> },
   { id: 'os', name: () => t('servers.column.os', 'System'), sort: 'os', cell: (s) => s.os_name && <Data max={50}>{s.os_name}</Data> },
-  { id: 'model', name: () => t('servers.column.model', 'Model'), sort: 'model', cell: (s) => s.model && <Data max={40}>{s.model}</Data> },
+  { id: 'model', name: () => t('servers.column.model', 'Model'), minor: true, sort: 'model', cell: (s) => s.model && <Data max={40}>{s.model}</Data> },
   {
-    id: 'updates', name: () => t('servers.column.updates', 'Updates'), sort: 'updates',
+    id: 'updates', name: () => t('servers.column.updates', 'Updates'), minor: true, sort: 'updates',
     cell: (s) => (s.updates_pending === null ? undefined : s.updates_pending === 0 && !s.reboot_required ? <Dim>{t('servers.current', 'none wait')}</Dim> : `${number(s.updates_pending)}${s.reboot_required ? ' · ' + t('servers.restart', 'restart') : ''}`),
   },
-  { id: 'support', name: () => t('servers.column.support', 'Support ends'), sort: 'support_end', cell: (s) => s.support_end && <SupportEnd at={s.support_end} /> },
+  { id: 'support', name: () => t('servers.column.support', 'Support ends'), minor: true, sort: 'support_end', cell: (s) => s.support_end && <SupportEnd at={s.support_end} /> },
   { id: 'seen', name: () => t('servers.column.seen', 'Last heard'), sort: 'last_seen', cell: (s) => <When at={s.last_seen} /> },
 ];
 
 function SupportEnd({ at }: { at: string }) {
   const days = (Date.parse(at) - Date.now()) / 86400e3;
   const date = at.slice(0, 10);
-  return days < 0 ? <Status of="warning" title={date} /> : days < 180 ? <strong>{date}</strong> : <Dim>{date}</Dim>;
+  const shown = <time dateTime={date}>{date}</time>;
+  return days < 0 ? <Status of="warning" title={date} /> : days < 180 ? <strong>{shown}</strong> : <Dim>{shown}</Dim>;
 }
 
 export default function ServersPage() {
