@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,5 +97,67 @@ func BenchmarkSequence(b *testing.B) {
 				set.Step(Context{Now: now, Server: ServerFacts{ID: serverID(n % 100)}, Previous: in.Current}, in)
 			}
 		})
+	}
+}
+
+// kinds are rules of every kind which the records of BenchmarkKinds cannot
+// concern, but the last ones, which look at every drive and find it well. %d is
+// the rule's number.
+var kinds = []struct{ name, sees, condition string }{
+	{"match", "event", `expires: 1h, match: {provider: other%d, event_id: 7}`},
+	{"match-cel", "event", `expires: 1h, match: {if: 'provider == "other%d" && event_id == 7'}`},
+	{"count-events", "event", `count: {event: {provider: other%d}, more_than: 3, within: 1h}`},
+	{"sequence-events", "event", `expires: 1h, sequence: {steps: [{event: {provider: other%d}}, {event: {provider: another}, within: 5m}]}`},
+	{"state", "snapshot", `state: {device: memory, field: state, bad: [bad%d]}`},
+	{"change", "snapshot", `expires: 1h, change: {device: memory, kinds: [replaced]}`},
+	{"flap", "snapshot", `flap: {device: memory, field: f%d, changes: 3, within: 10m}`},
+	{"count-field", "snapshot", `count: {counter: {device: memory, field: f%d}, more_than: 3, within: 1h}`},
+	{"sequence-states", "snapshot", `expires: 1h, sequence: {per: device, steps: [{state: {device: memory, field: state, is: s%d}}, {state: {device: memory, field: state, is: x}, within: 5m}]}`},
+	{"absent", "heartbeat", `absent: {category: check, after: 1h}`},
+	{"clone", "heartbeat", `clone: {quiet: 20s}`},
+	{"state-looks", "snapshot", `state: {device: physical_drive, field: state, bad: [bad%d]}`},
+	{"flap-looks", "snapshot", `flap: {device: physical_drive, field: state, changes: 3, within: 10m}`},
+}
+
+// BenchmarkKinds is records a second and core, by kind and number of rules. An
+// event is of a provider that no rule names; a snapshot has 24 drives and a
+// volume and comes unchanged.
+func BenchmarkKinds(b *testing.B) {
+	drives := &record.Snapshot{Sections: []record.Section{{Type: record.DevicePhysicalDrive}, {Type: record.DeviceVirtualDrive}}}
+	for i := range 24 {
+		drives.Devices = append(drives.Devices, record.Device{Type: record.DevicePhysicalDrive, Place: fmt.Sprintf("c0/e1/s%d", i), Fields: []record.Attr{{Key: record.FieldState, Value: record.String("Onln")}}})
+	}
+	drives.Devices = append(drives.Devices, record.Device{Type: record.DeviceVirtualDrive, Place: "c0/v0", Fields: []record.Attr{{Key: record.FieldState, Value: record.String("Optl")}}})
+	inputs := map[string]Input{
+		"event":     {Record: event("Service Control Manager", 7036), Header: &record.Header{Category: record.EventLog}},
+		"snapshot":  {Record: &record.Record{Name: record.NameSnapshot, Snapshot: drives}, Header: &record.Header{Category: record.RAID}, Current: drives},
+		"heartbeat": {Record: &record.Record{Name: record.NameHeartbeat}, Header: &record.Header{Category: record.Heartbeat}},
+	}
+	for _, k := range kinds {
+		for _, n := range []int{1, 100, 10_000} {
+			b.Run(fmt.Sprintf("%s/rules=%d", k.name, n), func(b *testing.B) {
+				var text strings.Builder
+				text.WriteString("rules:\n")
+				for i := range n {
+					condition := k.condition
+					if strings.Contains(condition, "%d") {
+						condition = fmt.Sprintf(condition, i)
+					}
+					fmt.Fprintf(&text, "  - {id: r%d, name: R%d, class: c, severity: warning, summary: s, runbook: a#b, %s}\n", i, i, condition)
+				}
+				set := newSet(b, rules(b, text.String()))
+				in := inputs[k.sees]
+				now, seen := epoch0, 0
+				for b.Loop() {
+					if seen++; seen%1000 == 0 {
+						now = now.Add(time.Second)
+					}
+					ctx := Context{Now: now, Server: ServerFacts{ID: serverID(seen % 100)}, Previous: in.Current}
+					in.Event, in.Seq = now, uint64(seen)
+					set.Step(ctx, in)
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+			})
+		}
 	}
 }
