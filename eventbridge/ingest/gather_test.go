@@ -87,17 +87,18 @@ func submit(t *testing.T, g *Gatherer, frames []Frame) chan submitted {
 	return done
 }
 
-// waiting waits until so many records are in the append stage.
-func waiting(t *testing.T, m *Metrics, n int64) {
+// waiting waits until so many records are in the append stage, and so many bytes
+// in its queues: a record counts before it is queued.
+func waiting(t *testing.T, m *Metrics, n int64, bytes float64) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for m.Append.Totals().Waiting != n {
+	for m.Append.Totals().Waiting != n || value(t, m.queued) != bytes {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("append stage %+v, want %d waiting", m.Append.Totals(), n)
+			t.Fatalf("append stage %+v, %v bytes queued: want %d waiting, %v bytes", m.Append.Totals(), value(t, m.queued), n, bytes)
 		}
 	}
 }
@@ -114,7 +115,7 @@ func TestGathers(t *testing.T) {
 	for range 50 {
 		rest = append(rest, submit(t, g, some(2, 100)))
 	}
-	waiting(t, m, 10+50*2*10)
+	waiting(t, m, 10+50*2*10, 101*100)
 	if n := m.Append.Totals(); n.In != 1010 || n.Out != 0 || !n.Balanced() {
 		t.Errorf("while the first append is in flight: %+v", n)
 	}
@@ -145,7 +146,7 @@ func TestFailedAppend(t *testing.T) {
 	l.pass(nil)
 	<-l.began
 	other := submit(t, g, some(1, 100))
-	waiting(t, m, 30+10)
+	waiting(t, m, 30+10, 5*300<<10+100)
 	l.release <- errors.New("disk full")
 	if e := l.pass(nil); len(e.Frames) != 1 || len(e.Frames[0].Frame) != 100 {
 		t.Errorf("after the failure: %d frames of %d bytes", len(e.Frames), len(e.Frames[0].Frame))
@@ -199,7 +200,7 @@ func TestStopDrains(t *testing.T) {
 	first := submit(t, g, some(1, 100))
 	<-l.began
 	second := submit(t, g, some(3, 100))
-	waiting(t, m, 40)
+	waiting(t, m, 40, 4*100)
 	cancel()
 	l.release <- nil
 	l.pass(nil)
