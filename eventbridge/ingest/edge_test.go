@@ -267,12 +267,12 @@ func (e *edge) balanced() {
 	}
 }
 
-// value reads a counter.
+// value reads a counter or a gauge.
 func value(t testing.TB, c prometheus.Metric) float64 {
 	t.Helper()
 	var m dto.Metric
 	if err := c.Write(&m); err != nil {
 		t.Fatal(err)
 	}
-	return m.GetCounter().GetValue()
+	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 }
