@@ -100,8 +100,13 @@ const consoleBundle = (env) => ({
     trustedTypes: { policyName: 'nocturne' },
   },
   plugins: [
-    // Grafana's components ask for their icons by name.
-    new CopyPlugin({ patterns: [{ from: path.join(__dirname, 'node_modules/@grafana/ui/dist/public/img/icons'), to: 'build/img/icons' }] }),
+    // Grafana's components ask for their icons by name; one of them is not in their package.
+    new CopyPlugin({
+      patterns: [
+        { from: path.join(__dirname, 'node_modules/@grafana/ui/dist/public/img/icons'), to: 'build/img/icons' },
+        { from: 'console/icons', to: 'build/img/icons/unicons' },
+      ],
+    }),
     new Page(),
   ],
 });

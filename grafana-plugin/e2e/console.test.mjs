@@ -52,6 +52,12 @@ describe('console', { skip: missing ?? false }, () => {
     await page.shot('tonight');
   });
 
+  it('has every icon, where people like movement', async () => {
+    page = await world.page();
+    await page.emulateMedia({ reducedMotion: 'no-preference' }); // then what waits turns
+    for (const [, path] of everyPage) await page.view(path);
+  });
+
   it('is calm with an empty fleet and says what to do', async () => {
     page = await world.page();
     await page.tell('empty');
