@@ -180,20 +180,24 @@ func TestSequences(t *testing.T) {
 			eased raid-virtual-drive-offline virtual_drive c0/v0`},
 	} {
 		d := newDesk(t)
-		var got []string
-		for _, s := range c.states {
-			d.now = d.now.Add(time.Minute)
-			for _, ch := range d.step(record.RAID, &record.Record{Name: record.NameSnapshot, Time: d.now, Observed: d.now, Snapshot: s}) {
-				line := ch.Kind.String() + " " + ch.Device()
-				if ch.Kind == diff.Field {
-					line += ": " + ch.Field + " " + ch.Before.Text() + " to " + ch.After.Text()
-				}
-				got = append(got, line)
-			}
-		}
-		compare(t, c.name+": changes", c.changes, got)
+		compare(t, c.name+": changes", c.changes, d.play(record.RAID, c.states...))
 		compare(t, c.name+": told", c.told, d.told)
 	}
+}
+
+// play shows snapshots a minute apart, and returns the changes in words.
+func (d *desk) play(c record.Category, states ...*record.Snapshot) (changes []string) {
+	for _, s := range states {
+		d.now = d.now.Add(time.Minute)
+		for _, ch := range d.step(c, &record.Record{Name: record.NameSnapshot, Time: d.now, Observed: d.now, Snapshot: s}) {
+			line := ch.Kind.String() + " " + ch.Device()
+			if ch.Kind == diff.Field {
+				line += ": " + ch.Field + " " + ch.Before.Text() + " to " + ch.After.Text()
+			}
+			changes = append(changes, line)
+		}
+	}
+	return changes
 }
 
 func compare(t *testing.T, what, want string, got []string) {

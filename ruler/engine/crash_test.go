@@ -128,9 +128,15 @@ func TestBusyNight(t *testing.T) {
 
 // A crash at any commit, before or after it is in, changes nothing in the end.
 func TestCrashAtEveryCommit(t *testing.T) {
-	w := busyNight(t)
+	crashAtEveryCommit(t, busyNight(t), 97)
+}
+
+// crashAtEveryCommit plays a log in one piece and in batches, with a crash at
+// one commit after the other.
+func crashAtEveryCommit(t *testing.T, w *world, batches int) {
+	t.Helper()
 	want := reference(t, w)
-	for _, batch := range []int{0, 97} {
+	for _, batch := range []int{0, batches} {
 		for at := 0; ; at++ {
 			inner := openStore(t)
 			n := -1

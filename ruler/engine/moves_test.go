@@ -108,29 +108,7 @@ func TestPartsThatMoveBetweenServers(t *testing.T) {
 }
 
 func TestCrashWhilePartsMove(t *testing.T) {
-	w := movers(t)
-	want := reference(t, w)
-	for _, batch := range []int{0, 211} {
-		for at := 0; ; at++ {
-			inner := openStore(t)
-			n := -1
-			s := &crashing{Store: inner, fail: func() (bool, bool) { n++; return n == at, n == at+1 && at%2 == 0 }}
-			d := newDriver(t, w.log, s)
-			d.batch = batch
-			for d.catchUp() != nil {
-				d.crash()
-			}
-			if got := dump(t, inner); got != want {
-				t.Fatalf("batch %d, crash at commit %d:\n%s", batch, at, difference(want, got))
-			}
-			if s.crashes == 0 {
-				break
-			}
-			if at += batch / 10; testing.Short() && at > 20 {
-				break
-			}
-		}
-	}
+	crashAtEveryCommit(t, movers(t), 211)
 }
 
 // What is open of moves survives a restart, ends by itself, and with its rule.
