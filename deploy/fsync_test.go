@@ -190,7 +190,10 @@ func TestSyncBeforeAnswer(t *testing.T) {
 		return n.api("servers/"+joined.ServerID.String(), &server)
 	})
 
-	err = syncedBefore(bridge.stop(), regexp.MustCompile(`/EV-\d\d/msgs/[^/]*\.blk$`), regexp.MustCompile(marker), regexp.MustCompile(`"HTTP/1\.1 200.*\\"status\\":\\"stored\\"`))
+	// The bridge answers others too meanwhile; an incarnation belongs to one partition, so this answer is about this entry.
+	stored := regexp.MustCompile(fmt.Sprintf(`"HTTP/1\.1 200.*\\"stored\\",\\"incarnation\\":\\"%s\\",\\"partition\\":\d+,\\"entry\\":%d\D`,
+		answer.Results[0].Incarnation, answer.Results[0].Entry))
+	err = syncedBefore(bridge.stop(), regexp.MustCompile(`/EV-\d\d/msgs/[^/]*\.blk$`), regexp.MustCompile(marker), stored)
 	if err != nil {
 		t.Errorf("bridge: %v", err)
 	}
