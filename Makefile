@@ -10,6 +10,7 @@ PROGRAMS := ./exporter ./eventbridge ./ruler ./deploy/nocturne
 VM := github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 VL := github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 CONSOLE := ruler/console/static/built/index.html
+NPM := $(if $(shell command -v npm),grafana-plugin/node_modules/.package-lock.json)
 PAGES := grafana-plugin/webpack.config.js $(shell find grafana-plugin/src -type f -not -name '*.test.*')
 FUZZTIME ?= 60s
 CHAOSTIME ?= 10m
@@ -29,11 +30,11 @@ bin/victoria-%: deploy/tools/go.mod
 	@touch $@
 
 # The console's page. Where there was no Node to build it, the ruler says so.
-ifneq ($(shell command -v npm),)
-grafana-plugin/node_modules/.package-lock.json: grafana-plugin/package-lock.json
+ifneq ($(NPM),)
+$(NPM): grafana-plugin/package-lock.json
 	@echo "the page's packages$(if $(wildcard grafana-plugin/node_modules),, (first time: two minutes))"
 	@cd grafana-plugin && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.package-lock.json
-$(CONSOLE): grafana-plugin/node_modules/.package-lock.json $(PAGES)
+$(CONSOLE): $(NPM) $(PAGES)
 	@echo "the page"
 	@cd grafana-plugin && node_modules/.bin/webpack --env production --config-name console
 else
@@ -69,9 +70,10 @@ run: build ## run the whole of Nocturne with a simulated fleet; Ctrl-C ends it
 test: build windows ## run every test; as root it installs what the tests need
 	@deploy/test
 
-lint: bin/golangci-lint ## check the code, for Linux and for Windows
+lint: bin/golangci-lint $(NPM) ## check the code, for Linux and for Windows
 	@bin/golangci-lint run ./...
 	@cd grafana-plugin && GOFLAGS="$${GOFLAGS:-} -tags=arrow_json_stdlib" ../bin/golangci-lint run ./...
+	@$(if $(NPM),cd grafana-plugin && npm run --silent lint,echo "no Node: the pages are not checked")
 	@echo "go vet and build for Windows"
 	@GOOS=windows GOARCH=amd64 go vet ./...
 	@GOOS=windows GOARCH=amd64 go build ./...

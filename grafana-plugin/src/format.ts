@@ -3,7 +3,6 @@ import { t } from '@grafana/i18n';
 
 // What a terminal or a browser would obey instead of showing: control characters, and marks that turn the direction
 // of writing or take no room.
-// eslint-disable-next-line no-control-regex
 const obeyed = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 /** Text from a server, made inert and at most max characters long. */

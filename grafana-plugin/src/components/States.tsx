@@ -5,7 +5,7 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, Icon, Spinner, useStyles2 } from '@grafana/ui';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
-import { Refusal } from '../api/client';
+import { type Refusal } from '../api/client';
 import { sentence } from '../format';
 
 /** Shows an answer, or why there is none. What was there before stays, with a word that it is old. */
