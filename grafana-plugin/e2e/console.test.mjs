@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { after, afterEach, before, describe, it } from 'node:test';
-import { missing, startWorld } from './world.mjs';
+import { it } from 'node:test';
+import { suite, text } from './world.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const failed = '5e170000000000000000000000000005';
@@ -14,27 +14,10 @@ const drive = 'a1b2c3d4e5f60718';
 const everyPage = [['tonight', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive], ['silent', '/silent'], ['changes', '/changes'],
   ['delivered', '/delivered'], ['pipeline', '/pipeline'], ['add', '/add']];
 
-if (missing) console.log('skipped: ' + missing);
-
-describe('console', { skip: missing ?? false }, () => {
-  let world, page;
-
-  before(async () => { world = await startWorld(); });
-  after(async () => { await world?.stop(); });
-  afterEach(async () => {
-    const wrong = page?.wrong ?? [];
-    const leaked = await page?.evaluate(() => /(^|\s)(false|null|undefined|NaN|\[object)(\s|$)/.exec(document.body.innerText)?.[0] ?? '');
-    assert.equal(leaked, '', 'a value of the program stands on the page');
-    await page?.tell('full');
-    await page?.close();
-    page = null;
-    assert.deepEqual(wrong, [], 'the browser complained, or asked another host');
-  });
-
-  const text = async (locator) => (await locator.allInnerTexts()).join('\n');
-
+suite('console', (the) => {
+  let page;
   it('shows tonight what is wrong, worst first', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/');
     await page.getByText('One server is silent').waitFor();
     const list = await text(page.panel('Wrong now'));
@@ -53,13 +36,13 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('has every icon, where people like movement', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.emulateMedia({ reducedMotion: 'no-preference' }); // then what waits turns
     for (const [, path] of everyPage) await page.view(path);
   });
 
   it('is calm with an empty fleet and says what to do', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.tell('empty');
     await page.view('/');
     await page.getByText('No servers yet', { exact: true }).waitFor();
@@ -70,7 +53,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('says tonight that nobody can see the fleet', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.tell('frozen');
     await page.view('/');
     const alert = page.getByRole('alert').filter({ hasText: 'The pipeline has problems' });
@@ -84,7 +67,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('lists servers, searches, sorts and filters in the address', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/servers');
     await page.getByText('21 servers').waitFor();
     await page.shot('servers');
@@ -105,7 +88,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('shows a server with its bays, its history and a drive that failed', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/servers/' + failed);
     const bays = page.getByRole('list', { name: 'Drive bays' }).getByRole('listitem');
     await bays.first().waitFor();
@@ -121,12 +104,12 @@ describe('console', { skip: missing ?? false }, () => {
     await page.shot('server');
     await page.getByRole('button', { name: 'Fail a drive' }).click();
     await page.getByText('Simulated: begun.').waitFor();
-    const asked = await (await page.request.get(world.url + '/test/broken')).json();
+    const asked = await (await page.request.get(the.url() + '/test/broken')).json();
     assert.deepEqual(JSON.parse(asked.at(-1)).kind, 'drive');
   });
 
   it('shows a server as it was, and what differs between two times', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/servers/' + failed);
     const configurations = page.panel('Configurations it had');
     await configurations.getByRole('button', { name: 'As it was' }).nth(1).click();
@@ -141,7 +124,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('offers no way to break a real server', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/servers/' + real);
     await page.getByText('Debian GNU/Linux 12').first().waitFor();
     assert.equal(await page.getByText('Break it').count(), 0);
@@ -154,7 +137,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('flags an identity that is used twice', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/servers/' + cloned);
     await page.getByText('Two live machines speak under this identity').waitFor();
     await page.getByRole('link', { name: /line 2/ }).click();
@@ -162,7 +145,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('shows why a notification fired, by what evidence, and who was told', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/notifications');
     await page.getByText('4 notifications').waitFor();
     await page.shot('notifications');
@@ -183,11 +166,11 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('lets a person acknowledge and comment, and shows it elsewhere at once', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/notifications');
     await page.getByText('4 notifications').waitFor();
     const other = page;
-    page = await world.page();
+    page = await the.page();
     await page.view('/notifications/' + drive);
     await page.getByRole('button', { name: 'Acknowledge' }).click();
     await page.getByText('Acknowledged by').waitFor();
@@ -202,7 +185,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('does a deed with many notifications at once', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/notifications');
     await page.getByLabel('Select Drive will fail soon').check({ force: true });
     await page.getByText('1 selected').waitFor();
@@ -213,7 +196,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('shows delivered messages and the pipeline', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/delivered');
     await page.getByText('3 messages').waitFor();
     assert.equal(await page.locator('main li').filter({ hasText: 'resolved' }).count(), 1);
@@ -227,7 +210,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('lists silent servers and changes of the fleet', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/silent');
     assert.match(await text(page.locator('tbody')), /sim-south-12[\s\S]*silent/);
     await page.shot('silent');
@@ -240,7 +223,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('makes lines to paste and copies them', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/add');
     await page.getByLabel('Site').fill('north');
     await page.getByRole('button', { name: 'Make the lines' }).click();
@@ -254,7 +237,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('shows hostile text as text', async () => {
-    page = await world.page();
+    page = await the.page();
     for (const path of ['/', '/servers', '/servers/' + hostile, '/notifications', '/notifications/f607182930415263', '/delivered', '/changes', '/servers?search=' + encodeURIComponent('<img src=x onerror=window.pwned=1>')]) {
       await page.view(path);
       assert.equal(await page.evaluate(() => window.pwned), undefined, path);
@@ -269,7 +252,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('fits a phone of 360 pixels on every page', async () => {
-    page = await world.page({ width: 360, height: 740 });
+    page = await the.page({ width: 360, height: 740 });
     for (const [name, path] of everyPage) {
       await page.view(path);
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -284,7 +267,7 @@ describe('console', { skip: missing ?? false }, () => {
 
   it('is dark where people want it dark, with enough contrast and nothing that axe calls serious', async () => {
     for (const dark of [true, false]) {
-      page = await world.page({ dark });
+      page = await the.page({ dark });
       for (const [name, path] of everyPage) {
         await page.view(path);
         if (dark) await page.shot('dark-' + name);
@@ -301,7 +284,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('keeps the theme that was chosen', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/');
     await page.getByRole('radio', { name: 'Dark theme' }).check({ force: true });
     await page.waitForFunction(() => document.documentElement.dataset.theme === 'dark');
@@ -312,7 +295,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('says what is wrong when the ruler fails, keeps what it had, and comes back', async () => {
-    page = await world.page();
+    page = await the.page();
     page.expected.push(/500 \(Internal Server Error\)/);
     await page.tell('fail');
     await page.view('/');
@@ -329,7 +312,7 @@ describe('console', { skip: missing ?? false }, () => {
   });
 
   it('says so when a thing is not there', async () => {
-    page = await world.page();
+    page = await the.page();
     page.expected.push(/404 \(Not Found\)/, /400 \(Bad Request\)/);
     await page.view('/servers/00000000000000000000000000000000');
     await page.getByText('No such server.').waitFor();
@@ -337,11 +320,11 @@ describe('console', { skip: missing ?? false }, () => {
     await page.evaluate(() => history.pushState(null, '', '/nowhere'));
     await page.evaluate(() => dispatchEvent(new PopStateEvent('popstate')));
     await page.getByText('There is no such page').waitFor();
-    assert.equal((await page.request.get(world.url + '/nowhere')).status(), 404);
+    assert.equal((await page.request.get(the.url() + '/nowhere')).status(), 404);
   });
 
   it('works with the keyboard alone', async () => {
-    page = await world.page();
+    page = await the.page();
     await page.view('/');
     await page.getByText('One server is silent').waitFor();
     await page.keyboard.press('Tab');

@@ -1,10 +1,12 @@
 // Starts what the specs need: the page over fixed data, and a browser that
 // keeps to itself. Both end with the test.
+import assert from 'node:assert/strict';
 import { spawn, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { after, afterEach, before, describe } from 'node:test';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -80,4 +82,30 @@ export async function startWorld() {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+export const text = async (locator) => (await locator.allInnerTexts()).join('\n');
+
+/** Specs over one world. Each opens its page by the.page(); after each it is checked that the browser had nothing to say. */
+export function suite(name, specs) {
+  if (missing) console.log('skipped: ' + missing);
+  describe(name, { skip: missing ?? false }, () => {
+    let world, page;
+    before(async () => { world = await startWorld(); });
+    after(async () => { await world?.stop(); });
+    afterEach(async () => {
+      const wrong = page?.wrong ?? [];
+      const leaked = await page?.evaluate(() => /(^|\s)(false|null|undefined|NaN|\[object)(\s|$)/.exec(document.body.innerText)?.[0] ?? '');
+      assert.equal(leaked, '', 'a value of the program stands on the page');
+      await page?.tell('full');
+      await page?.close();
+      page = null;
+      assert.deepEqual(wrong, [], 'the browser complained, or asked another host');
+    });
+    specs({
+      /** The address of the console. */
+      url: () => world.url,
+      page: async (look) => (page = await world.page(look)),
+    });
+  });
 }
