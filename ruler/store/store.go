@@ -45,6 +45,7 @@ type Position struct {
 type Store interface {
 	Reader
 	TokenStore
+	UserStore
 	DeskStore
 	FeedStore
 	Rules

@@ -58,6 +58,9 @@ var schemaRules string
 //go:embed kinds.sql
 var schemaKinds string
 
+//go:embed users.sql
+var schemaUsers string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -71,6 +74,7 @@ var migrations = []string{
 	schemaRegister,
 	schemaMoves,
 	schemaKinds,
+	schemaUsers,
 }
 
 const readers = 4

@@ -48,6 +48,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"Deliveries", deliveries},
 		{"Outbox", outbox},
 		{"Tokens", tokens},
+		{"FirstAdmin", firstAdmin},
+		{"SessionsEnd", sessionsEnd},
 		{"AuditLog", auditLog},
 		{"Deeds", deeds},
 		{"DeskFilter", deskFilter},
