@@ -3,6 +3,7 @@ package operator
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -106,8 +107,14 @@ func Passages(stays []Stay, s Sighting, within time.Duration) []Passage {
 // visitsOf puts stays together that follow each other in one server. It fails
 // when a server has the number twice: then it is not known.
 func visitsOf(stays []*Stay) ([]*visit, bool) {
-	slices.SortFunc(stays, func(a, b *Stay) int {
-		return cmp.Or(a.Since.Compare(b.Since), slices.Compare(a.Server[:], b.Server[:]), cmp.Compare(a.Place, b.Place))
+	ends := func(s *Stay) int64 {
+		if s.Until.IsZero() {
+			return math.MaxInt64
+		}
+		return s.Until.UnixNano()
+	}
+	slices.SortFunc(stays, func(a, b *Stay) int { // in an order of their own: the store gives them in any
+		return cmp.Or(a.Since.Compare(b.Since), slices.Compare(a.Server[:], b.Server[:]), cmp.Compare(ends(a), ends(b)), cmp.Compare(a.Place, b.Place))
 	})
 	var out []*visit
 	last := map[record.ID]*visit{}
