@@ -31,11 +31,16 @@ func simulateCommand(ctx context.Context, e env, args []string) error {
 	flags.StringVar(&c.Dir, "dir", "", "`folder` for what the servers remember (default: simulator/ in the data folder)")
 	flags.StringVar(&c.Control, "control", "", "`address` that incidents are started through (default: the stack's simulator port)")
 	flags.DurationVar(&c.Every, "every", 0, "start an incident of a random kind about once in this `duration`; 0 never does")
+	first := flags.Duration("first", -1, "with --demo: start the first incident after this `duration` instead of 20s; 0 never does")
+	flags.Float64Var(&c.Pace, "pace", 1, "stretch or, below 1, shorten the steps of incidents by this `factor`")
 	flags.StringVar(&c.Accounting, "accounting", "", "write down what was sent and what must come of it, into this `file`")
 	level := flags.String("log-level", "info", levelUsage)
 	words, err := parseMixed(flags, args)
 	if err != nil {
 		return err
+	}
+	if !(c.Pace > 0 && c.Pace <= 100) {
+		return fmt.Errorf("%w: --pace: want a factor above 0, up to 100", errMisused)
 	}
 	if len(words) > 0 && (words[0] != "incident" || len(words) != 3) {
 		return fmt.Errorf("%w: want nothing, or incident KIND SERVER, of the kinds %s; got %q", errMisused, strings.Join(simulate.Kinds(), ", "), words)
@@ -61,8 +66,11 @@ func simulateCommand(ctx context.Context, e env, args []string) error {
 	}
 	if *demo {
 		c = withDemo(c, flags.FlagSet)
-		if restarted(state) {
-			c.Plan = nil // that was for the start of the demo
+		switch {
+		case restarted(state), *first == 0: // the plan was for the start of the demo
+			c.Plan = nil
+		case *first > 0:
+			c.Plan[0].After = *first
 		}
 	}
 	return simulate.Run(ctx, c)

@@ -36,17 +36,32 @@ async function startServer(dir) {
   };
 }
 
-/** Starts everything. */
+/** Starts the fixed world and a browser. */
 export async function startWorld() {
-  mkdirSync(artifacts, { recursive: true });
   const dir = mkdtempSync(join(tmpdir(), 'nocturne-e2e-'));
   const server = await startServer(dir);
+  const browser = await openBrowser(dir, server.url);
+  return {
+    ...browser,
+    reset: (page) => page?.tell('full'),
+    async stop() {
+      await browser.close();
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A browser with its profile in dir, for the console at url. */
+export async function openBrowser(dir, url) {
+  mkdirSync(artifacts, { recursive: true });
   const context = await chromium.launchPersistentContext(join(dir, 'profile'), {
     executablePath: browserPath, headless: true, viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'], locale: 'en-GB', timezoneId: 'UTC',
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   return {
-    url: server.url,
+    url,
+    close: () => context.close(),
     /** A page that writes down what must not happen. */
     async page({ width = 1280, height = 900, dark = false } = {}) {
       const page = await context.newPage();
@@ -60,44 +75,42 @@ export async function startWorld() {
       page.on('pageerror', (e) => wrong.push('exception: ' + e.message));
       page.on('dialog', (d) => wrong.push('dialog: ' + d.message()) && d.dismiss());
       page.on('request', (r) => {
-        if (!r.url().startsWith(server.url + '/')) wrong.push('request elsewhere: ' + r.url());
+        if (!r.url().startsWith(url + '/')) wrong.push('request elsewhere: ' + r.url());
       });
       return Object.assign(page, {
         wrong, expected,
         /** Opens a page and waits until it shows its answers, or why there are none. */
         view: async (path) => {
-          await page.goto(server.url + path);
+          await page.goto(url + path);
           await page.locator('main h1').waitFor({ state: 'attached' });
           await page.waitForFunction(() => !document.querySelector('main')?.innerText.includes('Loading…'));
         },
         /** A titled block. */
         panel: (name) => page.getByRole('region', { name, exact: true }).first(),
         shot: (name) => page.screenshot({ path: join(artifacts, name + '.png'), fullPage: true }),
-        tell: (what) => page.request.post(`${server.url}/test/${what}`),
+        tell: (what) => page.request.post(`${url}/test/${what}`),
       });
-    },
-    async stop() {
-      await context.close();
-      await server.stop();
-      rmSync(dir, { recursive: true, force: true });
     },
   };
 }
 
 export const text = async (locator) => (await locator.allInnerTexts()).join('\n');
 
-/** Specs over one world. Each opens its page by the.page(); after each it is checked that the browser had nothing to say. */
-export function suite(name, specs) {
-  if (missing) console.log('skipped: ' + missing);
-  describe(name, { skip: missing ?? false }, () => {
+/**
+ * Specs over one world: the fixed one, or what start begins. Each opens its page by the.page(); after each it is checked
+ * that the browser had nothing to say, and that nothing on the page looks like a value of the program (leak).
+ */
+export function suite(name, specs, { start = startWorld, lacking = missing, leak = /(^|\s)(false|null|undefined|NaN|\[object)(\s|$)/ } = {}) {
+  if (lacking) console.log('skipped: ' + lacking);
+  describe(name, { skip: lacking ?? false }, () => {
     let world, page;
-    before(async () => { world = await startWorld(); });
+    before(async () => { world = await start(); });
     after(async () => { await world?.stop(); });
     afterEach(async () => {
       const wrong = page?.wrong ?? [];
-      const leaked = await page?.evaluate(() => /(^|\s)(false|null|undefined|NaN|\[object)(\s|$)/.exec(document.body.innerText)?.[0] ?? '');
-      assert.equal(leaked, '', 'a value of the program stands on the page');
-      await page?.tell('full');
+      const shown = await page?.evaluate(() => document.body.innerText);
+      assert.equal(leak.exec(shown ?? '')?.[0] ?? '', '', 'a value of the program stands on the page');
+      await world.reset?.(page);
       await page?.close();
       page = null;
       assert.deepEqual(wrong, [], 'the browser complained, or asked another host');
@@ -105,6 +118,7 @@ export function suite(name, specs) {
     specs({
       /** The address of the console. */
       url: () => world.url,
+      world: () => world,
       page: async (look) => (page = await world.page(look)),
     });
   });

@@ -96,7 +96,7 @@ func messageAlertOf(a webhookAlert) MessageAlert {
 }
 
 // incidents is the closed set of what the simulator can break.
-var incidents = []string{"drive", "silence", "rack", "reboot", "patchday"}
+var incidents = []string{"drive", "failure", "replace", "silence", "rack", "reboot", "patchday"}
 
 func (s *server) incident(r *request) (any, error) {
 	if s.cfg.Demo.SimulatorURL == "" {

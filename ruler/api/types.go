@@ -410,7 +410,7 @@ type Delivered struct {
 
 // IncidentRequest asks the simulator to break something.
 type IncidentRequest struct {
-	Kind     string `json:"kind" doc:"drive, silence, rack, reboot or patchday"`
+	Kind     string `json:"kind" doc:"drive, failure, replace, silence, rack, reboot or patchday"`
 	ServerID string `json:"server_id" doc:"a simulated server"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"nocturne/deploy/nocturne/loopback"
@@ -97,9 +98,9 @@ func (s *Sim) incident(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errUnknown):
 		answer(w, http.StatusNotFound, problem{err.Error(), "nocturne servers list shows them"})
 	case errors.Is(err, errBusy):
-		answer(w, http.StatusConflict, problem{err.Error(), "wait until it is over, or take another server"})
+		answer(w, http.StatusConflict, problem{err.Error(), "wait until it is over, replace what failed, or take another server"})
 	default:
-		answer(w, http.StatusBadRequest, problem{err.Error(), "kinds: drive, silence, rack, reboot, patchday"})
+		answer(w, http.StatusBadRequest, problem{err.Error(), "kinds: " + strings.Join(Kinds(), ", ")})
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 // Kinds of incidents.
 const (
 	KindDrive    = "drive"    // predicted → failed, array degraded → other serial, rebuild → optimal
+	KindFailure  = "failure"  // predicted → failed, array degraded; it stays so
+	KindReplace  = "replace"  // the failed drive: other serial, rebuild → optimal
 	KindSilence  = "silence"  // the network is cut, and comes back
 	KindRack     = "rack"     // the same for every server of a rack
 	KindReboot   = "reboot"   // announced: goodbye, a while off, a new boot
@@ -19,7 +21,9 @@ const (
 )
 
 // Kinds returns every kind of incident.
-func Kinds() []string { return []string{KindDrive, KindSilence, KindRack, KindReboot, KindPatchday} }
+func Kinds() []string {
+	return []string{KindDrive, KindFailure, KindReplace, KindSilence, KindRack, KindReboot, KindPatchday}
+}
 
 // Incident is something that goes wrong with one server.
 type Incident struct {
@@ -43,10 +47,11 @@ type Expect struct {
 	Folded bool `json:"folded,omitempty"`
 }
 
-// expects says what an incident must lead to. An announced restart gives nothing.
+// expects says what an incident must lead to. An announced restart gives nothing, nor does the replacement, with which
+// the end of a failure comes.
 func (i *Incident) expects(s *Spec) []Expect {
 	switch i.Kind {
-	case KindDrive:
+	case KindDrive, KindFailure:
 		return []Expect{
 			{Server: s.Name, Device: fmt.Sprintf("%s c0/e%d/s%d", record.DevicePhysicalDrive, enclosure, i.Slot), Class: "drive", Severities: []string{"warning", "critical"}},
 			{Server: s.Name, Device: record.DeviceVirtualDrive + " c0/v0", Class: "virtual-drive", Folded: true},
@@ -81,6 +86,15 @@ func (m *Machine) script(kind string) []step {
 			{"rebuilding", p(95), func(m *Machine, at time.Time) { m.driveRebuilding(at, 78) }},
 			{"optimal", p(115), (*Machine).driveOptimal},
 		}
+	case KindFailure:
+		return []step{{"predicted", 0, (*Machine).drivePredicted}, {"failed", p(15), (*Machine).driveFailed}}
+	case KindReplace:
+		return []step{
+			{"replaced", 0, (*Machine).driveReplaced},
+			{"rebuilding", p(25), func(m *Machine, at time.Time) { m.driveRebuilding(at, 35) }},
+			{"rebuilding", p(45), func(m *Machine, at time.Time) { m.driveRebuilding(at, 78) }},
+			{"optimal", p(65), (*Machine).driveOptimal},
+		}
 	case KindSilence, KindRack:
 		return []step{
 			{"cut", 0, func(m *Machine, _ time.Time) { m.st.Cut = true }},
@@ -114,9 +128,19 @@ func (m *Machine) Begin(kind, id string, now time.Time) (Incident, error) {
 	if m.st.Incident != nil {
 		return Incident{}, fmt.Errorf("%w: %s is in the middle of %q since %s", errBusy, m.spec.Name, m.st.Incident.Kind, m.st.Incident.Began.Format(time.TimeOnly))
 	}
+	failed := slices.IndexFunc(m.st.Drives, func(d Drive) bool { return d.State == "Failed" })
+	switch {
+	case kind == KindReplace && failed < 0:
+		return Incident{}, fmt.Errorf("%w: no drive of %s has failed", errBad, m.spec.Name)
+	case (kind == KindDrive || kind == KindFailure) && failed >= 0:
+		return Incident{}, fmt.Errorf("%w: the drive in slot %d of %s has failed already", errBusy, failed, m.spec.Name)
+	}
 	m.st.Incidents++
-	r := rng(m.seed, m.spec.Index, fmt.Sprint("incident ", m.st.Incidents))
-	m.st.Incident = &Incident{ID: id, Kind: kind, Began: now, Slot: r.IntN(m.spec.Drives)}
+	slot := rng(m.seed, m.spec.Index, fmt.Sprint("incident ", m.st.Incidents)).IntN(m.spec.Drives)
+	if kind == KindReplace {
+		slot = failed
+	}
+	m.st.Incident = &Incident{ID: id, Kind: kind, Began: now, Slot: slot}
 	m.incidentDue()
 	return *m.st.Incident, nil
 }

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,6 +167,56 @@ func TestDriveIncident(t *testing.T) {
 		if e := i.expects(&m.spec); len(e) != 2 || e[0].Device != fmt.Sprintf("physical_drive c0/e252/s%d", i.Slot) {
 			t.Errorf("expects %v", e)
 		}
+	}
+}
+
+// TestFailureStays holds that a drive which failed for good waits for its replacement, and for nothing else.
+func TestFailureStays(t *testing.T) {
+	m := NewMachine(Fleet(1, 1)[0], fast, 1, nil)
+	outs := m.Start(began)
+	now := began
+	run := func(d time.Duration) {
+		for range int(d / time.Second) {
+			now = now.Add(time.Second)
+			o, _ := m.Step(now)
+			outs = append(outs, o...)
+		}
+	}
+	if _, err := m.Begin(KindReplace, "i1", now); !errors.Is(err, errBad) {
+		t.Errorf("replaced although nothing had failed: %v", err)
+	}
+	i, err := m.Begin(KindFailure, "i2", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(time.Minute)
+	before := m.State().Drives[i.Slot]
+	if before.State != "Failed" || m.State().Incident != nil {
+		t.Fatalf("%+v, %+v", before, m.State().Incident)
+	}
+	for _, kind := range []string{KindDrive, KindFailure} {
+		if _, err := m.Begin(kind, "i3", now); !errors.Is(err, errBusy) {
+			t.Errorf("%s of a second drive: %v", kind, err)
+		}
+	}
+	st := m.State()
+	m = NewMachine(m.spec, fast, 1, &st) // a simulator that was started again
+	m.Start(now)
+	run(time.Minute)
+	if got, err := m.Begin(KindReplace, "i4", now); err != nil || got.Slot != i.Slot || got.expects(&m.spec) != nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	run(5 * time.Minute)
+	after := m.State().Drives[i.Slot]
+	if after.State != "Onln" || after.Serial == before.Serial || after.Serial == "" {
+		t.Errorf("%+v after %+v", after, before)
+	}
+	var got []string
+	for _, state := range states(outs, fmt.Sprintf("c0/e252/s%d", i.Slot)) {
+		got = append(got, strings.Fields(state)[1])
+	}
+	if want := []string{"Onln", "Onln", "Failed", "Rbld", "Onln"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -364,6 +364,8 @@ func (s *Sim) Incident(kind, server string) (Begun, error) {
 
 var story = map[string]string{
 	KindDrive:    "a drive of %s predicts its failure, fails, is replaced and rebuilt",
+	KindFailure:  "a drive of %s predicts its failure and fails; it stays so until it is replaced",
+	KindReplace:  "the failed drive of %s is replaced and rebuilt",
 	KindSilence:  "the network of %s is cut and comes back",
 	KindRack:     "the network of %s is cut and comes back",
 	KindReboot:   "an announced restart of %s",

@@ -502,7 +502,7 @@ export interface IncidentAnswer {
 }
 
 export interface IncidentRequest {
-  /** drive, silence, rack, reboot or patchday */
+  /** drive, failure, replace, silence, rack, reboot or patchday */
   kind?: string;
   /** a simulated server */
   server_id?: string;

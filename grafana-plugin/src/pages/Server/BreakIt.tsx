@@ -8,6 +8,8 @@ import { sentence } from '../../format';
 
 const incidents: Array<[string, () => string, () => string]> = [
   ['drive', () => t('break.drive', 'Fail a drive'), () => t('break.driveText', 'predicted, failed, degraded, replaced, rebuilt, optimal')],
+  ['failure', () => t('break.failure', 'Fail a drive for good'), () => t('break.failureText', 'predicted, failed, degraded; it stays so until it is replaced')],
+  ['replace', () => t('break.replace', 'Replace the failed drive'), () => t('break.replaceText', 'another drive comes, is rebuilt, optimal')],
   ['silence', () => t('break.silence', 'Fall silent'), () => t('break.silenceText', 'stops speaking without a goodbye')],
   ['reboot', () => t('break.reboot', 'Reboot'), () => t('break.rebootText', 'says goodbye and comes back')],
   ['rack', () => t('break.rack', 'Lose the rack'), () => t('break.rackText', 'all servers of its rack fall silent')],
