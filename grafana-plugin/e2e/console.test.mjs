@@ -241,7 +241,7 @@ suite('console', (the) => {
     for (const path of ['/', '/servers', '/servers/' + hostile, '/notifications', '/notifications/f607182930415263', '/delivered', '/changes', '/servers?search=' + encodeURIComponent('<img src=x onerror=window.pwned=1>')]) {
       await page.view(path);
       assert.equal(await page.evaluate(() => window.pwned), undefined, path);
-      assert.equal(await page.locator('main img, main script, main svg, main iframe, main b').count(), 0, 'no element came out of data on ' + path);
+      assert.equal(await page.locator('main img, main script, main svg:not([data-chart]), main iframe, main b').count(), 0, 'no element came out of data on ' + path);
       const shown = await page.locator('main').evaluate((e) => e.textContent);
       assert.doesNotMatch(shown, /[\u0000\u001b\u202a-\u202e\u2066-\u2069]/, 'direction and control marks are shown, not obeyed, on ' + path);
       assert.deepEqual(await page.evaluate(tooWide), [], 'no long word widens ' + path);
