@@ -160,7 +160,7 @@ func TestStrictInput(t *testing.T) {
 		{target: "/join-tokens", body: `{"ttl_seconds":1}`, code: 400, error: "ttl_seconds"},
 		{target: "/join-tokens", body: `{"site":"a\u202eb"}`, code: 400, error: "site"},
 		{target: "/join-tokens", body: `{"site":"` + strings.Repeat("x", 70_000) + `"}`, code: 413, error: "too large"},
-		{target: "/demo/incident", body: `{"kind":"fire","server_id":"` + apitest.ID(5).String() + `"}`, code: 400, error: "kind", hint: "drive, silence"},
+		{target: "/demo/incident", body: `{"kind":"fire","server_id":"` + apitest.ID(5).String() + `"}`, code: 400, error: "kind", hint: "drive, failure"},
 		{target: "/demo/incident", body: `{"kind":"drive","server_id":"x"}`, code: 400, error: "server_id"},
 		{target: "/demo/incident", body: `{"kind":"drive","server_id":"` + apitest.ID(1).String() + `"}`, code: 403, error: "this server is real", hint: "simulated"},
 		{target: "/demo/incident", body: `{"kind":"drive","server_id":"` + apitest.ID(999).String() + `"}`, code: 404, error: "no such server"},

@@ -399,3 +399,26 @@ func (s *server) entriesFor(r *request, v *store.Server) ([]RegisterEntry, error
 	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Server: v.ID})
 	return mapSlice(page.Entries, registerOf), err
 }
+
+// addRegister writes what the register says of the servers of a page into it.
+func (s *server) addRegister(r *request, items []Server, servers []store.Server) error {
+	if len(servers) == 0 {
+		return nil
+	}
+	ids, place := make([]record.ID, len(servers)), make(map[record.ID]int, len(servers))
+	for i := range servers {
+		ids[i] = servers[i].ID
+		place[ids[i]] = i
+	}
+	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Servers: ids, Limit: 2 * len(ids)})
+	if err != nil {
+		return err
+	}
+	for i := range page.Entries {
+		e := &page.Entries[i]
+		if at, ok := place[e.Server.ID]; ok && items[at].WarrantyUntil == "" && items[at].Contract == "" {
+			items[at].WarrantyUntil, items[at].Contract = register.Get(e, "warranty_until"), clip(e.Contract, maxName)
+		}
+	}
+	return nil
+}

@@ -66,6 +66,11 @@ func TestRegisterEntries(t *testing.T) {
 	if code != 200 || e.ServerID != apitest.ID(1).String() || e.Version != 1 || e.Missing || e.By != "local" {
 		t.Errorf("%d %+v", code, e)
 	}
+	for _, v := range get[ServerList](b, "/servers").Items {
+		if (v.WarrantyUntil == "2027-01-31") != (v.ID == apitest.ID(1).String()) {
+			t.Errorf("the list says of %s: warranty until %q", v.Name, v.WarrantyUntil)
+		}
+	}
 	if d := get[ServerDetail](b, "/servers/"+apitest.ID(1).String()); len(d.Register) != 1 || d.Register[0].WarrantyUntil != "2027-01-31" {
 		t.Errorf("%+v", d.Register)
 	}

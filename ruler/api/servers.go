@@ -27,6 +27,7 @@ func (s *server) serverRoutes() []route {
 				text("exporter_version", "exactly this version"), {name: "updates_pending", kind: kindBool, doc: "updates wait, or none does; servers that do not say are neither"},
 				{name: "reboot_required", kind: kindBool, doc: "a restart is required, or not"},
 				{name: "support_ends_before", kind: kindTime, doc: "whose operating system gets no security updates from a day before this time on"},
+				{name: "support", kind: kindList, enum: []string{supportEnded, supportSoon, supportActive, supportUnknown}, doc: "any of these: no security updates any more, none in half a year, there are some, not in the table"},
 				{name: "sort", kind: kindEnum, enum: sortKeys, def: "worst", doc: "order; a minus in front reverses it"},
 				limitParam(), offsetParam(),
 			}, result: ServerList{}, handle: s.servers},
@@ -57,7 +58,8 @@ func (s *server) servers(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ServerList{Items: mapSlice(page.Servers, s.serverOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}, nil
+	out := ServerList{Items: mapSlice(page.Servers, s.serverOf), Total: page.Total, Limit: q.Limit, Offset: q.Offset}
+	return out, s.addRegister(r, out.Items, page.Servers)
 }
 
 func (s *server) server(r *request) (any, error) {
@@ -83,6 +85,9 @@ func (s *server) server(r *request) (any, error) {
 	}
 	if out.Register, err = s.entriesFor(r, &d.Server); err != nil {
 		return nil, err
+	}
+	if len(out.Register) > 0 {
+		out.Server.WarrantyUntil, out.Server.Contract = out.Register[0].WarrantyUntil, out.Register[0].Contract
 	}
 	out.Labels = labelsOf(&d.Server)
 	slices.SortStableFunc(out.Notifications, func(a, b Notification) int { return rank(b.Severity) - rank(a.Severity) })

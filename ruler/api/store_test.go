@@ -54,7 +54,7 @@ func TestAnswersFromSQLite(t *testing.T) {
 		"/servers?status=critical,silent,planned", "/servers?status=ok&limit=3", "/servers?status=decommissioned", "/servers?os_type=linux", "/servers?model=ProLiant+DL380+Gen10&sort=-model&limit=5", "/servers?updates_pending=true",
 		"/servers?updates_pending=false", "/servers?reboot_required=true", "/servers?support_ends_before=2028-07-01T00:00:00Z", "/servers?sort=support_end&limit=3", "/servers?sort=-support_end&limit=3", "/servers?sort=updates&limit=2", "/servers?exporter_version=0.2.0&limit=1",
 		"/register", "/register?missing=true", "/register?search=hpe&limit=1", "/register?warranty_ends_before=2027-03-01T00:00:00Z", "/register/export",
-		"/server-facets", "/systems", "/updates", "/devices?limit=7", "/devices?status=critical,warning", "/devices?device_type=physical_drive&status=ok&limit=5&offset=20", "/devices?search=za105", "/devices?category=software&limit=3",
+		"/servers?support=active,ended", "/servers?support=unknown", "/server-facets", "/systems", "/updates", "/devices?limit=7", "/devices?status=critical,warning", "/devices?device_type=physical_drive&status=ok&limit=5&offset=20", "/devices?search=za105", "/devices?category=software&limit=3",
 		"/devices?device_type=program&limit=2", "/device-facets", "/device-facets?device_type=physical_drive&status=critical", "/devices?server=" + apitest.ID(5).String() + "&firmware=TN05", "/devices?state=Failed", "/devices?site=south&model=CVPM02",
 		"/changes", "/changes?kind=replaced", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
 		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=" + store.ClassSilent,

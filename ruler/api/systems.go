@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"nocturne/ruler/lifecycle"
@@ -11,7 +12,7 @@ import (
 
 func (s *server) systemRoutes() []route {
 	return []route{
-		{method: "GET", path: "/server-facets", name: "server_facets", summary: "How many servers there are of each site, operating system, model, exporter version, role, owner",
+		{method: "GET", path: "/server-facets", name: "server_facets", summary: "How many servers there are of each site, rack, role, owner, operating system, model, exporter version, status, state of support; with and without updates that wait, a restart, a simulator",
 			result: Facets{}, handle: s.serverFacets},
 		{method: "GET", path: "/systems", name: "systems", summary: "Operating systems of the fleet and until when they get security updates",
 			result: Systems{}, handle: s.systems},
@@ -61,8 +62,8 @@ func (s *server) release(osType, name, version string) (lifecycle.Release, bool)
 
 // bySupport resolves what a question says of support ends: the store knows none.
 func (s *server) bySupport(r *request, q *store.ServerQuery) error {
-	before := r.time("support_ends_before")
-	if q.Sort != store.BySupport && before.IsZero() {
+	before, states := r.time("support_ends_before"), r.list("support")
+	if q.Sort != store.BySupport && before.IsZero() && len(states) == 0 {
 		return nil
 	}
 	versions, err := s.reader.OSVersions(r.ctx)
@@ -70,19 +71,21 @@ func (s *server) bySupport(r *request, q *store.ServerQuery) error {
 		return err
 	}
 	ends := map[store.OSVersion]time.Time{}
-	if !before.IsZero() {
+	if !before.IsZero() || len(states) > 0 {
 		q.Ended = []store.OSVersion{}
 	}
 	for _, o := range versions {
 		rel, ok := s.release(o.Type, o.Name, o.Version)
-		if !ok {
-			continue
+		if ok {
+			ends[o] = rel.End
+			q.Support = append(q.Support, o)
 		}
-		ends[o] = rel.End
-		q.Support = append(q.Support, o)
-		if !before.IsZero() && rel.End.Before(before) {
+		if (before.IsZero() || ok && rel.End.Before(before)) && (len(states) == 0 || slices.Contains(states, supportState(rel.End, s.now()))) {
 			q.Ended = append(q.Ended, o)
 		}
+	}
+	if before.IsZero() && len(states) == 0 {
+		q.Ended = nil
 	}
 	slices.SortStableFunc(q.Support, func(a, b store.OSVersion) int {
 		return cmp.Or(ends[a].Compare(ends[b]), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
@@ -95,7 +98,35 @@ func (s *server) serverFacets(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	standing := map[Status]int{}
+	for _, c := range all[store.FacetStanding] {
+		state, worst, _ := strings.Cut(c.Value, " ")
+		st, _ := status(&store.Server{State: store.ServerState(state), Worst: worst, Open: len(worst)})
+		standing[st] += c.N
+	}
+	delete(all, store.FacetStanding)
+	all["status"] = countsOf(standing)
+	versions, err := s.reader.OSVersions(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	support := map[string]int{}
+	for _, o := range versions {
+		rel, _ := s.release(o.Type, o.Name, o.Version)
+		support[supportState(rel.End, s.now())] += o.Servers
+	}
+	all["support"] = countsOf(support)
 	return facetsOf(all), nil
+}
+
+// countsOf lists counted words, the most first.
+func countsOf[W ~string](n map[W]int) []store.Count {
+	out := []store.Count{}
+	for word, count := range n {
+		out = append(out, store.Count{Value: string(word), N: count})
+	}
+	slices.SortFunc(out, func(a, b store.Count) int { return cmp.Or(b.N-a.N, cmp.Compare(a.Value, b.Value)) })
+	return out
 }
 
 func facetsOf(all map[string][]store.Count) Facets {

@@ -61,6 +61,8 @@ type Server struct {
 	UpdatesSecurity   int        `json:"updates_security" doc:"of them for security, as the system's own tool says"`
 	RebootRequired    bool       `json:"reboot_required"`
 	LabelsVersion     string     `json:"labels_version" doc:"changes when a label does; a change of labels names it"`
+	WarrantyUntil     string     `json:"warranty_until" doc:"last day, as the register says, 2028-03-31; in /servers and /servers/{id} only"`
+	Contract          string     `json:"contract" doc:"as the register says; likewise"`
 }
 
 // ServerList is a page of servers.

@@ -49,7 +49,12 @@ const (
 	FacetType     = "type"
 	FacetFirmware = "firmware"
 	FacetState    = "state"
-	FacetRank     = "rank" // of devices, as in DeviceProblem; 0 = nothing open
+	FacetRack     = "rack"
+	FacetStanding = "standing"        // of servers: state and worst open severity, "up critical"
+	FacetUpdates  = "updates_pending" // of servers: true, false, or empty where it is not known
+	FacetReboot   = "reboot_required" // of servers: true, false
+	FacetReal     = "simulated"       // of servers: true, false
+	FacetRank     = "rank"            // of devices, as in DeviceProblem; 0 = nothing open
 )
 
 // DeviceQuery selects devices that are there. Empty fields match all; without

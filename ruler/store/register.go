@@ -46,6 +46,8 @@ type RegisterQuery struct {
 	Text   string // part of name, serial, site, owner, contract or note
 	Names  []string
 	Server record.ID // that mean this server
+	// Servers keeps entries that mean one of these; nil = all.
+	Servers []record.ID
 	// Missing keeps those without a server that was ever heard, or the others.
 	Missing        *bool
 	WarrantyBefore time.Time

@@ -1146,6 +1146,8 @@ export interface Server {
   clone: boolean;
   /** the issued id this line was split off from; empty for the first line */
   clone_of: string;
+  /** as the register says; likewise */
+  contract: string;
   enrolled_at: string | null;
   exporter_version: string;
   /** 32 hexadecimal digits, issued at enrolment */
@@ -1185,6 +1187,8 @@ export interface Server {
   updates_pending: number | null;
   /** of them for security, as the system's own tool says */
   updates_security: number;
+  /** last day, as the register says, 2028-03-31; in /servers and /servers/{id} only */
+  warranty_until: string;
   /** of the open notifications; empty = none */
   worst_severity: string;
 }
@@ -1880,7 +1884,7 @@ export interface Operations {
     body: undefined;
     answer: ServerDiff;
   };
-  /** How many servers there are of each site, operating system, model, exporter version, role, owner */
+  /** How many servers there are of each site, rack, role, owner, operating system, model, exporter version, status, state of support; with and without updates that wait, a restart, a simulator */
   server_facets: {
     method: "GET";
     path: "/server-facets";
@@ -1908,7 +1912,7 @@ export interface Operations {
   servers: {
     method: "GET";
     path: "/servers";
-    params: { search?: string; site?: string; rack?: string; role?: string; owner?: string; state?: ("waiting" | "up" | "silent" | "stopped" | "revoked" | "decommissioned")[]; severity?: "info" | "warning" | "critical"; simulated?: boolean; clones?: boolean; status?: ("ok" | "planned" | "new" | "info" | "warning" | "critical" | "silent" | "decommissioned" | "revoked")[]; os_type?: "windows" | "linux"; os?: string; model?: string; exporter_version?: string; updates_pending?: boolean; reboot_required?: boolean; support_ends_before?: string; sort?: "worst" | "-worst" | "name" | "-name" | "site" | "-site" | "state" | "-state" | "last_seen" | "-last_seen" | "os" | "-os" | "model" | "-model" | "rack" | "-rack" | "owner" | "-owner" | "exporter_version" | "-exporter_version" | "updates" | "-updates" | "boot_time" | "-boot_time" | "support_end" | "-support_end"; limit?: number; offset?: number; };
+    params: { search?: string; site?: string; rack?: string; role?: string; owner?: string; state?: ("waiting" | "up" | "silent" | "stopped" | "revoked" | "decommissioned")[]; severity?: "info" | "warning" | "critical"; simulated?: boolean; clones?: boolean; status?: ("ok" | "planned" | "new" | "info" | "warning" | "critical" | "silent" | "decommissioned" | "revoked")[]; os_type?: "windows" | "linux"; os?: string; model?: string; exporter_version?: string; updates_pending?: boolean; reboot_required?: boolean; support_ends_before?: string; support?: ("ended" | "ends_soon" | "active" | "unknown")[]; sort?: "worst" | "-worst" | "name" | "-name" | "site" | "-site" | "state" | "-state" | "last_seen" | "-last_seen" | "os" | "-os" | "model" | "-model" | "rack" | "-rack" | "owner" | "-owner" | "exporter_version" | "-exporter_version" | "updates" | "-updates" | "boot_time" | "-boot_time" | "support_end" | "-support_end"; limit?: number; offset?: number; };
     body: undefined;
     answer: ServerList;
   };

@@ -6,7 +6,7 @@ const at = new Date(Date.now() - 7 * 60e3).toISOString();
 export const server: Server = {
   boot_time: at, clone: false, clone_of: '', enrolled_at: at, exporter_version: '1.0.0', id: '5e170000000000000000000000000005', labels_version: 'v1', last_seen: at, model: 'ProLiant', name: 'db7', open_notifications: 1,
   os_name: 'Windows Server 2022', os_release: '2022', os_type: 'windows', os_version: '10.0', owner: 'ada', rack: 'n03', reboot_required: false, role: 'sql', simulated: false, site: 'north', state: 'up', state_since: at, status: 'critical',
-  status_text: '1 open notification', support_end: null, updates_pending: 2, updates_security: 1, worst_severity: 'critical',
+  status_text: '1 open notification', support_end: null, warranty_until: '2028-03-31', contract: 'HPE-77', updates_pending: 2, updates_security: 1, worst_severity: 'critical',
 };
 
 export const notification: Notification = {

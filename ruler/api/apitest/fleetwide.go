@@ -126,7 +126,9 @@ func (f *Fleet) ServerFacets(context.Context) (map[string][]store.Count, error) 
 		if s.State == store.StateDecommissioned {
 			continue
 		}
-		for name, v := range map[string]string{store.FacetSite: s.Site, store.FacetOS: s.OSName, store.FacetModel: s.Model, store.FacetExporter: s.ExporterVersion, store.FacetRole: s.Role, store.FacetOwner: s.Owner} {
+		s = f.summed(s)
+		for name, v := range map[string]string{store.FacetRack: s.Rack, store.FacetStanding: string(s.State) + " " + s.Worst, store.FacetUpdates: pending(s.Updates), store.FacetReboot: strconv.FormatBool(s.Reboot), store.FacetReal: strconv.FormatBool(s.Simulated),
+			store.FacetSite: s.Site, store.FacetOS: s.OSName, store.FacetModel: s.Model, store.FacetExporter: s.ExporterVersion, store.FacetRole: s.Role, store.FacetOwner: s.Owner} {
 			if by[name] == nil {
 				by[name] = counter{}
 			}
@@ -138,6 +140,14 @@ func (f *Fleet) ServerFacets(context.Context) (map[string][]store.Count, error) 
 		out[name] = c.list()
 	}
 	return out, f.Err
+}
+
+// pending says whether updates wait; nothing where it is not known.
+func pending(n *int) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatBool(*n > 0)
 }
 
 func (f *Fleet) devices(q store.DeviceQuery) ([]store.DeviceRow, map[string]int) {

@@ -71,14 +71,16 @@ func (s *Store) OSVersions(ctx context.Context) ([]store.OSVersion, error) {
 }
 
 var serverFacets = map[string]string{
-	store.FacetSite: "site", store.FacetOS: "os_name", store.FacetModel: "model", store.FacetExporter: "exporter_version", store.FacetRole: "role", store.FacetOwner: "owner",
+	store.FacetSite: "site", store.FacetOS: "os_name", store.FacetModel: "model", store.FacetExporter: "exporter_version", store.FacetRole: "role", store.FacetOwner: "owner", store.FacetRack: "rack",
+	store.FacetStanding: "state || ' ' || coalesce(worst_word, '')", store.FacetUpdates: "CASE WHEN updates > 0 THEN 'true' WHEN updates = 0 THEN 'false' ELSE '' END",
+	store.FacetReboot: "CASE WHEN reboot THEN 'true' ELSE 'false' END", store.FacetReal: "CASE WHEN simulated THEN 'true' ELSE 'false' END",
 }
 
 // ServerFacets implements store.Fleet.
 func (s *Store) ServerFacets(ctx context.Context) (map[string][]store.Count, error) {
 	out := map[string][]store.Count{}
 	for name, column := range serverFacets {
-		counts, err := s.counts(ctx, "SELECT "+column+", count(*) FROM servers WHERE state <> 'decommissioned' GROUP BY "+column)
+		counts, err := s.counts(ctx, "SELECT "+column+", count(*) FROM servers WHERE state <> 'decommissioned' GROUP BY 1")
 		if err != nil {
 			return nil, fmt.Errorf("count servers by %s: %w", name, err)
 		}

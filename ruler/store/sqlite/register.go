@@ -30,6 +30,18 @@ func (s *Store) Register(ctx context.Context, q store.RegisterQuery) (store.Regi
 	if !q.Server.IsZero() {
 		f.add("s.id = ?", q.Server[:])
 	}
+	if q.Servers != nil {
+		ids := make([]string, len(q.Servers))
+		for i := range q.Servers {
+			ids[i] = q.Servers[i].String()
+		}
+		list := jsonText(ids)
+		const these = "(SELECT unhex(value) FROM json_each(?))"
+		// Which entries could mean one of them is asked first: what an entry does mean costs more.
+		f.add("e.key IN (SELECT lower(name) FROM servers WHERE id IN "+these+" UNION SELECT lower(reported_name) FROM servers WHERE id IN "+these+
+			" UNION SELECT key FROM register WHERE serial <> '' AND serial IN (SELECT serial FROM occupants WHERE server IN "+these+" AND type = 'system' AND until = 0))", list, list, list)
+		f.add("s.id IN "+these, list)
+	}
 	if q.Missing != nil {
 		f.add(map[bool]string{true: "coalesce(s.last_seen, 0) = 0", false: "coalesce(s.last_seen, 0) <> 0"}[*q.Missing])
 	}

@@ -62,7 +62,8 @@ func modelAndUpdates(t *testing.T, f *fixture) {
 	if v := must[[]store.OSVersion](t)(f.OSVersions(ctx)); len(v) != 2 || v[0].Servers != 1 {
 		t.Errorf("systems %+v", v)
 	}
-	if c := must[map[string][]store.Count](t)(f.ServerFacets(ctx)); len(c) != 6 || !slices.Equal(c[store.FacetModel], []store.Count{{Value: "", N: 1}, {Value: "DL380", N: 1}}) {
+	if c := must[map[string][]store.Count](t)(f.ServerFacets(ctx)); len(c) != 11 || !slices.Equal(c[store.FacetStanding], []store.Count{{Value: "waiting ", N: 2}}) ||
+		!slices.Equal(c[store.FacetUpdates], []store.Count{{Value: "", N: 1}, {Value: "true", N: 1}}) || !slices.Equal(c[store.FacetReboot], []store.Count{{Value: "false", N: 1}, {Value: "true", N: 1}}) || !slices.Equal(c[store.FacetModel], []store.Count{{Value: "", N: 1}, {Value: "DL380", N: 1}}) {
 		t.Errorf("facets %+v", c)
 	}
 	one.Removed, two.Removed = at(2), at(2)
