@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return slices.Concat(
 		tokenCommands(),
+		userCommands(),
 		runningCommands(),
 		noiseCommands(),
 		backupCommands(),

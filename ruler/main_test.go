@@ -103,3 +103,44 @@ func TestTokenCommands(t *testing.T) {
 		t.Errorf("list: %q", list)
 	}
 }
+
+func TestUserCommands(t *testing.T) {
+	dir := t.TempDir()
+	cfg := filepath.Join(dir, "ruler.yml")
+	if err := os.WriteFile(cfg, []byte("data: "+filepath.ToSlash(dir)+"\nlisten: 0.0.0.0:9480\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := func(args ...string) (string, string, error) {
+		var out, rest bytes.Buffer
+		err := run(t.Context(), args, &out, &rest)
+		return out.String(), rest.String(), err
+	}
+	for _, args := range [][]string{{"users", "link", "-config", cfg}, {"users", "add", "-config", cfg, "-name", "ada", "-role", "admin"}, {"users", "link", "-config", cfg, "ADA"}} {
+		if link, said, err := call(args...); err != nil || !strings.HasPrefix(link, "http://localhost:9480/welcome#") || !strings.Contains(said, "works once") {
+			t.Errorf("%q: %q %q %v", args, link, said, err)
+		}
+	}
+	for want, args := range map[string][]string{
+		"taken":                    {"users", "add", "-config", cfg, "-name", "Ada"},
+		"does not fit":             {"users", "add", "-config", cfg, "-name", "a b"},
+		"no user \"bob\"":          {"users", "link", "-config", cfg, "bob"},
+		"viewer, editor or admin":  {"users", "role", "-config", cfg, "ada", "root"},
+		"name a user and a role":   {"users", "role", "-config", cfg, "ada"},
+		"name one user":            {"users", "remove", "-config", cfg},
+		"there is no user":         {"users", "remove", "-config", cfg, "bob"},
+		"name one user: wrong usa": {"users", "link", "-config", cfg, "ada", "bob"},
+	} {
+		if _, _, err := call(args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", args, err, want)
+		}
+	}
+	if _, _, err := call("users", "role", "-config", cfg, "ada", "editor"); err != nil {
+		t.Errorf("role: %v", err)
+	}
+	if list, _, err := call("users", "list", "-config", cfg); err != nil || !strings.Contains(list, "ada") || !strings.Contains(list, "editor") || !strings.Contains(list, "invited until") {
+		t.Errorf("list: %q %v", list, err)
+	}
+	if _, _, err := call("users", "remove", "-config", cfg, "ada"); err != nil {
+		t.Errorf("remove: %v", err)
+	}
+}

@@ -8,9 +8,10 @@
 // requests are checked by it and the OpenAPI document is made from it, so that
 // neither can say what the other does not. Unknown parameters are refused.
 //
-// Who may ask (caller.go): anybody on this machine (a loopback peer that no
-// proxy speaks for, asking for a name of this machine), as admin, and from
-// elsewhere whoever has a token. Every route says which role it takes; a
+// Who may ask (caller.go): whoever has a token or is logged in (login.go), and
+// unless a login is required anybody on this machine (a loopback peer that no
+// proxy speaks for, asking for a name of this machine), as admin. Every route
+// says which role it takes; a
 // plugin's token speaks for the person that it names, never above its own role.
 // State-changing calls must come from the same origin too.
 //
@@ -19,6 +20,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +39,7 @@ import (
 	"nocturne/ruler/eventlog"
 	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/password"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 )
@@ -49,6 +52,9 @@ type Config struct {
 	// TokenFile holds the token for peers that are not on this machine.
 	// Empty = they are refused.
 	TokenFile string `yaml:"token_file"`
+	// Login says whether the page asks everybody for a login: LoginRequired,
+	// LoginOpen (not those on this machine) or LoginAuto.
+	Login string `yaml:"login"`
 	// Bridge is the eventbridge's admin API; empty = nothing is said of the
 	// pipeline before the ruler, and no server can be added.
 	Bridge BridgeConfig `yaml:"bridge"`
@@ -62,6 +68,10 @@ type Config struct {
 	Reader store.Reader `yaml:"-"` // required
 	// Tokens are the callers' credentials; nil = there is only TokenFile.
 	Tokens store.TokenStore `yaml:"-"`
+	// Users are who may log in; nil = nobody.
+	Users store.UserStore `yaml:"-"`
+	// Exposed says that others than this machine reach the listener.
+	Exposed bool `yaml:"-"`
 	// Desk keeps what people do with notifications; nil = they may only look.
 	Desk store.DeskStore `yaml:"-"`
 	// Feed tells what changes; nil = there is no stream of events.
@@ -87,7 +97,21 @@ type Config struct {
 	Client     *http.Client          `yaml:"-"` // nil = one of our own
 	Now        func() time.Time      `yaml:"-"` // nil = time.Now
 
-	lineEvery time.Duration // for tests; 0 = lineEvery
+	lineEvery time.Duration   // for tests; 0 = lineEvery
+	hashing   password.Params // for tests; zero = password.Default
+}
+
+// The values of Config.Login. Auto is required where others than this machine are
+// meant to reach the page: it listens for them, or has a name in api.hosts.
+const (
+	LoginAuto     = "auto"
+	LoginRequired = "required"
+	LoginOpen     = "open"
+)
+
+// LoginRequired tells whether nobody is answered without a login or a token.
+func (c *Config) LoginRequired() bool {
+	return c.Login == LoginRequired || c.Login != LoginOpen && (c.Exposed || len(c.Hosts) > 0)
 }
 
 // BridgeConfig says where the eventbridge's admin API is.
@@ -103,7 +127,7 @@ type DemoConfig struct {
 }
 
 // DefaultConfig returns what an empty section means.
-func DefaultConfig() Config { return Config{ExporterPort: 9490} }
+func DefaultConfig() Config { return Config{ExporterPort: 9490, Login: LoginAuto} }
 
 // Validate says what to write instead.
 func (c *Config) Validate() error {
@@ -128,6 +152,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("api.hosts: %.80q is no host name, write one like nocturne.example.org without port", h)
 		}
 	}
+	if !slices.Contains([]string{"", LoginAuto, LoginRequired, LoginOpen}, c.Login) {
+		return fmt.Errorf("api.login: %.80q does not fit, write auto, required or open", c.Login)
+	}
 	if c.ExporterPort < 1 || c.ExporterPort > 65535 {
 		return fmt.Errorf("api.exporter_port: %d is no port, write one from 1 to 65535", c.ExporterPort)
 	}
@@ -150,6 +177,11 @@ type server struct {
 	metrics *metrics
 	used    lastUsed
 	hub     hub
+
+	required bool // nobody is answered without a login or a token
+	hashing  password.Params
+	throttle throttle
+
 	cross   *http.CrossOriginProtection
 	openapi []byte
 
@@ -180,6 +212,7 @@ func New(cfg Config, log *slog.Logger) (http.Handler, error) {
 		cfg.Now = time.Now
 	}
 	s := &server{cfg: cfg, log: log, reader: cfg.Reader, client: cfg.Client, now: cfg.Now, used: lastUsed{seen: map[string]time.Time{}}, cross: http.NewCrossOriginProtection()}
+	s.required, s.hashing, s.throttle = cfg.LoginRequired(), cmp.Or(cfg.hashing, password.Default), throttle{buckets: map[[32]byte]bucket{}}
 	s.hub = hub{s: s, clients: map[*client]struct{}{}}
 	var err error
 	if s.lifecycle, err = lifecycle.NewSource(cfg.LifecycleFile); err != nil {
@@ -247,7 +280,7 @@ func (s *server) handler(rt route) http.Handler {
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byte, error) {
-	who, err := s.guard(r, rt.role)
+	who, err := s.guard(r, rt)
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +292,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) ([]byt
 	v, err := rt.handle(req)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range req.cookies {
+		http.SetCookie(w, c)
 	}
 	return encode(v)
 }

@@ -153,7 +153,7 @@ func TestStrictInput(t *testing.T) {
 		{target: "/changes?since=yesterday", code: 400, error: "since", hint: "2026-"},
 		{target: "/changes?category=colour", code: 400, error: "category", hint: "heartbeat"},
 		{target: "/nothing", code: 404, error: "no such path", hint: "openapi.json"},
-		{target: "/join-tokens", code: 405, error: "method", hint: "use POST"},
+		{target: "/deeds", code: 405, error: "method", hint: "use POST"},
 		{target: "/join-tokens", body: `{"uses":1}{}`, code: 400, error: "behind the body"},
 		{target: "/join-tokens", body: `{"color":"red"}`, code: 400, error: `unknown field "color"`},
 		{target: "/join-tokens", body: `{"uses":-1}`, code: 400, error: "uses", hint: "1 to 1000"},
@@ -188,7 +188,9 @@ func TestGuard(t *testing.T) {
 	if err := os.WriteFile(tokenFile, []byte("0123456789abcdef0123\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t, func(c *Config) { c.TokenFile, c.Hosts = tokenFile, []string{"nocturne.example.org"} })
+	b := newBench(t, func(c *Config) {
+		c.TokenFile, c.Hosts, c.Login = tokenFile, []string{"nocturne.example.org"}, LoginOpen
+	})
 	header := func(kv ...string) func(*http.Request) {
 		return func(r *http.Request) {
 			for i := 0; i < len(kv); i += 2 {
@@ -215,6 +217,8 @@ func TestGuard(t *testing.T) {
 		{"mapped loopback", func(r *http.Request) { r.RemoteAddr = "[::ffff:127.0.0.1]:5555" }, 200, 200},
 		{"from the network", func(r *http.Request) { r.RemoteAddr = "10.0.0.9:5555" }, 401, 401},
 		{"through a proxy", header("X-Forwarded-For", "10.0.0.9"), 401, 401},
+		{"through a proxy that adds no header, nginx as it comes", func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 1, 0 }, 401, 401},
+		{"through a proxy that adds no header", header("Sec-Fetch-Site", "same-origin", "Origin", "https://console.example"), 200, 421},
 		{"a wrong token", header("Authorization", "Bearer nope"), 401, 401},
 		{"basic auth", header("Authorization", "Basic 0123456789abcdef0123"), 401, 401},
 		{"from the network with the token", func(r *http.Request) {

@@ -11,6 +11,10 @@ func (s *server) adminRoutes() []route {
 	return []route{
 		{method: "POST", path: "/join-tokens", name: "join_tokens", summary: "Make a join token and the lines to paste on a new server",
 			body: JoinRequest{}, result: JoinAnswer{}, role: roleAdmin, handle: s.join},
+		{method: "GET", path: "/join-tokens", name: "join_token_list", summary: "Join tokens of the eventbridge, ended ones too, the newest first",
+			params: []param{limitParam(), offsetParam()}, result: JoinTokenList{}, role: roleAdmin, handle: s.joinList},
+		{method: "DELETE", path: "/join-tokens/{id}", name: "join_token_revoke", summary: "Revoke a join token. Servers that joined with it stay",
+			params: []param{{name: "id", kind: kindText, max: 64, path: true, doc: "join token id"}}, result: JoinToken{}, role: roleAdmin, handle: s.joinRevoke},
 		{method: "GET", path: "/audit", name: "audit", summary: "What was changed, by whom",
 			params: []param{
 				text("actor", "exactly this caller"), text("action", `exactly, or all below it: "token" finds "token.create"`), text("subject", "exactly this id"),

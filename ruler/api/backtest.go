@@ -112,7 +112,7 @@ func (s *server) lined(rt route) http.Handler {
 			_, _ = w.Write(body) // the caller hung up: nobody is left to tell
 		}
 		defer func() { s.metrics.observe(rt.name, code, s.now().Sub(start)) }()
-		who, err := s.guard(r, rt.role)
+		who, err := s.guard(r, rt)
 		if err != nil {
 			fail(err)
 			return

@@ -16,10 +16,13 @@ import (
 // caller is who asks, and what he may.
 type caller struct {
 	name string // for the audit log: a token's name, or the person a plugin named
-	via  string // by which door: "loopback", "api.token_file", "token <id>", "plugin <id>"
+	via  string // by which door: "loopback", "api.token_file", "session", "token <id>", "plugin <id>"
 	role role
 	// token is the id of his token, "" = none.
 	token string
+	// user and session are those of somebody who is logged in.
+	user    string
+	session [32]byte
 }
 
 // The names of callers that have no token of their own.
@@ -51,19 +54,27 @@ func (s *server) credential(r *http.Request) (c caller, plugin bool, err error) 
 	if r.Header.Get("Authorization") != "" {
 		return s.byToken(r)
 	}
-	if !localPeer(r) {
-		s.metrics.denied(deniedNoToken)
-		return caller{}, false, &problem{status: http.StatusUnauthorized, msg: "only callers on this machine are answered without a token",
-			hint: "send Authorization: Bearer with a token (ruler tokens add makes one), or forward the port with ssh -L"}
+	if err := s.checkHost(r); err != nil {
+		return caller{}, false, err
 	}
-	// A page elsewhere can make a name of its own point here (DNS rebinding);
-	// then the browser thinks it asks that page's server.
-	if !s.knownHost(r.Host) {
-		s.metrics.denied(deniedHost)
-		return caller{}, false, &problem{status: http.StatusMisdirectedRequest, msg: "this is not " + inline(hostOnly(r.Host)),
-			hint: "ask for localhost, or add the name to api.hosts"}
+	if c, found, err := s.bySession(r); found || err != nil {
+		return c, false, err
 	}
-	return caller{name: actorLocal, via: "loopback", role: roleAdmin}, false, nil
+	if s.opens(r) {
+		return caller{name: actorLocal, via: viaLoopback, role: roleAdmin}, false, nil
+	}
+	refuse := func(reason, msg, hint string) (caller, bool, error) {
+		s.metrics.denied(reason)
+		return caller{}, false, &problem{status: http.StatusUnauthorized, msg: msg, hint: hint}
+	}
+	if _, had := sessionCookie(r); had {
+		return refuse(deniedSession, "your login has ended", "log in again")
+	}
+	if s.required {
+		return refuse(deniedNoToken, "this ruler asks for a login", "log in on its page (/login), or send Authorization: Bearer with a token (ruler tokens add makes one)")
+	}
+	return refuse(deniedNoToken, "only callers on this machine are answered without a login or a token",
+		"log in on the page (/login), send Authorization: Bearer with a token (ruler tokens add makes one), or forward the port with ssh -L")
 }
 
 // byToken tells whose token a request has; a wrong one is an error.
@@ -88,7 +99,7 @@ func (s *server) byToken(r *http.Request) (caller, bool, error) {
 		case !t.Expires.IsZero() && !s.now().Before(t.Expires):
 			return refuse(deniedRevoked, "this token has expired")
 		default:
-			s.used.note(r.Context(), s, t.ID)
+			s.used.note(r.Context(), s, t.ID, "use of a token not noted", func(ctx context.Context, at time.Time) error { return s.cfg.Tokens.TokenUsed(ctx, t.ID, at) })
 			return caller{name: t.Name, via: t.Kind + " " + t.ID, role: roleOf(t.Role), token: t.ID}, t.Kind == store.TokenPlugin, nil
 		}
 	}
@@ -180,15 +191,21 @@ func roleOf(name string) role {
 	return r
 }
 
-// lastUsed notes the use of a token at most once a minute.
+// lastUsed notes the use of a token or a session at most once a minute.
 type lastUsed struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
-func (l *lastUsed) note(ctx context.Context, s *server, id string) {
+// maxUsed bounds the memory; what is forgotten is noted again.
+const maxUsed = 10_000
+
+func (l *lastUsed) note(ctx context.Context, s *server, id, failed string, save func(context.Context, time.Time) error) {
 	now := s.now()
 	l.mu.Lock()
+	if len(l.seen) > maxUsed {
+		clear(l.seen)
+	}
 	due := now.Sub(l.seen[id]) >= time.Minute
 	if due {
 		l.seen[id] = now
@@ -197,7 +214,7 @@ func (l *lastUsed) note(ctx context.Context, s *server, id string) {
 	if !due {
 		return
 	}
-	if err := s.cfg.Tokens.TokenUsed(ctx, id, now); err != nil {
-		s.log.Warn("use of a token not noted", "token_id", id, "err", err)
+	if err := save(ctx, now); err != nil {
+		s.log.Warn(failed, "err", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/password"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
@@ -23,7 +24,8 @@ func stored(t *testing.T, change func(*Config)) (*bench, *sqlite.Store) {
 	t.Helper()
 	s := openStore(t)
 	b := newBench(t, func(c *Config) {
-		c.Reader, c.Tokens, c.Desk, c.Feed = s, s, s, s
+		c.Reader, c.Tokens, c.Users, c.Desk, c.Feed = s, s, s, s, s
+		c.hashing = password.Params{Memory: 64, Time: 1, Threads: 1}
 		if change != nil {
 			change(c)
 		}

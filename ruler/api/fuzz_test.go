@@ -23,9 +23,17 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/deeds", "", `{"deed":"assign","assignee":"bob","notifications":[{"id":"a1b2c3d4e5f60718","revision":3}]}`)
 	f.Add("POST", "/silences", "", `{"matchers":[{"name":"site","op":"=~","value":"n.*"}],"duration_seconds":60,"reason":"x"}`)
 	f.Add("POST", "/tokens", "", `{"name":"x","role":"viewer","ttl_seconds":60}`)
+	f.Add("POST", "/login", "", `{"name":"ada","password":"x"}`)
+	f.Add("POST", "/logout", "", `{}`)
+	f.Add("POST", "/login/link", "", `{"token":"`+fixedSecret('A')+`"}`)
+	f.Add("POST", "/login/welcome", "", `{"token":"`+fixedSecret('A')+`","name":"ada","password":"correct horse"}`)
+	f.Add("POST", "/password", "", `{"current":"x","password":"y"}`)
+	f.Add("POST", "/users", "", `{"name":"zoe","role":"viewer"}`)
+	f.Add("PUT", "/users/ada/role", "", `{"role":"viewer"}`)
+	f.Add("DELETE", "/join-tokens/5f2c91aa07", "", "")
 	f.Add("GET", "/rules/noise", "since=30d", "")
 	s := openStore(f)
-	b := newBench(f, func(c *Config) { c.Reader, c.Tokens, c.Desk = s, s, s })
+	b := newBench(f, func(c *Config) { c.Reader, c.Tokens, c.Users, c.Desk = s, s, s, s })
 	if err := apitest.Fill(context.Background(), s, b.fleet); err != nil {
 		f.Fatal(err)
 	}

@@ -6,28 +6,39 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 )
 
-// guard says whether a request may be answered at all, and who asks.
-func (s *server) guard(r *http.Request, need role) (caller, error) {
-	c, err := s.identify(r)
+// guard says whether a request may be answered at all, and who asks; of a
+// public route nobody is asked for.
+func (s *server) guard(r *http.Request, rt route) (caller, error) {
+	var c caller
+	var err error
+	if rt.public {
+		err = s.checkHost(r)
+	} else {
+		c, err = s.identify(r)
+	}
 	if err != nil {
 		return caller{}, err
 	}
-	if c.role < need {
+	if c.role < rt.role {
 		s.metrics.denied(deniedRole)
-		return caller{}, &problem{status: http.StatusForbidden, msg: "this takes the role " + need.String() + ", " + inline(c.name) + " is " + c.role.String(),
+		return caller{}, &problem{status: http.StatusForbidden, msg: "this takes the role " + rt.role.String() + ", " + inline(c.name) + " is " + c.role.String(),
 			hint: "ask an admin, or use a token with that role"}
 	}
-	if !need.writes() {
-		return c, nil
-	}
-	if err := s.cross.Check(r); err != nil {
+	if err := s.cross.Check(r); err != nil { // of what is no GET
 		s.metrics.denied(deniedOrigin)
 		return caller{}, &problem{status: http.StatusForbidden, msg: "another site's page asked for this change", hint: "use the page that the ruler serves"}
+	}
+	// Not another site's, and yet of another name: a proxy here put its own into Host.
+	if origin := r.Header.Get("Origin"); c.via == viaLoopback && r.Method != http.MethodGet && r.Method != http.MethodHead && origin != "" && !s.knownOrigin(origin) {
+		s.metrics.denied(deniedHost)
+		return caller{}, &problem{status: http.StatusMisdirectedRequest, msg: "this is not " + inline(clip(origin, maxName)) + ": a proxy on the ruler's machine makes its callers look local",
+			hint: "set api.login: required in the ruler's file, or add the name to api.hosts"}
 	}
 	return c, nil
 }
@@ -50,6 +61,9 @@ func readToken(path string) (string, error) {
 // forwarded are headers that a proxy adds: then the peer is not who asks.
 var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"}
 
+// localPeer tells whether somebody on this machine asks, as far as can be told: a
+// proxy here that adds no header looks like him. nginx as it comes is such a one,
+// but it speaks HTTP/1.0, as no browser does.
 func localPeer(r *http.Request) bool {
 	for _, h := range forwarded {
 		if r.Header.Get(h) != "" {
@@ -57,7 +71,29 @@ func localPeer(r *http.Request) bool {
 		}
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback()
+	return err == nil && peer.Addr().Unmap().IsLoopback() && r.ProtoAtLeast(1, 1)
+}
+
+// opens tells whether the page opens for this caller without a login.
+func (s *server) opens(r *http.Request) bool { return !s.required && localPeer(r) }
+
+// checkHost refuses names that are not ours. A page elsewhere can make a name of
+// its own point here (DNS rebinding); then the browser thinks it asks that page's
+// server.
+func (s *server) checkHost(r *http.Request) error {
+	if !localPeer(r) {
+		return nil
+	}
+	if s.knownHost(r.Host) {
+		return nil
+	}
+	s.metrics.denied(deniedHost)
+	return &problem{status: http.StatusMisdirectedRequest, msg: "this is not " + inline(hostOnly(r.Host)), hint: "ask for localhost, or add the name to api.hosts"}
+}
+
+func (s *server) knownOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && s.knownHost(u.Host)
 }
 
 func (s *server) knownHost(hostport string) bool {

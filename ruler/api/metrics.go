@@ -11,7 +11,7 @@ import (
 // codes is the closed set of answers; anything else counts as 500.
 var codes = []int{
 	http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-	http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest,
+	http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest, http.StatusTooManyRequests,
 	499, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
@@ -21,13 +21,26 @@ type metrics struct {
 	denials  map[string]prometheus.Counter
 	streams  prometheus.Gauge
 	dropped  prometheus.Counter
+	attempts map[string]prometheus.Counter
 }
+
+// How tries to log in end; a closed set.
+const (
+	loginOK      = "ok"
+	loginWrong   = "wrong"
+	loginLimited = "too_often"
+	loginLink    = "link"
+	loginLinkBad = "bad_link"
+)
+
+func (m *metrics) logins(result string) { m.attempts[result].Inc() }
 
 // Why a caller was not answered, or got less than he asked for; a closed set.
 const (
 	deniedNoToken  = "no_token"
 	deniedToken    = "bad_token"
 	deniedRevoked  = "ended_token"
+	deniedSession  = "ended_session"
 	deniedHost     = "host"
 	deniedOrigin   = "origin"
 	deniedRole     = "role"
@@ -50,12 +63,18 @@ func newMetrics(routes []route, reg prometheus.Registerer) *metrics {
 	}, []string{"reason"})
 	streams := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ruler_api_stream_clients", Help: "Clients of the stream of events."})
 	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "ruler_api_stream_dropped_total", Help: "Clients of the stream of events that were dropped because they read too slowly."})
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ruler_api_logins_total", Help: "Tries to log in or to choose a password by a link, by result.",
+	}, []string{"result"})
 	if reg != nil {
-		reg.MustRegister(requests, duration, denials, streams, dropped)
+		reg.MustRegister(requests, duration, denials, streams, dropped, attempts)
 	}
-	m := &metrics{streams: streams, dropped: dropped, requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}, denials: map[string]prometheus.Counter{}}
-	for _, reason := range []string{deniedNoToken, deniedToken, deniedRevoked, deniedHost, deniedOrigin, deniedRole, deniedIdentity, deniedCapped} {
+	m := &metrics{streams: streams, dropped: dropped, attempts: map[string]prometheus.Counter{}, requests: map[string]map[int]prometheus.Counter{}, duration: map[string]prometheus.Observer{}, denials: map[string]prometheus.Counter{}}
+	for _, reason := range []string{deniedNoToken, deniedToken, deniedRevoked, deniedSession, deniedHost, deniedOrigin, deniedRole, deniedIdentity, deniedCapped} {
 		m.denials[reason] = denials.WithLabelValues(reason)
+	}
+	for _, result := range []string{loginOK, loginWrong, loginLimited, loginLink, loginLinkBad} {
+		m.attempts[result] = attempts.WithLabelValues(result)
 	}
 	add := func(name string) {
 		m.duration[name] = duration.WithLabelValues(name)

@@ -39,17 +39,32 @@ var asks = map[string][2]string{
 	"delivered":      {"/delivered"},
 	"demo_incident":  {"/demo/incident", `{"kind":"drive","server_id":"` + apitest.ID(5).String() + `"}`},
 	"join_tokens":    {"/join-tokens", `{"site":"north"}`},
-	"audit":          {"/audit"},
-	"discovery":      {"/discovery"},
-	"openapi":        {"/openapi.json"},
-	"me":             {"/me"},
-	"tokens":         {"/tokens"},
-	"token_add":      {"/tokens", `{"name":"x","role":"viewer"}`},
-	"token_revoke":   {"/tokens/revokable"},
-	"silences":       {"/silences"},
-	"rules_noise":    {"/rules/noise?since=30d"},
-	"silence_add":    {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
-	"silence_lift":   {"/silences/liftable"},
+
+	"join_token_list":   {"/join-tokens"},
+	"join_token_revoke": {"/join-tokens/5f2c91aa07"},
+	"login_state":       {"/login"},
+	"login":             {"/login", `{"name":"ada","password":"` + fixedPassword + `"}`},
+	"logout":            {"/logout", `{}`},
+	"login_link":        {"/login/link", `{"token":"` + fixedSecret('A') + `"}`},
+	"login_welcome":     {"/login/welcome", `{"token":"` + fixedSecret('E') + `","password":"another long one"}`},
+	"password":          {"/password", `{"current":"` + fixedPassword + `","password":"another long one"}`},
+	"users":             {"/users"},
+	"user_add":          {"/users", `{"name":"zoe","role":"viewer"}`},
+	"user_link":         {"/users/ada/link", `{}`},
+	"user_role":         {"/users/ada/role", `{"role":"editor"}`},
+	"user_remove":       {"/users/leaves"},
+
+	"audit":        {"/audit"},
+	"discovery":    {"/discovery"},
+	"openapi":      {"/openapi.json"},
+	"me":           {"/me"},
+	"tokens":       {"/tokens"},
+	"token_add":    {"/tokens", `{"name":"x","role":"viewer"}`},
+	"token_revoke": {"/tokens/revokable"},
+	"silences":     {"/silences"},
+	"rules_noise":  {"/rules/noise?since=30d"},
+	"silence_add":  {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
+	"silence_lift": {"/silences/liftable"},
 
 	"notification_acknowledge":   {"/notifications/a1b2c3d4e5f60718/acknowledge", `{"revision":-1}`},
 	"notification_unacknowledge": {"/notifications/a1b2c3d4e5f60718/unacknowledge", `{"revision":-1}`},
@@ -127,6 +142,7 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 	if err := s.AddSilence(t.Context(), liftable, store.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
+	cookie := b.people(s)
 	var doc document
 	if err := json.Unmarshal(b.call("GET", Prefix+"/openapi.json", "", nil).Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
@@ -150,7 +166,11 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 			if strings.HasPrefix(op.ID, "rule") {
 				on = newBench(t, nil) // each edit is made on version 1
 			}
-			w := on.call(strings.ToUpper(method), Prefix+ask[0], ask[1], nil)
+			var edit func(*http.Request)
+			if op.ID == "password" {
+				edit = func(r *http.Request) { r.AddCookie(cookie) }
+			}
+			w := on.call(strings.ToUpper(method), Prefix+ask[0], ask[1], edit)
 			if w.Code != http.StatusOK {
 				t.Errorf("%s %s answered %d: %s", method, path, w.Code, w.Body)
 				continue

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"unicode/utf8"
 
 	"nocturne/ruler/store"
@@ -18,6 +19,7 @@ type problem struct {
 	msg    string
 	hint   string
 	allow  string // header Allow, for 405
+	retry  int    // header Retry-After in seconds, for 429
 	cause  error  // for our log only
 	body   any    // answered instead of a Problem; it has its fields
 }
@@ -57,6 +59,9 @@ func (s *server) explain(h http.Header, rt route, err error) (int, []byte) {
 	}
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
+	}
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}
 	var answer any = Problem{Error: p.msg, Hint: p.hint}
 	if p.body != nil {

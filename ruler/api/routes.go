@@ -28,7 +28,8 @@ type route struct {
 	body         any // zero value of the request's type; nil = none
 	result       any // zero value of the answer's type
 	role         role
-	maxBody      int // bytes; 0 = 64 KiB
+	public       bool // answered to everybody, logged in or not
+	maxBody      int  // bytes; 0 = 64 KiB
 	handle       func(*request) (any, error)
 	lines        func(r *request, say func(any)) error // instead of handle: lines of JSON, for as long as it takes
 	stream       bool                                  // answered by follow, not by handle: the result is the data of an event
@@ -48,14 +49,13 @@ type param struct {
 // role is what a caller must be. Whoever may do more may do less.
 type role uint8
 
-// The roles, the least first. What a viewer may ask changes nothing.
+// The roles, the least first. What a viewer may ask changes nothing but his own
+// password.
 const (
 	roleViewer role = iota
 	roleEditor
 	roleAdmin
 )
-
-func (r role) writes() bool { return r > roleViewer }
 
 type kind uint8
 
@@ -71,7 +71,7 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/silences": "silence", "/events": "event", "/register": "entry in the register"} {
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/users": "user", "/join-tokens": "join token", "/silences": "silence", "/events": "event", "/register": "entry in the register"} {
 		if strings.HasPrefix(rt.path, prefix) {
 			return subject
 		}
@@ -146,6 +146,8 @@ func (s *server) routes() []route {
 		s.demoRoutes(),
 		s.adminRoutes(),
 		s.tokenRoutes(),
+		s.loginRoutes(),
+		s.userRoutes(),
 	)
 }
 
@@ -156,6 +158,9 @@ type request struct {
 	who    caller
 	values map[string]string
 	body   []byte
+
+	http    *http.Request  // for who comes how; everything else was parsed
+	cookies []*http.Cookie // to answer with
 }
 
 func (r *request) text(name string) string { return r.values[name] }
@@ -197,7 +202,7 @@ func (rt route) parse(w http.ResponseWriter, r *http.Request) (*request, error) 
 	if err != nil {
 		return nil, badRequest("write it like ?limit=10&offset=20", "the query cannot be read")
 	}
-	req := &request{ctx: r.Context(), values: map[string]string{}}
+	req := &request{ctx: r.Context(), http: r, values: map[string]string{}}
 	var known []string
 	for _, p := range rt.params {
 		if p.path {

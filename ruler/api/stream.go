@@ -262,7 +262,7 @@ func (s *server) follow(rt route) http.Handler {
 
 // open answers until it is over; an error comes before the first byte.
 func (s *server) open(w http.ResponseWriter, r *http.Request, rt route) (int, error) {
-	if _, err := s.guard(r, rt.role); err != nil {
+	if _, err := s.guard(r, rt); err != nil {
 		return 0, err
 	}
 	req, err := rt.parse(w, r)
@@ -352,7 +352,7 @@ func (s *server) pump(r *http.Request, rt route, c *client, o *outlet) {
 			}
 			o.send(m)
 		case <-alive.C:
-			if _, err := s.guard(r, rt.role); err != nil {
+			if _, err := s.guard(r, rt); err != nil {
 				return // his token was revoked
 			}
 			o.write(": alive\n\n")

@@ -17,7 +17,7 @@ import (
 func (s *server) tokenRoutes() []route {
 	return []route{
 		{method: "GET", path: "/me", name: "me", summary: "Who you are here, and what you may", result: Me{}, handle: func(r *request) (any, error) {
-			return Me{Name: clip(r.who.name, maxName), Via: r.who.via, Role: r.who.role.String(), Version: s.cfg.Version}, nil
+			return s.meOf(r.who), nil
 		}},
 		{method: "GET", path: "/tokens", name: "tokens", summary: "Tokens of callers, revoked ones too", result: TokenList{}, role: roleAdmin, handle: s.tokens},
 		{method: "POST", path: "/tokens", name: "token_add", summary: "Make a token. It is told this once", body: TokenRequest{}, result: TokenAnswer{}, role: roleAdmin, handle: s.tokenAdd},
@@ -29,10 +29,14 @@ func (s *server) tokenRoutes() []route {
 // Me says who asked.
 type Me struct {
 	Name string `json:"name"`
-	Via  string `json:"via" doc:"by which door: loopback, api.token_file, token or plugin with the token's id"`
+	Via  string `json:"via" doc:"by which door: loopback, session (logged in by a password), api.token_file, token or plugin with the token's id"`
 	Role string `json:"role" doc:"viewer, editor or admin"`
 	// Version is here because whoever asks who he is also has to know whom he asks.
 	Version string `json:"version" doc:"the ruler's: its module's, or the commit it was built from"`
+}
+
+func (s *server) meOf(c caller) Me {
+	return Me{Name: clip(c.name, maxName), Via: c.via, Role: c.role.String(), Version: s.cfg.Version}
 }
 
 // TokenList is every token.

@@ -458,8 +458,8 @@ type AuditList struct {
 type AuditEntry struct {
 	ID      int64      `json:"id"`
 	At      *time.Time `json:"at"`
-	Actor   string     `json:"actor" doc:"who: ruler, local (a caller on the ruler's machine), token (a caller with api.token_file), a token's name, a person that the plugin named"`
-	Via     string     `json:"via" doc:"by which door: loopback, api.token_file, token or plugin with the token's id; empty for the ruler"`
+	Actor   string     `json:"actor" doc:"who: ruler, local (a caller on the ruler's machine), token (a caller with api.token_file), a token's or a user's name, a person that the plugin named"`
+	Via     string     `json:"via" doc:"by which door: loopback, session (logged in), link (a password was chosen by a one-time link), api.token_file, token or plugin with the token's id; empty for the ruler"`
 	Action  string     `json:"action"`
 	Subject string     `json:"subject"`
 	Detail  []Fact     `json:"detail"`

@@ -203,7 +203,8 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
-	cfg.Reader, cfg.Tokens, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, reg
+	cfg.Reader, cfg.Tokens, cfg.Users, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, a.store, reg
+	cfg.Exposed = a.exposed()
 	cfg.Rules = a.book
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	if a.cfg.Logs.URL != "" {
@@ -276,6 +277,9 @@ func (a *App) Addr() string { return a.listener.Addr().String() }
 // Run works until ctx ends or a part fails.
 func (a *App) Run(ctx context.Context) error {
 	a.log.Info("ruler started", "address", a.Addr(), "data", a.cfg.Data)
+	if err := a.firstAdmin(ctx); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.engine.Run(ctx) })
 	g.Go(func() error { return a.sender.Run(ctx) })

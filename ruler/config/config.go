@@ -209,6 +209,18 @@ func (c *Config) Notify() notify.Config {
 	return notify.Config{Targets: c.Alertmanager.URLs, ConsoleURL: c.Alertmanager.ConsoleURL}
 }
 
+// PageURL is where people open the page, without a slash at the end.
+func (c *Config) PageURL() string {
+	if c.Alertmanager.ConsoleURL != "" {
+		return strings.TrimRight(c.Alertmanager.ConsoleURL, "/")
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
 // Level is the log level.
 func (c *Config) Level() (slog.Level, error) {
 	var l slog.Level

@@ -2,13 +2,13 @@
 
 export interface AuditEntry {
   action: string;
-  /** who: ruler, local (a caller on the ruler's machine), token (a caller with api.token_file), a token's name, a person that the plugin named */
+  /** who: ruler, local (a caller on the ruler's machine), token (a caller with api.token_file), a token's or a user's name, a person that the plugin named */
   actor: string;
   at: string | null;
   detail: Fact[];
   id: number;
   subject: string;
-  /** by which door: loopback, api.token_file, token or plugin with the token's id; empty for the ruler */
+  /** by which door: loopback, session (logged in), link (a password was chosen by a one-time link), api.token_file, token or plugin with the token's id; empty for the ruler */
   via: string;
 }
 
@@ -530,6 +530,29 @@ export interface JoinRequest {
   uses?: number;
 }
 
+export interface JoinToken {
+  created_at: string | null;
+  expires_at: string | null;
+  id: string;
+  /** how many still may */
+  left: number;
+  owner: string;
+  rack: string;
+  role: string;
+  site: string;
+  /** valid, used (up), expired or revoked */
+  state: string;
+  /** how many servers may join with it */
+  uses: number;
+}
+
+export interface JoinTokenList {
+  items: JoinToken[];
+  limit: number;
+  offset: number;
+  total: number;
+}
+
 export interface Label {
   /** register (a person, the API, a table), enrolment (the join token) or pattern (of the name); the first of these that says something holds. Empty = no label, or set before this was noted */
   from: string;
@@ -592,6 +615,20 @@ export interface Ledger {
   sequences: number;
 }
 
+export interface LinkAnswer {
+  expires_at: string | null;
+  /** first (it makes the first admin), invite or reset */
+  kind: string;
+  /** empty of the first admin, who chooses one */
+  name: string;
+  role: string;
+}
+
+export interface LinkRequest {
+  /** what stands behind # in the link */
+  token?: string;
+}
+
 export interface LogEvent {
   /** the event's own time; where the server's clock is far off, the corrected or the receive time */
   at: string | null;
@@ -636,6 +673,20 @@ export interface LogEventList {
   since: string | null;
 }
 
+export interface LoginRequest {
+  name?: string;
+  password?: string;
+}
+
+export interface LoginState {
+  /** nobody can log in yet: the first admin's link is in the ruler's log, or ruler users link makes one */
+  first: boolean;
+  /** false: here the page opens without a login */
+  required: boolean;
+}
+
+export interface LogoutRequest {}
+
 export interface Losses {
   /** deleted before they were read */
   log_truncated_entries: number;
@@ -657,7 +708,7 @@ export interface Me {
   role: string;
   /** the ruler's: its module's, or the commit it was built from */
   version: string;
-  /** by which door: loopback, api.token_file, token or plugin with the token's id */
+  /** by which door: loopback, session (logged in by a password), api.token_file, token or plugin with the token's id */
   via: string;
 }
 
@@ -836,6 +887,12 @@ export interface Partition {
   stream_time: string | null;
 }
 
+export interface PasswordRequest {
+  current?: string;
+  /** 12 characters or more, of any kind */
+  password?: string;
+}
+
 export interface PendingUpdate {
   /** its KB or package */
   name: string;
@@ -921,6 +978,11 @@ export interface RegisterRequest {
   version?: number;
   /** last day, 2028-03-31 */
   warranty_until?: string;
+}
+
+export interface RoleRequest {
+  /** viewer, editor or admin */
+  role?: string;
 }
 
 export interface Rule {
@@ -1481,11 +1543,55 @@ export interface Updates {
   servers_up_to_date: number;
 }
 
+export interface UserInfo {
+  created_at: string | null;
+  created_by: string;
+  id: string;
+  /** until when a link to choose a password can be used; null = there is none */
+  link_until: string | null;
+  /** the last login */
+  login_at: string | null;
+  name: string;
+  password_chosen_at: string | null;
+  /** viewer, editor or admin */
+  role: string;
+  /** active, invited (chose no password yet) or expired (the link has ended before) */
+  state: string;
+}
+
+export interface UserLink {
+  expires_at: string | null;
+  /** of the page, behind its address; it is told this once */
+  path: string;
+  user: UserInfo;
+}
+
+export interface UserLinkRequest {}
+
+export interface UserList {
+  items: UserInfo[];
+}
+
+export interface UserRequest {
+  /** 1 to 64 letters, digits and . _ - @, unique whatever the case */
+  name?: string;
+  /** viewer, editor or admin */
+  role?: string;
+}
+
 export interface VerdictCount {
   count: number;
   /** opened, joined, repeated, escalated, eased, closed, noted, muted or ignored */
   effect: string;
   last_at: string | null;
+}
+
+export interface WelcomeRequest {
+  /** of the first admin; the others have one */
+  name?: string;
+  /** 12 characters or more, of any kind */
+  password?: string;
+  token?: string;
 }
 
 export interface Work {
@@ -1620,6 +1726,22 @@ export interface Operations {
     body: ImportRequest;
     answer: ImportAnswer;
   };
+  /** Join tokens of the eventbridge, ended ones too, the newest first */
+  join_token_list: {
+    method: "GET";
+    path: "/join-tokens";
+    params: { limit?: number; offset?: number; };
+    body: undefined;
+    answer: JoinTokenList;
+  };
+  /** Revoke a join token. Servers that joined with it stay */
+  join_token_revoke: {
+    method: "DELETE";
+    path: "/join-tokens/{id}";
+    params: { id: string; };
+    body: undefined;
+    answer: JoinToken;
+  };
   /** Make a join token and the lines to paste on a new server */
   join_tokens: {
     method: "POST";
@@ -1627,6 +1749,46 @@ export interface Operations {
     params: { };
     body: JoinRequest;
     answer: JoinAnswer;
+  };
+  /** Log in. The answer sets the cookie of the session */
+  login: {
+    method: "POST";
+    path: "/login";
+    params: { };
+    body: LoginRequest;
+    answer: Me;
+  };
+  /** What a one-time link is for */
+  login_link: {
+    method: "POST";
+    path: "/login/link";
+    params: { };
+    body: LinkRequest;
+    answer: LinkAnswer;
+  };
+  /** Whether this ruler asks you for a login */
+  login_state: {
+    method: "GET";
+    path: "/login";
+    params: { };
+    body: undefined;
+    answer: LoginState;
+  };
+  /** Choose a password by a one-time link, and log in */
+  login_welcome: {
+    method: "POST";
+    path: "/login/welcome";
+    params: { };
+    body: WelcomeRequest;
+    answer: Me;
+  };
+  /** End the session of this browser */
+  logout: {
+    method: "POST";
+    path: "/logout";
+    params: { };
+    body: LogoutRequest;
+    answer: LoginState;
   };
   /** Who you are here, and what you may */
   me: {
@@ -1715,6 +1877,14 @@ export interface Operations {
     params: { };
     body: undefined;
     answer: Overview;
+  };
+  /** Change your own password. Your other sessions end */
+  password: {
+    method: "POST";
+    path: "/password";
+    params: { };
+    body: PasswordRequest;
+    answer: Me;
   };
   /** How well records flow: in, out, dropped, waiting, lag, ledger, sinks */
   pipeline: {
@@ -2003,5 +2173,45 @@ export interface Operations {
     params: { limit?: number; };
     body: undefined;
     answer: Updates;
+  };
+  /** Invite a user. The link is told this once */
+  user_add: {
+    method: "POST";
+    path: "/users";
+    params: { };
+    body: UserRequest;
+    answer: UserLink;
+  };
+  /** Make a link by which a user chooses a new password; the one before ends */
+  user_link: {
+    method: "POST";
+    path: "/users/{id}/link";
+    params: { id: string; };
+    body: UserLinkRequest;
+    answer: UserLink;
+  };
+  /** Remove a user. Their sessions end */
+  user_remove: {
+    method: "DELETE";
+    path: "/users/{id}";
+    params: { id: string; };
+    body: undefined;
+    answer: UserInfo;
+  };
+  /** Give a user another role. Their sessions end */
+  user_role: {
+    method: "PUT";
+    path: "/users/{id}/role";
+    params: { id: string; };
+    body: RoleRequest;
+    answer: UserInfo;
+  };
+  /** Who may log in */
+  users: {
+    method: "GET";
+    path: "/users";
+    params: { };
+    body: undefined;
+    answer: UserList;
   };
 }
