@@ -20,11 +20,11 @@ type index struct {
 	providers map[string]*providerBucket // lower case
 	prefixes  map[string]*providerBucket // what a provider begins with
 	lengths   []int                      // of prefixes, each once
-	attrs     map[string]map[string]*bucket
-	names     map[string]*bucket
-	channels  map[string]*bucket // lower case
-	levels    map[string]*bucket
-	all       bucket
+	attrs     map[string]map[string]*bucket[target]
+	names     map[string]*bucket[target]
+	channels  map[string]*bucket[target] // lower case
+	levels    map[string]*bucket[target]
+	all       bucket[target]
 	walk      walk // of the record at hand; kept because it would be made for each
 }
 
@@ -39,8 +39,8 @@ type target struct {
 }
 
 func newIndex() index {
-	return index{providers: map[string]*providerBucket{}, prefixes: map[string]*providerBucket{}, attrs: map[string]map[string]*bucket{}, names: map[string]*bucket{},
-		channels: map[string]*bucket{}, levels: map[string]*bucket{}}
+	return index{providers: map[string]*providerBucket{}, prefixes: map[string]*providerBucket{}, attrs: map[string]map[string]*bucket[target]{}, names: map[string]*bucket[target]{},
+		channels: map[string]*bucket[target]{}, levels: map[string]*bucket[target]{}}
 }
 
 // add indexes conditions; act gets the records for which they hold.
@@ -64,7 +64,7 @@ func (x *index) put(t target) {
 	case attr >= 0:
 		a := c.Attrs[attr]
 		if x.attrs[a.Key] == nil {
-			x.attrs[a.Key] = map[string]*bucket{}
+			x.attrs[a.Key] = map[string]*bucket[target]{}
 		}
 		putEach(x.attrs[a.Key], a.Values, t)
 	case len(c.Records) > 0:
@@ -74,7 +74,7 @@ func (x *index) put(t target) {
 	case keys.Level != nil:
 		putEach(x.levels, keys.Level, t)
 	default:
-		x.all.add(t)
+		x.all.add(t.rule, t)
 	}
 }
 
@@ -106,9 +106,9 @@ func bucketOf[V any](m map[string]*V, key string) *V {
 	return v
 }
 
-func putEach(m map[string]*bucket, keys []string, t target) {
+func putEach(m map[string]*bucket[target], keys []string, t target) {
 	for _, k := range unique(keys) {
-		bucketOf(m, k).add(t)
+		bucketOf(m, k).add(t.rule, t)
 	}
 }
 
@@ -143,20 +143,20 @@ func (x *index) step(out []Verdict, ctx Context, in Input) []Verdict {
 	if len(x.attrs) > 0 {
 		for i := range r.Attrs {
 			if values := x.attrs[r.Attrs[i].Key]; values != nil && !r.Attrs[i].Value.IsNull() {
-				values[r.Attrs[i].Value.Text()].run(w)
+				w.look(values[r.Attrs[i].Value.Text()])
 			}
 		}
 	}
 	if len(x.names) > 0 {
-		x.names[r.Name].run(w)
+		w.look(x.names[r.Name])
 	}
 	if len(x.channels) > 0 {
-		x.channels[string(lower(buf[:0], r.Attr(record.AttrChannel).Str()))].run(w)
+		w.look(x.channels[string(lower(buf[:0], r.Attr(record.AttrChannel).Str()))])
 	}
 	if len(x.levels) > 0 {
-		x.levels[r.Attr(record.AttrLevel).Str()].run(w)
+		w.look(x.levels[r.Attr(record.AttrLevel).Str()])
 	}
-	x.all.run(w)
+	w.look(&x.all)
 	out = w.out
 	*w = walk{}
 	return out
@@ -168,6 +168,9 @@ type walk struct {
 	ctx Context
 	in  Input
 }
+
+// look runs what a bucket has for the record's server. b may be nil.
+func (w *walk) look(b *bucket[target]) { b.each(&w.ctx.Server, w.run) }
 
 func (w *walk) run(targets []target) {
 	for i := range targets {
@@ -198,28 +201,28 @@ func lower(b []byte, s string) []byte {
 	return b
 }
 
-// bucket holds targets. Those of rules for named servers, or servers of a site,
-// rack, role or owner, are kept apart by it.
-type bucket struct {
-	any     []target
-	byLabel map[string]map[string][]target // label, value in lower case
+// bucket holds what is looked at for a record. What belongs to rules for named
+// servers, or servers of a site, rack, role or owner, is kept apart by it.
+type bucket[T any] struct {
+	any     []T
+	byLabel map[string]map[string][]T // label, value in lower case
 }
 
-// spread are the labels by which a bucket keeps targets apart, the most telling
-// first.
+// spread are the labels by which a bucket keeps its content apart, the most
+// telling first.
 var spread = []string{"name", "rack", "site", "role", "owner"}
 
-func (b *bucket) add(t target) {
+func (b *bucket[T]) add(r *rule.Rule, t T) {
 	for _, label := range spread {
-		want, ok := t.rule.Servers[label]
+		want, ok := r.Servers[label]
 		if !ok || want.In == nil {
 			continue
 		}
 		if b.byLabel == nil {
-			b.byLabel = map[string]map[string][]target{}
+			b.byLabel = map[string]map[string][]T{}
 		}
 		if b.byLabel[label] == nil {
-			b.byLabel[label] = map[string][]target{}
+			b.byLabel[label] = map[string][]T{}
 		}
 		var values []string
 		for _, v := range want.In {
@@ -233,18 +236,23 @@ func (b *bucket) add(t target) {
 	b.any = append(b.any, t)
 }
 
-func (b *bucket) run(w *walk) {
+// each calls fn with what may concern a server. b may be nil.
+func (b *bucket[T]) each(f *ServerFacts, fn func([]T)) {
 	if b == nil {
 		return
 	}
-	w.run(b.any)
+	if len(b.any) > 0 {
+		fn(b.any)
+	}
 	if b.byLabel == nil {
 		return
 	}
 	var buf [96]byte
 	for _, label := range spread {
 		if values := b.byLabel[label]; values != nil {
-			w.run(values[string(lower(buf[:0], w.ctx.Server.Label(label)))])
+			if found := values[string(lower(buf[:0], f.Label(label)))]; len(found) > 0 {
+				fn(found)
+			}
 		}
 	}
 }
@@ -254,18 +262,18 @@ const fewIDs = 64
 
 // providerBucket holds the targets of one provider by event id.
 type providerBucket struct {
-	ids    map[int64]*bucket
+	ids    map[int64]*bucket[target]
 	ranges spans
-	any    bucket
+	any    bucket[target]
 }
 
 func (b *providerBucket) add(ids []expr.Range, t target) {
 	if ids == nil {
-		b.any.add(t)
+		b.any.add(t.rule, t)
 		return
 	}
 	if b.ids == nil {
-		b.ids = map[int64]*bucket{}
+		b.ids = map[int64]*bucket[target]{}
 	}
 	single := map[int64]bool{}
 	for _, r := range merged(ids) {
@@ -282,9 +290,9 @@ func (b *providerBucket) add(ids []expr.Range, t target) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(single)) {
 		if b.ids[id] == nil {
-			b.ids[id] = &bucket{}
+			b.ids[id] = &bucket[target]{}
 		}
-		b.ids[id].add(t)
+		b.ids[id].add(t.rule, t)
 	}
 }
 
@@ -292,9 +300,9 @@ func (b *providerBucket) run(w *walk, id int64) {
 	if b == nil {
 		return
 	}
-	b.ids[id].run(w)
+	w.look(b.ids[id])
 	b.ranges.run(w, id)
-	b.any.run(w)
+	w.look(&b.any)
 }
 
 // merged joins ranges that overlap, so that an id is in one of them.
@@ -322,7 +330,7 @@ type spans struct {
 type interval struct {
 	expr.Range
 	below  int64 // highest High of the node and what is below it
-	bucket *bucket
+	bucket *bucket[target]
 }
 
 func (s *spans) add(r expr.Range, t target) {
@@ -330,9 +338,9 @@ func (s *spans) add(r expr.Range, t target) {
 		return cmp.Or(cmp.Compare(a.Low, r.Low), cmp.Compare(a.High, r.High))
 	})
 	if !found {
-		s.list = slices.Insert(s.list, i, interval{Range: r, bucket: &bucket{}})
+		s.list = slices.Insert(s.list, i, interval{Range: r, bucket: &bucket[target]{}})
 	}
-	s.list[i].bucket.add(t)
+	s.list[i].bucket.add(t.rule, t)
 }
 
 // measure sets below of the nodes in [low, high); the node is in the middle.
@@ -363,7 +371,7 @@ func (s *spans) find(w *walk, id int64, low, high int) {
 			return
 		}
 		if id <= n.High {
-			n.bucket.run(w)
+			w.look(n.bucket)
 		}
 		low = mid + 1
 	}

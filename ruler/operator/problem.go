@@ -99,6 +99,7 @@ type problems struct {
 	servers map[record.ID]map[string]*problem
 	dirty   map[key]struct{}
 	due     calendar[key]
+	holds   []func(server record.ID, n int) // told that it holds something of a server (1), or nothing any more (-1)
 }
 
 func newProblems(r *rule.Rule) problems {
@@ -119,22 +120,35 @@ func (ps *problems) put(k key, now time.Time) *problem {
 	if p := ps.get(k); p != nil {
 		return p
 	}
-	m := ps.servers[k.server]
+	p := &problem{since: now.UnixNano()}
+	ps.held(k.server)[k.device] = p
+	return p
+}
+
+// held returns what is held of a server, to put something in.
+func (ps *problems) held(server record.ID) map[string]*problem {
+	m := ps.servers[server]
 	if m == nil {
 		m = map[string]*problem{}
-		ps.servers[k.server] = m
+		ps.servers[server] = m
+		ps.holding(server, 1)
 	}
-	p := &problem{since: now.UnixNano()}
-	m[k.device] = p
-	return p
+	return m
+}
+
+func (ps *problems) holding(server record.ID, n int) {
+	for _, f := range ps.holds {
+		f(server, n)
+	}
 }
 
 func (ps *problems) drop(k key) {
 	ps.dirty[k] = struct{}{}
 	m := ps.servers[k.server]
 	delete(m, k.device)
-	if len(m) == 0 {
+	if _, ok := ps.servers[k.server]; ok && len(m) == 0 {
 		delete(ps.servers, k.server)
+		ps.holding(k.server, -1)
 	}
 }
 
@@ -223,12 +237,7 @@ func (ps *problems) Load(s KeyedState) error {
 	if err != nil {
 		return err
 	}
-	m := ps.servers[k.server]
-	if m == nil {
-		m = map[string]*problem{}
-		ps.servers[k.server] = m
-	}
-	m[k.device] = p
+	ps.held(k.server)[k.device] = p
 	if p.deadline != 0 {
 		p.slot = ps.due.file(k, p.deadline)
 	}

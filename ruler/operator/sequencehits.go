@@ -161,7 +161,9 @@ func (s *sequence) snapshot(ctx Context, in Input) []Verdict {
 		}
 		s.wait(ctx, in, k, h)
 	}
-	s.gone(ctx, in)
+	if gone := s.gone(ctx, in); !gone && len(hits) == 0 {
+		return nil
+	}
 	var out []Verdict
 	for _, k := range s.keys(ctx.Server.ID) {
 		out = s.relieve(out, k, ctx.Now)
@@ -220,10 +222,11 @@ func (s *sequence) already(current *record.Snapshot, k key) bool {
 	return false
 }
 
-// gone looks for devices with a match that are not there any more.
-func (s *sequence) gone(ctx Context, in Input) {
+// gone looks for devices with a match that are not there any more, and tells
+// whether there are any.
+func (s *sequence) gone(ctx Context, in Input) (found bool) {
 	if s.spec.Per == rule.PerServer || in.Current == nil {
-		return
+		return false
 	}
 	for _, k := range s.keys(ctx.Server.ID) {
 		c := s.get(k)
@@ -237,9 +240,11 @@ func (s *sequence) gone(ctx Context, in Input) {
 			typ, place, _ := strings.Cut(device, " ")
 			if device != "" && deviceAt(in.Current, typ, place) == nil && covers(in.Record.Snapshot, typ, place) && !c.leaving(device) {
 				s.wait(ctx, in, k, hit{bits: 1 << bitGone, device: device, text: "the device is gone"})
+				found = true
 			}
 		}
 	}
+	return found
 }
 
 // leaving tells whether it waits to be said already that a device is gone.

@@ -44,16 +44,15 @@ type Set struct {
 	ops   []Operator
 	byID  map[string]int
 
-	snapshots  []Operator                     // state, change, count, flap, sequence
-	risks      []Operator                     // behind them: they look at what those hold open
-	changes    []Operator                     // match of a device: only when something changed
+	snapshots  snapshotIndex                  // state, change, count, flap, sequence; match of a device
+	risks      riskIndex                      // behind them: they look at what those hold open
 	categories map[record.Category][]Operator // absent, clone, sequence
 	events     index
 }
 
 // NewSet makes the operators of the rules. Ids must be unique.
 func NewSet(rules []*rule.Rule) (*Set, error) {
-	s := &Set{rules: rules, byID: map[string]int{}, categories: map[record.Category][]Operator{}, events: newIndex()}
+	s := &Set{rules: rules, byID: map[string]int{}, categories: map[record.Category][]Operator{}, snapshots: newSnapshotIndex(), events: newIndex()}
 	for i, r := range rules {
 		if _, twice := s.byID[r.ID]; twice {
 			return nil, fmt.Errorf("rule %s: the id is taken", r.ID)
@@ -71,18 +70,18 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 				s.events.add(r, op.spec.Clear, op.clear)
 			}
 			if op.spec.Device.Type != "" {
-				s.changes = append(s.changes, stepOnly{op, op.replaced})
+				s.snapshots.add(r, op)
 			}
 		case *count:
 			if op.spec.Event != nil {
 				s.events.add(r, &op.spec.Event.Where, op.event)
 			} else {
-				s.snapshots = append(s.snapshots, op)
+				s.snapshots.add(r, op)
 			}
 		case *state, *change, *flap:
-			s.snapshots = append(s.snapshots, op)
+			s.snapshots.add(r, op)
 		case *risk:
-			s.risks = append(s.risks, op)
+			s.risks.ops = append(s.risks.ops, op)
 		case *absent:
 			s.watch(op.spec.Category, op)
 			if op.spec.Category != record.Heartbeat {
@@ -102,14 +101,12 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			return nil, fmt.Errorf("rule %s: kind %q is fed by nothing", r.ID, r.Kind)
 		}
 	}
-	for _, op := range s.risks {
-		op.(*risk).bind(func(id string) Operator {
-			if at, ok := s.byID[id]; ok {
-				return s.ops[at]
-			}
-			return nil
-		})
-	}
+	s.risks.bind(func(id string) Operator {
+		if at, ok := s.byID[id]; ok {
+			return s.ops[at]
+		}
+		return nil
+	})
 	s.events.seal()
 	return s, nil
 }
@@ -119,7 +116,7 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 func (s *Set) addSequence(op *sequence) {
 	op.eachEvent(s.events.put)
 	if op.devices {
-		s.snapshots = append(s.snapshots, stepOnly{op, op.snapshot})
+		s.snapshots.add(op.rule, op)
 	}
 	if op.booted {
 		s.watch(record.Heartbeat, stepOnly{op, op.boot})
@@ -153,15 +150,10 @@ func (s *Set) Step(ctx Context, in Input) []Verdict {
 		}
 	}
 	if in.Record.Snapshot != nil {
-		all := [][]Operator{s.snapshots, s.risks}
-		if len(in.Changes) > 0 {
-			all = append(all, s.changes)
-		}
-		for _, ops := range all {
-			for _, op := range ops {
-				out = append(out, op.Step(ctx, in)...)
-			}
-		}
+		s.snapshots.find(&ctx, &in)
+		out = s.snapshots.step(out, ctx, in)
+		out = s.risks.step(out, ctx, in)
+		out = s.snapshots.replaced(out, ctx, in)
 	}
 	out = s.events.step(out, ctx, in)
 	out = append(out, s.relabelled(ctx, in)...)

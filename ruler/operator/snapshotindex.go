@@ -1,0 +1,197 @@
+package operator
+
+import (
+	"slices"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/diff"
+	"nocturne/ruler/rule"
+)
+
+// snapshotIndex finds the rules about devices that a snapshot may concern, by the
+// types of devices that it shows, or says are not there, or that changed. Rules
+// that look at differences are not shown a snapshot without them.
+type snapshotIndex struct {
+	types map[string]*typeBucket
+	ops   []Operator // in the order in which they get a snapshot; buckets hold places in it
+	// Of the snapshot at hand.
+	round uint64
+	looks []int // places of what looks at it
+	ends  []int // places of match rules: something was replaced
+}
+
+// typeBucket holds the rules about one type of device.
+type typeBucket struct {
+	seen     bucket[int]             // they look at devices: state, count, sequence
+	changed  bucket[int]             // they look at changes of any kind
+	fields   map[string]*bucket[int] // they look at changes of one field: flap
+	replaced []int                   // match of a device, on whatever server
+
+	sawIn, changedIn, replacedIn uint64 // rounds in which they were taken
+}
+
+func newSnapshotIndex() snapshotIndex { return snapshotIndex{types: map[string]*typeBucket{}} }
+
+// add indexes the operator of a rule. They get a snapshot in the order of add.
+func (x *snapshotIndex) add(r *rule.Rule, op Operator) {
+	at := len(x.ops)
+	switch o := op.(type) {
+	case *state:
+		bucketOf(x.types, o.spec.Device).seen.add(r, at)
+	case *count:
+		bucketOf(x.types, o.spec.Counter.Device).seen.add(r, at)
+	case *change:
+		for _, typ := range unique(o.spec.Devices) {
+			bucketOf(x.types, typ).changed.add(r, at)
+		}
+	case *flap:
+		b := bucketOf(x.types, o.spec.Device)
+		if b.fields == nil {
+			b.fields = map[string]*bucket[int]{}
+		}
+		bucketOf(b.fields, o.spec.Field).add(r, at)
+	case *sequence:
+		for _, typ := range unique(o.deviceTypes()) {
+			bucketOf(x.types, typ).seen.add(r, at)
+		}
+		op = stepOnly{o, o.snapshot}
+	case *match:
+		b := bucketOf(x.types, o.spec.Device.Type)
+		b.replaced = append(b.replaced, at)
+		op = stepOnly{o, o.replaced}
+	}
+	x.ops = append(x.ops, op)
+}
+
+// find looks up whom a snapshot concerns, for step and replaced.
+func (x *snapshotIndex) find(ctx *Context, in *Input) {
+	x.round++
+	x.looks, x.ends = x.looks[:0], x.ends[:0]
+	snap, f := in.Record.Snapshot, &ctx.Server
+	last := ""
+	for i := range snap.Devices {
+		if typ := snap.Devices[i].Type; typ != last {
+			last = typ
+			x.see(x.types[typ], f)
+		}
+	}
+	for i := range snap.Sections {
+		x.see(x.types[snap.Sections[i].Type], f)
+	}
+	for i := range in.Changes {
+		if b := x.types[in.Changes[i].Type]; b != nil {
+			x.see(b, f)
+			x.differ(b, &in.Changes[i], f)
+		}
+	}
+	slices.Sort(x.looks)
+	x.looks = slices.Compact(x.looks)
+	slices.Sort(x.ends)
+}
+
+func (x *snapshotIndex) look(places []int) { x.looks = append(x.looks, places...) }
+
+func (x *snapshotIndex) see(b *typeBucket, f *ServerFacts) {
+	if b != nil && b.sawIn != x.round {
+		b.sawIn = x.round
+		b.seen.each(f, x.look)
+	}
+}
+
+func (x *snapshotIndex) differ(b *typeBucket, ch *diff.Change, f *ServerFacts) {
+	if b.changedIn != x.round {
+		b.changedIn = x.round
+		b.changed.each(f, x.look)
+	}
+	switch {
+	case ch.Kind == diff.Field:
+		b.fields[ch.Field].each(f, x.look)
+	case ch.Kind == diff.Replaced && b.replacedIn != x.round:
+		b.replacedIn = x.round
+		x.ends = append(x.ends, b.replaced...)
+	}
+}
+
+// step appends the verdicts of those that look at the snapshot.
+func (x *snapshotIndex) step(out []Verdict, ctx Context, in Input) []Verdict {
+	return x.show(x.looks, out, ctx, in)
+}
+
+// replaced appends the verdicts of those that end when a device was replaced.
+func (x *snapshotIndex) replaced(out []Verdict, ctx Context, in Input) []Verdict {
+	return x.show(x.ends, out, ctx, in)
+}
+
+func (x *snapshotIndex) show(places []int, out []Verdict, ctx Context, in Input) []Verdict {
+	for _, at := range places {
+		out = append(out, x.ops[at].Step(ctx, in)...)
+	}
+	return out
+}
+
+// deviceTypes are those of which a sequence knows something: that they came about,
+// changed or were named by an event, and so may be gone.
+func (s *sequence) deviceTypes() []string {
+	var out []string
+	s.each(func(_ uint64, o *rule.Occurrence) {
+		switch {
+		case o.State != nil:
+			out = append(out, o.State.Device)
+		case o.Change != nil:
+			out = append(out, o.Change.Devices...)
+		case o.Event != nil && o.Event.Device.Type != "":
+			out = append(out, o.Event.Device.Type)
+		}
+	})
+	return out
+}
+
+// riskIndex knows on which servers risk rules have something to look at: where
+// one of the rules they name, or they themselves, hold something open.
+type riskIndex struct {
+	ops     []*risk
+	servers map[record.ID]map[int]int // place in ops: how many hold something
+}
+
+// bind must be called once all rules are there, before anything is loaded.
+func (x *riskIndex) bind(find func(id string) Operator) {
+	x.servers = map[record.ID]map[int]int{}
+	for at, op := range x.ops {
+		op.bind(find)
+		for _, ps := range append([]*problems{op.own()}, unique(op.degraded)...) {
+			ps.holds = append(ps.holds, func(server record.ID, n int) { x.count(server, at, n) })
+		}
+	}
+}
+
+func (x *riskIndex) count(server record.ID, at, n int) {
+	m := x.servers[server]
+	if m == nil {
+		m = map[int]int{}
+		x.servers[server] = m
+	}
+	if m[at] += n; m[at] <= 0 {
+		delete(m, at)
+	}
+	if len(m) == 0 {
+		delete(x.servers, server)
+	}
+}
+
+// step shows the snapshot to one after the other: a rule may look at what the one
+// before it has found just now.
+func (x *riskIndex) step(out []Verdict, ctx Context, in Input) []Verdict {
+	for last := -1; ; {
+		next := len(x.ops)
+		for at := range x.servers[ctx.Server.ID] {
+			if at > last {
+				next = min(next, at)
+			}
+		}
+		if next == len(x.ops) {
+			return out
+		}
+		out = append(out, x.ops[next].Step(ctx, in)...)
+		last = next
+	}
+}

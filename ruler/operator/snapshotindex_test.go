@@ -1,0 +1,171 @@
+package operator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/diff"
+)
+
+var randomTypes = []string{record.DevicePhysicalDrive, record.DeviceVirtualDrive, record.DeviceMemory, record.DeviceNIC}
+
+// randomRules are about few types of devices, fields and sites, some of them
+// named servers.
+func randomRules(dice *rand.Rand, n int) string {
+	pick := func(words ...string) string { return words[dice.IntN(len(words))] }
+	typ := func() string { return pick(randomTypes...) }
+	field := func() string { return pick("state", "other") }
+	happens := func(typ string) string {
+		return pick(
+			fmt.Sprintf(`state: {device: %s, field: %s, is: %s}`, typ, field(), pick("a", "b")),
+			fmt.Sprintf(`change: {device: %s, kinds: [%s]}`, typ, pick("added, field", "removed", "replaced, moved")),
+			fmt.Sprintf(`event: {provider: %s, device: {type: %s, attr: n}}`, pick("p1", "p2"), typ))
+	}
+	var b strings.Builder
+	b.WriteString("rules:\n")
+	var states, drives []string
+	for i := range n {
+		condition := ""
+		switch kind := dice.IntN(8); kind {
+		case 0, 1:
+			condition = fmt.Sprintf(`%s state: {device: %s, field: %s, bad: [%s]%s}`, pick("", "for: 5s,"), typ(), field(), pick("a", "b", "a, c"), pick("", ", keep: 4s"))
+			states = append(states, fmt.Sprintf("r%d", i))
+		case 2:
+			condition = fmt.Sprintf(`expires: 20s, change: {device: [%s, %s], kinds: [added, removed, replaced, moved, field]}`, typ(), typ())
+		case 3:
+			condition = fmt.Sprintf(`flap: {device: %s, field: %s, changes: 2, within: 30s}`, typ(), field())
+		case 4:
+			condition = fmt.Sprintf(`count: {counter: {device: %s, field: errors}, more_than: 2, within: 1m}`, typ())
+			drives = append(drives, fmt.Sprintf("r%d", i))
+		case 5:
+			condition = fmt.Sprintf(`expires: 1m, match: {provider: %s, device: {type: %s, attr: n}}`, pick("p1", "p2"), typ())
+			drives = append(drives, fmt.Sprintf("r%d", i))
+		case 6:
+			per, first, second := pick("server", "device", "controller"), typ(), typ()
+			if per == "device" {
+				second = first // it is of one type
+			}
+			condition = fmt.Sprintf(`expires: 20s, sequence: {per: %s, tolerance: 2s, steps: [{%s}, {%s, within: 40s}]}`, per, happens(first), happens(second))
+		default:
+			if len(states) == 0 || len(drives) == 0 {
+				continue
+			}
+			condition = fmt.Sprintf(`risk: {degraded: [%s, %s], weak: [%s], failed: [%s]}`, pick(states...), pick(states...), pick(drives...), pick(states...))
+			states = append(states, fmt.Sprintf("r%d", i)) // a risk may be one of another's
+		}
+		servers := pick("", "", "servers: {site: bern}, ", "servers: {site: [ZUG, basel]}, ", "servers: {site: {not: zug}}, ", "servers: {name: s1}, ")
+		fmt.Fprintf(&b, "  - {id: r%d, name: R%d, %s, %s%s}\n", i, i, tail, servers, condition)
+	}
+	return b.String()
+}
+
+// randomSnapshot has sections without devices, devices without a section and
+// sections of one controller.
+func randomSnapshot(dice *rand.Rand) *record.Snapshot {
+	s := &record.Snapshot{}
+	for _, typ := range randomTypes {
+		if dice.IntN(3) == 0 {
+			continue
+		}
+		if dice.IntN(6) > 0 {
+			s.Sections = append(s.Sections, record.Section{Type: typ, Scope: []string{"", "", "c0"}[dice.IntN(3)]})
+		}
+		for _, place := range []string{"c0/1", "c0/2", "c1/1"} {
+			if dice.IntN(3) > 0 {
+				s.Devices = append(s.Devices, record.Device{Type: typ, Place: place, Occupant: []string{"", "A1", "B2", "C3"}[dice.IntN(4)], Fields: []record.Attr{
+					{Key: "state", Value: record.String([]string{"a", "b", "c", "c", ""}[dice.IntN(5)])}, {Key: "other", Value: record.String([]string{"a", "c"}[dice.IntN(2)])},
+					{Key: "errors", Value: record.Int(int64(dice.IntN(4)))}, {Key: FieldGroup, Value: record.Int(0)}}})
+			}
+		}
+	}
+	dice.Shuffle(len(s.Devices), func(a, b int) { s.Devices[a], s.Devices[b] = s.Devices[b], s.Devices[a] })
+	return s
+}
+
+// Whatever the rules and the snapshots, the index of snapshots leaves out none
+// that has something to say, and keeps the order of what they say.
+func TestSnapshotIndexEqualsNone(t *testing.T) {
+	verdicts := map[string]int{}
+	for seed := range uint64(10) {
+		dice := rand.New(rand.NewPCG(seed, 21))
+		all := rules(t, randomRules(dice, 40))
+		set, naive := newSet(t, all), unindexed{newSet(t, all)}
+		known := map[record.ID]*record.Snapshot{}
+		now := epoch0
+		for range 150 {
+			now = now.Add(time.Duration(dice.IntN(5)) * time.Second)
+			n := dice.IntN(3)
+			ctx := Context{Now: now, Server: ServerFacts{ID: serverID(n), Name: fmt.Sprintf("S%d", n), Site: []string{"Bern", "zug", "basel"}[n]}}
+			in := Input{Record: &record.Record{Name: record.NameWindowsEvent, Attrs: []record.Attr{{Key: record.AttrProvider, Value: record.String([]string{"p1", "p2"}[dice.IntN(2)])},
+				{Key: "n", Value: record.String([]string{"c0/1", "c0/2"}[dice.IntN(2)])}}}, Header: &record.Header{Subject: ctx.Server.ID, Category: record.EventLog}, RecordID: fmt.Sprint(now.Unix())}
+			if dice.IntN(4) > 0 {
+				s := randomSnapshot(dice)
+				in.Record, in.Header.Category = &record.Record{Name: record.NameSnapshot, Snapshot: s}, record.RAID
+				ctx.Previous = known[ctx.Server.ID]
+				in.Changes, in.Current = diff.Diff(ctx.Previous, s), diff.Merge(ctx.Previous, s)
+				known[ctx.Server.ID] = in.Current
+			}
+			if dice.IntN(60) == 0 {
+				set.Forget(ctx.Server.ID)
+				naive.Forget(ctx.Server.ID)
+			}
+			if dice.IntN(40) == 0 { // a restart: what is held is loaded
+				states := set.Save(false)
+				set = newSet(t, all)
+				if left, err := set.Load(states); left != 0 || err != nil {
+					t.Fatalf("load: %d left, %v", left, err)
+				}
+			}
+			ticked := set.Tick(now)
+			same(t, seed, ticked, naive.Tick(now))
+			got, want := set.Step(ctx, in), naive.Step(ctx, in)
+			if a, b := texts(got), texts(want); in.Record.Snapshot != nil && !slices.Equal(a, b) {
+				t.Fatalf("seed %d: %s", seed, firstDifference(a, b))
+			}
+			same(t, seed, got, want)
+			for _, v := range append(ticked, got...) {
+				verdicts[all[set.byID[v.RuleID]].Kind]++
+			}
+		}
+	}
+	for _, kind := range []string{"state", "change", "flap", "count", "sequence", "match", "risk"} {
+		if verdicts[kind] < 20 {
+			t.Errorf("rules of kind %s said %d things only", kind, verdicts[kind])
+		}
+	}
+}
+
+// Rules about other devices, other servers, or about changes where nothing
+// changed, do not get a snapshot.
+func TestSnapshotConcernsFew(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("rules:\n")
+	for _, k := range kinds {
+		if k.sees != "snapshot" || k.name == "state-looks" {
+			continue
+		}
+		condition := k.condition
+		if strings.Contains(condition, "%d") {
+			condition = fmt.Sprintf(condition, 1)
+		}
+		fmt.Fprintf(&text, "  - {id: %s, name: A, %s, %s}\n", k.name, tail, condition)
+	}
+	text.WriteString("  - {id: elsewhere, name: A, " + tail + ", servers: {site: zug}, state: {device: physical_drive, field: state, bad: [x]}}\n")
+	text.WriteString("  - {id: here, name: A, " + tail + ", servers: {site: bern}, state: {device: physical_drive, field: state, bad: [x]}}\n")
+	text.WriteString("  - {id: at-risk, name: A, " + tail + ", risk: {degraded: [here], weak: [here], failed: [here]}}\n")
+	set := newSet(t, rules(t, text.String()))
+	drives := &record.Snapshot{Sections: []record.Section{{Type: record.DevicePhysicalDrive}}, Devices: []record.Device{{Type: record.DevicePhysicalDrive, Place: "c0/s1"}}}
+	ctx := Context{Now: epoch0, Previous: drives, Server: ServerFacts{ID: serverID(1), Site: "bern"}}
+	set.Step(ctx, Input{Record: &record.Record{Name: record.NameSnapshot, Snapshot: drives}, Header: &record.Header{Category: record.RAID}, Current: drives})
+	if n := len(set.snapshots.looks) + len(set.snapshots.ends); n != 1 {
+		t.Errorf("%d rules look at a snapshot that concerns one", n)
+	}
+	if n := len(set.risks.servers); n != 0 {
+		t.Errorf("%d servers at risk", n)
+	}
+}
