@@ -36,6 +36,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/ruler/backtest"
+	"nocturne/ruler/engine"
 	"nocturne/ruler/eventlog"
 	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
@@ -82,6 +83,11 @@ type Config struct {
 	SilencesChanged func() `yaml:"-"`
 	// Rules are what is carried out; nil = nothing is said of them.
 	Rules *rulebook.Book `yaml:"-"`
+	// Failures are conditions that could not be evaluated, by rule id; nil =
+	// nothing is said of them.
+	Failures func() map[string]engine.Failure `yaml:"-"`
+	// MetricRules are the metric rules that are carried out; nil = none.
+	MetricRules func() []MetricRule `yaml:"-"`
 	// Past is what rules are tried on; without a stream none is.
 	Past backtest.Config `yaml:"-"`
 	// Events are what the log store keeps; nil = there is no event history.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -262,17 +261,14 @@ func triedRule(book *rulebook.Book, q *BacktestRequest) (tried, today *rule.Rule
 		}
 		return e.Rule, nil, nil
 	}
-	rules, err := rule.Parse("yaml", []byte(q.YAML))
-	if err == nil && len(rules) != 1 {
-		return nil, nil, badRequest("send one rule", "there are %d rules", len(rules))
-	}
+	tried, err = book.One(q.YAML)
 	if err != nil {
-		return nil, nil, ruleProblem(fmt.Errorf("%w: %w", rulebook.ErrInvalid, err), q.YAML)
+		return nil, nil, ruleProblem(err, q.YAML)
 	}
-	if e, err := book.Get(rules[0].ID); err == nil && e.Off == "" {
+	if e, err := book.Get(tried.ID); err == nil && e.Off == "" {
 		today = e.Rule
 	}
-	return rules[0], today, nil
+	return tried, today, nil
 }
 
 func backtestOf(r *backtest.Result) BacktestResult {

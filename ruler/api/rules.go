@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nocturne/ruler/engine"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
@@ -23,8 +24,8 @@ func (s *server) ruleRoutes() []route {
 	}
 	return []route{
 		{method: "GET", path: "/rules", name: "rules", summary: "List the rules, carried out or not",
-			params: []param{enum("source", "where they stand", string(rulebook.FromFile), string(rulebook.FromStore)), enum("kind", "of this kind", rule.Kinds()...),
-				{name: "enabled", kind: kindBool, doc: "carried out, or not"}, enum("severity", "exactly this one", rule.Severities()...), text("search", "part of id, name, class or file"), limitParam(), offsetParam()},
+			params: []param{enum("source", "where they stand", string(rulebook.FromFile), string(rulebook.FromStore)), enum("kind", "of this kind", append(rule.Kinds(), kindMetric)...),
+				{name: "enabled", kind: kindBool, doc: "carried out, or not"}, {name: "deleted", kind: kindBool, doc: "true: those of the store that were deleted, and no others", def: "false"}, enum("severity", "exactly this one", rule.Severities()...), text("search", "part of id, name, class or file"), limitParam(), offsetParam()},
 			result: RuleList{}, handle: s.rules},
 		{method: "POST", path: "/rules", name: "rule_create", summary: "Make a rule", body: RuleCreateRequest{}, result: RuleChange{}, role: roleAdmin, handle: s.ruleCreate},
 		{method: "GET", path: "/rules/{id}", name: "rule", summary: "One rule: text, meaning, versions, what it said", params: []param{id}, result: RuleDetail{}, handle: s.rule},
@@ -70,6 +71,74 @@ func fired(counts []store.RuleVerdicts) (n map[string]int64, last map[string]tim
 	return n, last
 }
 
+// sums is what rules said lately, by id.
+type sums struct {
+	fired, muted map[string]int64
+	last         map[string]time.Time
+	failures     map[string]engine.Failure
+}
+
+func (s *server) sums(month, ever []store.RuleVerdicts) sums {
+	var out sums
+	out.fired, _ = fired(month)
+	_, out.last = fired(ever)
+	out.muted = map[string]int64{}
+	for _, c := range month {
+		if c.Effect == "muted" {
+			out.muted[c.ID] += c.N
+		}
+	}
+	if s.cfg.Failures != nil {
+		out.failures = s.cfg.Failures()
+	}
+	return out
+}
+
+func (s *sums) put(v *Rule) {
+	v.Fired30d, v.Muted30d, v.LastFired = s.fired[v.ID], s.muted[v.ID], at(s.last[v.ID])
+	if f, ok := s.failures[v.ID]; ok {
+		v.Failed, v.LastError = f.Records, clip(f.Reason, maxText)
+	}
+}
+
+// said adds what a rule said, and could not say.
+func (s *server) said(d *RuleDetail, month, ever []store.RuleVerdicts) {
+	sums := s.sums(month, ever)
+	sums.put(&d.Rule)
+	if f, ok := sums.failures[d.Rule.ID]; ok {
+		d.Failures = append(d.Failures, RuleFailure{Records: f.Records, Reason: clip(f.Reason, maxText), RecordID: clip(f.RecordID, maxName), At: at(f.At)})
+	}
+	for _, c := range ever {
+		if c.ID == d.Rule.ID {
+			d.Verdicts = append(d.Verdicts, VerdictCount{Effect: c.Effect, Count: c.N, LastAt: at(c.Last)})
+		}
+	}
+}
+
+// allRules lists the rules of the book and the metric rules by id, or those
+// that were deleted.
+func (s *server) allRules(r *request, book *rulebook.Book, kept store.Rules) ([]Rule, error) {
+	var out []Rule
+	if gone := r.bool("deleted"); gone != nil && *gone {
+		stored, err := kept.StoredRules(r.ctx)
+		for _, v := range stored {
+			if v.Deleted {
+				out = append(out, Rule{ID: v.ID, Source: string(rulebook.FromStore), File: rulebook.StoreFile, Line: 1, Off: clip("was deleted by "+v.Author, maxText), Warnings: []string{},
+					Deleted: true, Version: v.Version, Author: clip(v.Author, maxName), ChangedAt: at(v.Changed)})
+			}
+		}
+		return out, err
+	}
+	for _, e := range book.List() {
+		out = append(out, ruleOf(&e))
+	}
+	for _, m := range s.metricRules() {
+		out = append(out, m.row())
+	}
+	slices.SortFunc(out, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
 func ruleOf(e *rulebook.Entry) Rule {
 	out := Rule{ID: clip(e.ID, maxName), Source: string(e.Source), File: rulebook.StoreFile, Line: 1, Enabled: e.Off == "", Off: clip(e.Off, maxText), Overrides: e.Changed, Warnings: clipEach(e.Without)}
 	if r := e.Rule; r != nil {
@@ -96,19 +165,21 @@ func (s *server) rules(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, _ := fired(month)
-	_, last := fired(ever)
+	sums := s.sums(month, ever)
 	gen := book.Generation()
 	out := RuleList{Items: []Rule{}, Limit: r.int("limit"), Offset: r.int("offset"), Generation: int64(gen.Number), Active: len(gen.Rules)}
 	search, on := strings.ToLower(r.text("search")), r.bool("enabled")
 	is := func(want, got string) bool { return want == "" || want == got }
-	for _, e := range book.List() {
-		v := ruleOf(&e)
+	all, err := s.allRules(r, book, kept)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range all {
 		words := strings.ToLower(v.ID + "\n" + v.Name + "\n" + v.Class + "\n" + v.File)
 		if !is(r.text("source"), v.Source) || !is(r.text("kind"), v.Kind) || !is(r.text("severity"), v.Severity) || on != nil && *on != v.Enabled || !strings.Contains(words, search) {
 			continue
 		}
-		v.Fired30d, v.LastFired = n[e.ID], at(last[e.ID])
+		sums.put(&v)
 		out.Items = append(out.Items, v)
 	}
 	out.Total = len(out.Items)
@@ -123,7 +194,8 @@ func (s *server) rule(r *request) (any, error) {
 		return nil, err
 	}
 	e, err := book.Get(r.text("id"))
-	if err != nil {
+	metric, isMetric := s.metricRule(r.text("id"))
+	if err != nil && !isMetric {
 		return nil, ruleProblem(err, "")
 	}
 	ever, err := kept.RuleVerdicts(r.ctx, time.Time{})
@@ -138,19 +210,17 @@ func (s *server) rule(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.reader.Notifications(r.ctx, store.NotificationQuery{State: store.Firing, RuleID: e.ID, Limit: 1})
+	open, err := s.reader.Notifications(r.ctx, store.NotificationQuery{State: store.Firing, RuleID: r.text("id"), Limit: 1})
 	if err != nil {
 		return nil, err
 	}
-	out := RuleDetail{Rule: ruleOf(&e), YAML: clip(e.Text, rulebook.MaxRule), Verdicts: []VerdictCount{}, Open: open.Total}
-	n, _ := fired(month)
-	_, last := fired(ever)
-	out.Rule.Fired30d, out.Rule.LastFired = n[e.ID], at(last[e.ID])
-	for _, c := range ever {
-		if c.ID == e.ID {
-			out.Verdicts = append(out.Verdicts, VerdictCount{Effect: c.Effect, Count: c.N, LastAt: at(c.Last)})
-		}
+	if isMetric {
+		metric.Open = open.Total
+		s.said(&metric, month, ever)
+		return metric, nil
 	}
+	out := RuleDetail{Rule: ruleOf(&e), YAML: clip(e.Text, rulebook.MaxRule), Verdicts: []VerdictCount{}, Open: open.Total, Failures: []RuleFailure{}, Metric: []MetricHealth{}}
+	s.said(&out, month, ever)
 	if e.Rule != nil {
 		out.Explain, out.Hash, out.Shape = clip(rule.Explain(e.Rule), maxText), e.Rule.Version, e.Rule.Shape
 	}

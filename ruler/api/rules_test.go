@@ -7,8 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/engine"
+	"nocturne/ruler/metricrule"
+	"nocturne/ruler/rule"
 )
 
 func TestRulesList(t *testing.T) {
@@ -34,6 +38,43 @@ func TestRulesList(t *testing.T) {
 	}
 }
 
+// Metric rules stand in files of their own; the list has them too, with how their
+// queries did, and every rule says what it could not judge.
+func TestRulesThatFail(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Failures = func() map[string]engine.Failure {
+			return map[string]engine.Failure{"disk-bad-block": {Records: 4, Reason: "no such key: param9", RecordID: "r1", At: now}}
+		}
+		c.MetricRules = func() []MetricRule {
+			return []MetricRule{{Rule: &rule.Rule{ID: "metric-disk-full", Name: "DiskFull", Class: "disk-space", Severity: rule.Warning, Kind: kindMetric, Spec: &metricrule.Spec{Expr: "a > b"}, File: "alerts/metrics/disk.yml", Line: 4},
+				Text: "alert: DiskFull\n", Health: []MetricHealth{MetricHealthOf("disk", time.Minute, now, 3*time.Millisecond, "422: bad query", 0)}}}
+		}
+	})
+	l := get[RuleList](b, "/rules?kind=metric")
+	if len(l.Items) != 1 || l.Items[0].ID != "metric-disk-full" || l.Items[0].Source != "file" || !l.Items[0].Enabled || l.Items[0].LastError != "422: bad query" {
+		t.Errorf("list %+v", l)
+	}
+	m := get[RuleDetail](b, "/rules/metric-disk-full")
+	if len(m.Metric) != 1 || m.Metric[0].Interval != 60 || m.Metric[0].Error == "" || m.Metric[0].At == nil || m.YAML != "alert: DiskFull\n" || !strings.Contains(m.Explain, "a > b") {
+		t.Errorf("metric rule %+v", m)
+	}
+	d := get[RuleDetail](b, "/rules/disk-bad-block")
+	if len(d.Failures) != 1 || d.Failures[0].Records != 4 || d.Rule.Failed != 4 || d.Rule.LastError != "no such key: param9" {
+		t.Errorf("rule %+v", d)
+	}
+}
+
+// A text is tried only where it could be saved.
+func TestBacktestOfARuleThatNamesOthers(t *testing.T) {
+	b := newBench(t, nil)
+	text := "id: risky\nname: Risky\nclass: own\nseverity: critical\nsummary: own\nrunbook: a#b\nrisk:\n  degraded: nobody\n  weak: disk-bad-block\n"
+	w := b.call("POST", Prefix+"/rules/backtest", `{"yaml":`+quote(text)+`}`, nil)
+	var p RuleProblem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusUnprocessableEntity || len(p.Mistakes) != 1 || !strings.Contains(p.Mistakes[0].Text, "nobody") {
+		t.Errorf("%d %s %v", w.Code, w.Body, err)
+	}
+}
+
 // Two people edit one rule: the second is told of both.
 func TestEditOfAnOlderRule(t *testing.T) {
 	b := newBench(t, nil)
@@ -56,6 +97,16 @@ func TestEditOfAnOlderRule(t *testing.T) {
 	if code, p = put(2, "grave"); code != http.StatusUnprocessableEntity || len(p.Mistakes) != 1 || p.Mistakes[0].Line != 4 || p.Mistakes[0].Column != 11 || p.Mistakes[0].Hint == "" {
 		t.Errorf("%d %+v", code, p)
 	}
+	deleted := func() int { return len(get[RuleList](b, "/rules?deleted=true").Items) }
+	if n := deleted(); n != 0 {
+		t.Errorf("%d rules are deleted", n)
+	}
+	defer func() {
+		b.call("DELETE", Prefix+"/rules/nic-link-lost?version=4", "", nil)
+		if l := get[RuleList](b, "/rules?deleted=true").Items; len(l) != 1 || !l[0].Deleted || l[0].Version != 5 {
+			t.Errorf("deleted: %+v", l)
+		}
+	}()
 	for _, c := range []struct {
 		method, path, body string
 		want               int
@@ -70,6 +121,7 @@ func TestEditOfAnOlderRule(t *testing.T) {
 		{"DELETE", "/rules/nic-link-lost?version=1", "", 409},
 		{"DELETE", "/rules/nic-link-lost?version=2", "", 200},
 		{"GET", "/rules/nic-link-lost", "", 404},
+		{"GET", "/rules?deleted=true&search=nic", "", 200},
 		{"GET", "/rules/nic-link-lost/versions", "", 200},
 		{"POST", "/rules/nic-link-lost/restore", `{"version":3,"restore":1}`, 200},
 		{"POST", "/rules/reload", `{}`, 200},

@@ -19,7 +19,11 @@ type Rule struct {
 	Version   int        `json:"version" doc:"of a rule of the store: name it when changing it; 0 = of a file"`
 	Author    string     `json:"author" doc:"who changed or switched it last, here; empty = nobody"`
 	ChangedAt *time.Time `json:"changed_at" doc:"when; null = never changed here"`
+	Deleted   bool       `json:"deleted" doc:"one of the store that was deleted; its versions are there, and it can be restored"`
 	Fired30d  int64      `json:"fired_30d" doc:"problems it found in the last 30 days"`
+	Muted30d  int64      `json:"muted_30d" doc:"problems that were planned or announced, so that nobody was told, in the last 30 days"`
+	Failed    int64      `json:"failed" doc:"records that its conditions could not judge, since the ruler started; of a metric rule, series or files whose last evaluation failed"`
+	LastError string     `json:"last_error" doc:"why, the last time; empty = it never failed"`
 	LastFired *time.Time `json:"last_fired_at" doc:"null = not as far back as is kept"`
 }
 
@@ -43,7 +47,27 @@ type RuleDetail struct {
 	Since      int64          `json:"since_generation" doc:"generation since which it is carried out as it is; 0 = it is not"`
 	Verdicts   []VerdictCount `json:"verdicts" doc:"what it said, as far back as is kept"`
 	Open       int            `json:"open_notifications" doc:"that it opened"`
+	Failures   []RuleFailure  `json:"failures" doc:"one, or none: what its conditions could not judge since the ruler started"`
+	Metric     []MetricHealth `json:"metric" doc:"of a metric rule: how its queries did, one per place where it stands"`
 	Generation Generation     `json:"generation" doc:"the newest one, and where it took effect"`
+}
+
+// RuleFailure is what could not be judged: neither a match nor none.
+type RuleFailure struct {
+	Records  int64      `json:"records" doc:"since the ruler started"`
+	Reason   string     `json:"reason" doc:"of the last one"`
+	RecordID string     `json:"record_id" doc:"of the last one"`
+	At       *time.Time `json:"at" doc:"of the last one, stream time"`
+}
+
+// MetricHealth is how a metric rule did when it was evaluated last.
+type MetricHealth struct {
+	Group    string     `json:"group"`
+	Interval float64    `json:"interval_seconds"`
+	At       *time.Time `json:"evaluated_at" doc:"null = not yet"`
+	Took     float64    `json:"duration_seconds"`
+	Error    string     `json:"error" doc:"empty = it could be judged; else nothing fires and nothing ends by it"`
+	Alerts   int        `json:"alerts" doc:"series of the answer: pending or firing"`
 }
 
 // VerdictCount is how often a rule said something.

@@ -205,7 +205,10 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg := a.cfg.API
 	cfg.Reader, cfg.Tokens, cfg.Users, cfg.Desk, cfg.Feed, cfg.Registerer = a.store, a.store, a.store, a.store, a.store, reg
 	cfg.Exposed = a.exposed()
-	cfg.Rules = a.book
+	cfg.Rules, cfg.Failures = a.book, a.engine.ConditionFailures
+	if a.metrics != nil {
+		cfg.MetricRules = a.metricRules
+	}
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	if a.cfg.Logs.URL != "" {
 		cfg.Events = eventlog.New(a.cfg.Logs, reg)
@@ -233,6 +236,19 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 		_, _ = w.Write([]byte("ok\n")) // the caller hung up: nobody is left to tell
 	})
 	return mux, nil
+}
+
+// metricRules says of the metric rules what the API tells.
+func (a *App) metricRules() []api.MetricRule {
+	var out []api.MetricRule
+	for _, s := range a.metrics.States() {
+		r := api.MetricRule{Rule: s.Rule, Text: s.Text}
+		for _, h := range s.Health {
+			r.Health = append(r.Health, api.MetricHealthOf(h.Group, h.Interval, h.At, h.Took, h.Error, h.Alerts))
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // behind and stuck may be asked before there is an engine.

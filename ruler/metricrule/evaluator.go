@@ -82,6 +82,7 @@ type Evaluator struct {
 
 	mu       sync.Mutex
 	pack     *Pack
+	health   map[place]Health // after the last evaluation
 	reloaded chan struct{}
 
 	groups map[string]*group // belongs to Run
@@ -108,7 +109,7 @@ func New(o Options) (*Evaluator, error) {
 	if o.Changed == nil {
 		o.Changed = func(...notify.Notification) {}
 	}
-	e := &Evaluator{opts: o, metrics: newMetrics(o.Registerer), pack: o.Pack, reloaded: make(chan struct{})}
+	e := &Evaluator{opts: o, metrics: newMetrics(o.Registerer), pack: o.Pack, health: map[place]Health{}, reloaded: make(chan struct{})}
 	e.client = newClient(o.Config.URL, o.Config.RemoteWrite, e.metrics)
 	if _, err := e.build(context.Background(), o.Pack, nil); err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func (e *Evaluator) Reload(p *Pack) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pack = p
+	e.pack, e.health = p, map[place]Health{} // places may be others' now
 	close(e.reloaded)
 	e.reloaded = make(chan struct{})
 	return nil
@@ -322,6 +323,7 @@ func (e *Evaluator) evaluate(ctx context.Context, g *group, at time.Time) findin
 		if err != nil && !isAway(err) {
 			f.bad[fmt.Sprintf("%d %s", i, r.Name())] = err.Error()
 		}
+		e.examined(g, i, r)
 		if a, ok := r.(*rules.AlertingRule); ok && judged {
 			f.rules = append(f.rules, ruleFinding{place{g.File(), g.Name(), i}, a.ActiveAlerts()})
 		}

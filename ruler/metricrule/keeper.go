@@ -207,6 +207,7 @@ func (k *keeper) commit(ctx context.Context, changes []change, folds []store.Fol
 	for i := range changes {
 		ch := &changes[i]
 		k.e.metrics.transitions.WithLabelValues(string(ch.Effect)).Inc()
+		c.RuleCounts = append(c.RuleCounts, store.RuleCount{ID: ch.RuleID, Effect: string(ch.Effect), N: 1, Last: when})
 		if ch.Effect == notify.Ignored {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
 
 	"nocturne/ruler/rule"
 )
@@ -47,6 +48,7 @@ type place struct {
 type Alert struct {
 	Rule  *rule.Rule
 	Expr  string
+	Text  string        // YAML
 	Keep  time.Duration // keep_firing_for
 	Shown []string      // names of the rule's own labels: they go to Alertmanager
 }
@@ -231,7 +233,7 @@ func (p *Pack) add(f *File, at place, id string, v *rulefmt.Rule, g *rulefmt.Rul
 	// What it found is asked anew at each evaluation, so only another class makes it another rule.
 	r.Shape = digest([]any{Kind, r.Class})
 	r.Version = digest([]any{r.Shape, id, v.Alert, v.Expr, v.For, v.KeepFiringFor, v.Labels, g.Labels, v.Annotations})
-	a := &Alert{Rule: r, Expr: v.Expr, Keep: spec.KeepFiringFor}
+	a := &Alert{Rule: r, Expr: v.Expr, Text: textOf(v), Keep: spec.KeepFiringFor}
 	for _, m := range []map[string]string{g.Labels, v.Labels} {
 		for name := range m {
 			if name != LabelSeverity && name != LabelClass && !slices.Contains(a.Shown, name) {
@@ -254,6 +256,14 @@ func digest(v any) string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])
+}
+
+func textOf(v *rulefmt.Rule) string {
+	b, err := yaml.Marshal(v)
+	if err != nil {
+		return "" // it was read from YAML
+	}
+	return string(b)
 }
 
 func runbook(annotations map[string]string) string {

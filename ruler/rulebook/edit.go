@@ -17,8 +17,9 @@ import (
 // MaxRule is the longest text of one rule of the store, in bytes.
 const MaxRule = 32 << 10
 
-// Reserved are words that mean something else where an id could stand.
-var reserved = []string{"validate", "reload", "generations", "backtest"}
+// reserved are words that mean something else where an id could stand: in the
+// API, and in the console's addresses.
+var reserved = []string{"validate", "reload", "generations", "backtest", "noise", "new"}
 
 // ConflictError says that a rule was changed since it was read.
 type ConflictError struct {
@@ -47,10 +48,16 @@ func one(text string) (*rule.Rule, error) {
 	if len(rules) != 1 {
 		return nil, rule.Errors{{File: StoreFile, Line: 1, Text: fmt.Sprintf("there are %d rules", len(rules)), Hint: "write one rule: the lines of one, without \"rules:\""}}
 	}
-	if slices.Contains(reserved, rules[0].ID) {
-		return nil, rule.Errors{{File: StoreFile, Line: rules[0].Line, Text: fmt.Sprintf("id %q is reserved", rules[0].ID), Hint: "take another"}}
-	}
 	return rules[0], nil
+}
+
+// newly refuses an id that a new rule cannot have. A rule that had it before the
+// word was reserved keeps it.
+func newly(r *rule.Rule) error {
+	if slices.Contains(reserved, r.ID) {
+		return rule.Errors{{File: StoreFile, Line: r.Line, Text: fmt.Sprintf("id %q is reserved", r.ID), Hint: "take another"}}
+	}
+	return nil
 }
 
 func invalid(err error) error { return fmt.Errorf("%w: %w", ErrInvalid, err) }
@@ -61,6 +68,9 @@ func (b *Book) Create(ctx context.Context, who Editor, text string) (Entry, Outc
 	defer b.edits.Unlock()
 	r, err := one(text)
 	if err != nil {
+		return Entry{}, Outcome{}, invalid(err)
+	}
+	if err := newly(r); err != nil {
 		return Entry{}, Outcome{}, invalid(err)
 	}
 	if err := b.free(ctx, r.ID); err != nil {

@@ -44,14 +44,27 @@ func (b *Book) dangling(r *rule.Rule) error {
 	return nil
 }
 
+// One reads the text of one rule as Create and Update do: what it says, and that
+// the rules which it names are there. The error is ErrInvalid.
+func (b *Book) One(text string) (*rule.Rule, error) {
+	r, err := one(text)
+	if err == nil {
+		err = b.dangling(r)
+	}
+	if err != nil {
+		return nil, invalid(err)
+	}
+	return r, nil
+}
+
 // Validate reads the text of one rule. id is the rule that it is to replace; ""
 // = a new one.
 func (b *Book) Validate(id, text string) Report {
-	r, err := one(text)
-	if err != nil {
-		return Report{Mistakes: Mistakes(err, text)}
+	r, err := b.One(text)
+	if err == nil && id == "" {
+		err = newly(r)
 	}
-	if err := b.dangling(r); err != nil {
+	if err != nil {
 		return Report{Mistakes: Mistakes(err, text)}
 	}
 	b.mu.Lock()

@@ -737,6 +737,18 @@ export interface MessageAlert {
   summary: string;
 }
 
+export interface MetricHealth {
+  /** series of the answer: pending or firing */
+  alerts: number;
+  duration_seconds: number;
+  /** empty = it could be judged; else nothing fires and nothing ends by it */
+  error: string;
+  /** null = not yet */
+  evaluated_at: string | null;
+  group: string;
+  interval_seconds: number;
+}
+
 export interface NoiseList {
   /** since when is counted: as asked for, or since the first server enrolled */
   from: string | null;
@@ -992,8 +1004,12 @@ export interface Rule {
   changed_at: string | null;
   /** problem class: with server and device the key of a notification */
   class: string;
+  /** one of the store that was deleted; its versions are there, and it can be restored */
+  deleted: boolean;
   /** it is carried out */
   enabled: boolean;
+  /** records that its conditions could not judge, since the ruler started; of a metric rule, series or files whose last evaluation failed */
+  failed: number;
   /** where it stands; store for those made here */
   file: string;
   /** problems it found in the last 30 days */
@@ -1002,9 +1018,13 @@ export interface Rule {
   id: string;
   /** match, count, state …; empty when the text cannot be read */
   kind: string;
+  /** why, the last time; empty = it never failed */
+  last_error: string;
   /** null = not as far back as is kept */
   last_fired_at: string | null;
   line: number;
+  /** problems that were planned or announced, so that nobody was told, in the last 30 days */
+  muted_30d: number;
   /** the alert's name */
   name: string;
   /** why it is not carried out; empty = it is */
@@ -1042,10 +1062,14 @@ export interface RuleCreateRequest {
 export interface RuleDetail {
   /** what it does, in English */
   explain: string;
+  /** one, or none: what its conditions could not judge since the ruler started */
+  failures: RuleFailure[];
   /** the newest one, and where it took effect */
   generation: Generation;
   /** of the whole rule, as it stands in evidence */
   hash: string;
+  /** of a metric rule: how its queries did, one per place where it stands */
+  metric: MetricHealth[];
   /** that it opened */
   open_notifications: number;
   rule: Rule;
@@ -1064,6 +1088,17 @@ export interface RuleDiff {
   /** unified diff; empty = the same */
   text: string;
   to: number;
+}
+
+export interface RuleFailure {
+  /** of the last one, stream time */
+  at: string | null;
+  /** of the last one */
+  reason: string;
+  /** of the last one */
+  record_id: string;
+  /** since the ruler started */
+  records: number;
 }
 
 export interface RuleList {
@@ -2002,7 +2037,7 @@ export interface Operations {
   rules: {
     method: "GET";
     path: "/rules";
-    params: { source?: "file" | "store"; kind?: "match" | "state" | "change" | "count" | "flap" | "sequence" | "absent" | "clone" | "risk"; enabled?: boolean; severity?: "critical" | "warning" | "info"; search?: string; limit?: number; offset?: number; };
+    params: { source?: "file" | "store"; kind?: "match" | "state" | "change" | "count" | "flap" | "sequence" | "absent" | "clone" | "risk" | "metric"; enabled?: boolean; deleted?: boolean; severity?: "critical" | "warning" | "info"; search?: string; limit?: number; offset?: number; };
     body: undefined;
     answer: RuleList;
   };
