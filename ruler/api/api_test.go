@@ -62,6 +62,9 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	if _, _, err := book.Create(t.Context(), rulebook.Editor{Actor: "ada", Comment: "the new cards"}, apitest.StoredRule); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := book.Plan(t.Context(), rulebook.Editor{Actor: "ada", Comment: "until spring"}, apitest.Window); err != nil {
+		t.Fatal(err)
+	}
 	b.fleet.Counts = []store.RuleVerdicts{{ID: "disk-bad-block", Effect: "opened", N: 3, Last: now.Add(-time.Hour)}}
 	b.cfg.Rules = book
 	b.cfg.Past = backtest.Config{Stream: streamtest.New(now), State: b.fleet}

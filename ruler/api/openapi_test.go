@@ -66,6 +66,12 @@ var asks = map[string][2]string{
 	"silence_add":  {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
 	"silence_lift": {"/silences/liftable"},
 
+	"windows":       {"/windows?standing=false"},
+	"window":        {"/windows/bern-patching"},
+	"window_plan":   {"/windows", `{"servers":{"site":["north"]},"duration_seconds":3600,"reason":"power"}`},
+	"window_change": {"/windows/bern-patching", `{"version":1,"all_servers":true,"weekly":{"days":["tue"],"from":"22:00","to":"02:00","zone":"Europe/Zurich"},"reason":"firmware"}`},
+	"window_end":    {"/windows/bern-patching?version=1&comment=done"},
+
 	"notification_acknowledge":   {"/notifications/a1b2c3d4e5f60718/acknowledge", `{"revision":-1}`},
 	"notification_unacknowledge": {"/notifications/a1b2c3d4e5f60718/unacknowledge", `{"revision":-1}`},
 	"notification_comment":       {"/notifications/a1b2c3d4e5f60718/comment", `{"text":"looking"}`},
@@ -163,7 +169,7 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 			}
 			seen[op.ID] = true
 			on := b
-			if strings.HasPrefix(op.ID, "rule") {
+			if strings.HasPrefix(op.ID, "rule") || strings.HasPrefix(op.ID, "window") {
 				on = newBench(t, nil) // each edit is made on version 1
 			}
 			var edit func(*http.Request)

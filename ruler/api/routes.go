@@ -71,7 +71,7 @@ const (
 
 // subject names what a path's {id} stands for.
 func (rt route) subject() string {
-	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/users": "user", "/join-tokens": "join token", "/silences": "silence", "/events": "event", "/register": "entry in the register"} {
+	for prefix, subject := range map[string]string{"/notifications": "notification", "/tokens": "token", "/users": "user", "/join-tokens": "join token", "/silences": "silence", "/windows": "window", "/events": "event", "/register": "entry in the register"} {
 		if strings.HasPrefix(rt.path, prefix) {
 			return subject
 		}
@@ -136,6 +136,7 @@ func (s *server) routes() []route {
 		s.notificationRoutes(),
 		s.deedRoutes(),
 		s.silenceRoutes(),
+		s.windowRoutes(),
 		s.streamRoutes(),
 		s.noiseRoutes(),
 		s.ruleRoutes(),

@@ -163,7 +163,7 @@ type Change struct {
 	Serial     string     `json:"serial" doc:"of the device, where it is known; of kind removed, the last known one"`
 	RecordID   string     `json:"record_id" doc:"the record that showed it"`
 	Hash       string     `json:"hash" doc:"of the snapshot that showed it"`
-	Muted      string     `json:"muted" doc:"of a part that moved between servers: why nobody was told; it was planned, by whom and why"`
+	Muted      string     `json:"muted" doc:"why nobody was told although a rule is about it: it was planned, by whom and why"`
 	Text       string     `json:"text" doc:"the change in a sentence"`
 }
 

@@ -275,7 +275,7 @@ func (r *Rules) Files() (rulebook.Files, error) {
 			return rulebook.Files{}, err
 		}
 	}
-	f.Rules = pack.Planned()
+	f.Rules, f.Windows = pack.Planned(), pack.Windows
 	if errs := rule.Unique(f.Rules); len(errs) > 0 {
 		return rulebook.Files{}, errs
 	}

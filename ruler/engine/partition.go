@@ -9,6 +9,7 @@ import (
 
 	"nocturne/internal/record"
 	"nocturne/internal/stream"
+	"nocturne/ruler/diff"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/operator"
 	"nocturne/ruler/rule"
@@ -317,12 +318,16 @@ func (p *partition) record(id *identity, in *input) error {
 	}
 	c := operator.Context{Now: p.now(), Server: s.serverFacts()}
 	i := operator.Input{Record: in.record, Header: in.header, Seq: in.seq, RecordID: in.recordID(), Event: eventTime(in.record, in.skew, p.entryAt)}
+	written := len(p.out.commit.Changes)
 	if in.record.Snapshot != nil {
 		if err := p.snapshot(s, in, &c, &i); err != nil {
 			return err
 		}
 	}
 	for _, v := range p.set.Step(c, i) {
+		if v.Kind == operator.Muted && v.Momentary {
+			planned(p.out.commit.Changes[written:], diff.Significant(i.Changes), &v)
+		}
 		p.verdict(v, &i)
 	}
 	p.counts.stepped++

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -57,6 +58,16 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	}
 	p.out.urgent = true
 	return nil
+}
+
+// planned writes down with changes that they were planned, as a rule says of one of
+// them. Rows are those of the changes, if any were written.
+func planned(rows []store.Change, changes []diff.Change, v *operator.Verdict) {
+	for i := range rows {
+		if ch := &changes[i]; ch.Device() == v.Device && strings.HasSuffix(v.Reason, operator.Describe(ch)) {
+			rows[i].Muted = v.Reason
+		}
+	}
 }
 
 // ChangeRow is a difference in the store's words.

@@ -34,6 +34,8 @@ type Files struct {
 	Rules  []*rule.Rule // all of them, as written
 	Active []*rule.Rule // with the configuration's overrides, without what they disable
 	Texts  map[string][]byte
+	// Windows are those of the files; the rules have them already.
+	Windows []*rule.Window
 }
 
 // Config is what a Book is built from.
@@ -84,6 +86,7 @@ type Book struct {
 type set struct {
 	entries []Entry // by id
 	active  []*rule.Rule
+	windows []Window // by id
 	gone    map[string]string
 }
 
@@ -148,7 +151,7 @@ func (b *Book) Get(id string) (Entry, error) {
 
 // build puts all rules together. What is wrong with a rule of the store does not
 // stop the others: it is not carried out, and says why.
-func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch) set {
+func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch, work []Window) set {
 	s := set{gone: map[string]string{}}
 	active := map[string]*rule.Rule{}
 	for _, r := range files.Active {
@@ -201,6 +204,8 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch) 
 			e.Without = s.without(e.Rule)
 		}
 	}
+	s.windows = work
+	s.active = rule.Plan(s.active, standing(work))
 	return s
 }
 
@@ -290,6 +295,7 @@ type edit struct {
 	rule    *store.StoredRule
 	version *store.RuleVersion
 	turned  *store.RuleSwitch
+	window  *store.Window
 }
 
 // commit puts the rules together as they will be, writes the edit and the
@@ -303,12 +309,20 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 	if err != nil {
 		return Outcome{}, err
 	}
+	work, err := b.cfg.Store.Windows(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
 	w := store.RuleEdit{After: b.newest.Number}
 	if e != nil {
-		w.Rule, w.Version, w.Switch = e.rule, e.version, e.turned
+		w.Rule, w.Version, w.Switch, w.Window = e.rule, e.version, e.turned, e.window
 		stored, switches = e.over(stored, switches)
+		work = e.overWindows(work)
 	}
-	next := build(files, stored, switches)
+	next := build(files, stored, switches, windowsOf(files.Windows, work, b.cfg.Now()))
+	if err := next.checkWindows(e); err != nil {
+		return Outcome{}, err
+	}
 	if len(next.active) == 0 {
 		return Outcome{}, fmt.Errorf("%w: no rule would be left: nothing would be noticed", ErrInvalid)
 	}
@@ -320,6 +334,9 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 	newest := b.newest
 	if marks := engine.Marks(next.active); b.newest.Number == 0 || !maps.Equal(marks, b.newest.Rules) {
 		out.Changes = changes(b.newest.Rules, marks)
+		if e != nil && e.window != nil { // not one of the rules that have it
+			out.Changes = []string{map[string]string{store.WindowMade: "planned ", store.WindowChanged: "changed the plan of ", store.WindowEnded: "ended the plan of "}[e.window.Action] + e.window.ID}
+		}
 		newest = store.Generation{Number: b.newest.Number + 1, At: now, Actor: who.Actor, Reason: who.Reason, Rules: marks, Changes: out.Changes}
 		if b.newest.Number == 0 {
 			newest.Changes = nil
@@ -341,6 +358,11 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 	for _, v := range next.entries {
 		if v.Source == FromStore && v.Rule == nil {
 			b.cfg.Log.Warn("rule of the store is not carried out", "rule", v.ID, "why", v.Off)
+		}
+	}
+	for _, v := range next.windows {
+		if v.Off != "" {
+			b.cfg.Log.Warn("planned work of the store does not count", "window", v.ID, "why", v.Off)
 		}
 	}
 	for _, v := range out.Warnings {

@@ -15,10 +15,15 @@ type Rules interface {
 	RuleVersions(ctx context.Context, id string) ([]RuleVersion, error)
 	// RuleSwitches lists which rules of files are switched off, or on again.
 	RuleSwitches(ctx context.Context) ([]RuleSwitch, error)
+	// Windows lists the newest version of each window of planned work, by id, ended
+	// ones too: an id is never given again.
+	Windows(ctx context.Context) ([]Window, error)
+	// WindowVersions lists the versions of one window, newest first.
+	WindowVersions(ctx context.Context, id string) ([]Window, error)
 	// Generations lists the newest generations first.
 	Generations(ctx context.Context, limit int) ([]Generation, error)
 	// EditRules makes one edit, all of it or nothing; ErrConflict when the newest
-	// generation, or the rule's version, is not the one that the edit names.
+	// generation, or the rule's or window's version, is not the one that the edit names.
 	EditRules(ctx context.Context, e RuleEdit) error
 	// RuleVerdicts sums what rules said since, per rule and effect.
 	RuleVerdicts(ctx context.Context, since time.Time) ([]RuleVerdicts, error)
@@ -55,6 +60,24 @@ type RuleSwitch struct {
 	Author  string
 	Comment string
 }
+
+// Window is one version of planned work: the newest holds until it is ended.
+type Window struct {
+	ID      string
+	Version int // from 1
+	At      time.Time
+	Author  string
+	Action  string // WindowMade, WindowChanged or WindowEnded
+	Comment string
+	YAML    string // as in a rule file
+}
+
+// What was done to a window.
+const (
+	WindowMade    = "plan"
+	WindowChanged = "replan"
+	WindowEnded   = "end"
+)
 
 // Generation is a numbered set of rules. It takes effect at one entry of each
 // partition.
@@ -94,7 +117,9 @@ type RuleEdit struct {
 	// Version is appended to the rule's versions.
 	Version *RuleVersion
 	Switch  *RuleSwitch
-	Audit   *AuditEntry
+	// Window is appended to the window's versions, which are one less.
+	Window *Window
+	Audit  *AuditEntry
 }
 
 // RuleCount is what a rule said in one commit.

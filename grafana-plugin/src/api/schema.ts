@@ -167,7 +167,7 @@ export interface Change {
   id: number;
   /** added, removed, replaced, moved or field */
   kind: string;
-  /** of a part that moved between servers: why nobody was told; it was planned, by whom and why */
+  /** why nobody was told although a rule is about it: it was planned, by whom and why */
   muted: string;
   place: string;
   /** stream time */
@@ -1621,12 +1621,94 @@ export interface VerdictCount {
   last_at: string | null;
 }
 
+export interface Weekly {
+  /** mon tue wed thu fri sat sun: on which it begins */
+  days: string[];
+  /** 22:00 */
+  from: string;
+  /** 02:00; not after from = on the next day */
+  to: string;
+  /** as in Europe/Zurich; empty = UTC */
+  zone: string;
+}
+
 export interface WelcomeRequest {
   /** of the first admin; the others have one */
   name?: string;
   /** 12 characters or more, of any kind */
   password?: string;
   token?: string;
+}
+
+export interface Window {
+  changed_at: string | null;
+  changed_by: string;
+  /** of the newest version */
+  comment: string;
+  /** servers in words, with conditions that only a file can write */
+  condition: string;
+  /** null = weekly */
+  ends_at: string | null;
+  id: string;
+  /** why it does not count although nobody ended it */
+  off: string;
+  reason: string;
+  /** label to values; all keys must agree, any of the values, without regard to case; empty = all servers */
+  servers: Record<string, unknown>;
+  /** file or store; those of files are changed in their files */
+  source: string;
+  /** null = weekly */
+  starts_at: string | null;
+  /** active, planned, over, ended (by somebody, early) or broken (see off) */
+  state: string;
+  /** of an active one: when it stops to hold */
+  until: string | null;
+  /** 0 = of a file */
+  version: number;
+  /** without days = once */
+  weekly: Weekly;
+  who: string;
+}
+
+export interface WindowChange {
+  changes: string[];
+  generation: number;
+  window: Window;
+}
+
+export interface WindowDetail {
+  versions: RuleVersion[];
+  window: Window;
+}
+
+export interface WindowList {
+  items: Window[];
+  limit: number;
+  offset: number;
+  total: number;
+}
+
+export interface WindowRequest {
+  /** instead of servers */
+  all_servers?: boolean;
+  /** why it was changed */
+  comment?: string;
+  /** instead of ends_at */
+  duration_seconds?: number;
+  /** at most 31 days after the start */
+  ends_at?: string | null;
+  /** words in lower case with dashes; empty = a new one is made up */
+  id?: string;
+  /** what people read; 1 to 120 bytes */
+  reason?: string;
+  /** name, site, rack, role, owner, os: label to values */
+  servers?: Record<string, unknown>;
+  /** null = now */
+  starts_at?: string | null;
+  /** of a change: the newest, as it was read */
+  version?: number;
+  /** instead of times */
+  weekly?: Weekly;
 }
 
 export interface Work {
@@ -2248,5 +2330,45 @@ export interface Operations {
     params: { };
     body: undefined;
     answer: UserList;
+  };
+  /** One window, and its versions */
+  window: {
+    method: "GET";
+    path: "/windows/{id}";
+    params: { id: string; };
+    body: undefined;
+    answer: WindowDetail;
+  };
+  /** Change a window of the store */
+  window_change: {
+    method: "PUT";
+    path: "/windows/{id}";
+    params: { id: string; };
+    body: WindowRequest;
+    answer: WindowChange;
+  };
+  /** End a window of the store now; its versions stay */
+  window_end: {
+    method: "DELETE";
+    path: "/windows/{id}";
+    params: { id: string; version?: number; comment?: string; };
+    body: undefined;
+    answer: WindowChange;
+  };
+  /** Plan work */
+  window_plan: {
+    method: "POST";
+    path: "/windows";
+    params: { };
+    body: WindowRequest;
+    answer: WindowChange;
+  };
+  /** Planned work: windows in which changes are told to nobody, of rule files and of the store */
+  windows: {
+    method: "GET";
+    path: "/windows";
+    params: { standing?: boolean; limit?: number; offset?: number; };
+    body: undefined;
+    answer: WindowList;
   };
 }

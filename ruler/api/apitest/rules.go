@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,7 +17,8 @@ type Rules struct {
 	Stored   []store.StoredRule
 	Versions map[string][]store.RuleVersion // newest first
 	Switches []store.RuleSwitch
-	Gens     []store.Generation // newest first
+	Gens     []store.Generation        // newest first
+	Work     map[string][]store.Window // planned; newest first
 	Counts   []store.RuleVerdicts
 }
 
@@ -53,6 +55,14 @@ expires: 12h
 match: {provider: e1dexpress, event_id: 27}
 `
 
+// Window is the demo's planned work.
+const Window = `id: bern-patching
+who: ada
+why: monthly firmware updates
+servers: {site: [bern, north]}
+weekly: {days: [tue, thu], from: "22:00", to: "02:00", zone: Europe/Zurich}
+`
+
 // Book opens a rule book over kept rules and the demo's file.
 func Book(kept store.Rules, now func() time.Time) (*rulebook.Book, error) {
 	files := func() (rulebook.Files, error) {
@@ -75,6 +85,20 @@ func (m *Rules) RuleVersions(_ context.Context, id string) ([]store.RuleVersion,
 // RuleSwitches implements store.Rules.
 func (m *Rules) RuleSwitches(context.Context) ([]store.RuleSwitch, error) {
 	return slices.Clone(m.Switches), nil
+}
+
+// Windows implements store.Rules.
+func (m *Rules) Windows(context.Context) ([]store.Window, error) {
+	var out []store.Window
+	for _, id := range slices.Sorted(maps.Keys(m.Work)) {
+		out = append(out, m.Work[id][0])
+	}
+	return out, nil
+}
+
+// WindowVersions implements store.Rules.
+func (m *Rules) WindowVersions(_ context.Context, id string) ([]store.Window, error) {
+	return slices.Clone(m.Work[id]), nil
 }
 
 // Generations implements store.Rules.
@@ -118,6 +142,15 @@ func (m *Rules) EditRules(_ context.Context, e store.RuleEdit) error {
 			m.Versions = map[string][]store.RuleVersion{}
 		}
 		m.Versions[v.ID] = append([]store.RuleVersion{*v}, m.Versions[v.ID]...)
+	}
+	if v := e.Window; v != nil {
+		if len(m.Work[v.ID]) != v.Version-1 {
+			return fmt.Errorf("window %s: %w", v.ID, store.ErrConflict)
+		}
+		if m.Work == nil {
+			m.Work = map[string][]store.Window{}
+		}
+		m.Work[v.ID] = append([]store.Window{*v}, m.Work[v.ID]...)
 	}
 	if v := e.Switch; v != nil {
 		m.Switches = append(slices.DeleteFunc(m.Switches, func(o store.RuleSwitch) bool { return o.ID == v.ID }), *v)

@@ -62,6 +62,44 @@ func (s *Store) RuleSwitches(ctx context.Context) ([]store.RuleSwitch, error) {
 	return out, nil
 }
 
+const windowColumns = "SELECT id, version, at, author, action, comment, yaml FROM planned_work w "
+
+// Windows implements store.Rules.
+func (s *Store) Windows(ctx context.Context) ([]store.Window, error) {
+	return s.windows(ctx, "WHERE version = (SELECT max(version) FROM planned_work WHERE id = w.id) ORDER BY id")
+}
+
+// WindowVersions implements store.Rules.
+func (s *Store) WindowVersions(ctx context.Context, id string) ([]store.Window, error) {
+	return s.windows(ctx, "WHERE id = ? ORDER BY version DESC LIMIT 1000", id)
+}
+
+func (s *Store) windows(ctx context.Context, which string, args ...any) ([]store.Window, error) {
+	out := []store.Window{}
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		var v store.Window
+		var at int64
+		err := rows.Scan(&v.ID, &v.Version, &at, &v.Author, &v.Action, &v.Comment, &v.YAML)
+		v.At = moment(at)
+		out = append(out, v)
+		return err
+	}, windowColumns+which, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read planned work: %w", err)
+	}
+	return out, nil
+}
+
+// window appends a version behind the one before it.
+func (w *writer) window(v *store.Window) {
+	n := w.run(`INSERT INTO planned_work (id, version, at, author, action, comment, yaml) SELECT ?, ?, ?, ?, ?, ?, ?
+		WHERE ? = (SELECT coalesce(max(version), 0) + 1 FROM planned_work WHERE id = ?)`,
+		v.ID, v.Version, unix(v.At), v.Author, v.Action, v.Comment, v.YAML, v.Version, v.ID)
+	if w.err == nil && n == 0 {
+		w.err = fmt.Errorf("planned work %s is not at version %d: %w", v.ID, v.Version-1, store.ErrConflict)
+	}
+}
+
 // Generations implements store.Rules.
 func (s *Store) Generations(ctx context.Context, limit int) ([]store.Generation, error) {
 	out := []store.Generation{}
@@ -130,6 +168,9 @@ func (s *Store) EditRules(ctx context.Context, e store.RuleEdit) error {
 			w.run(`INSERT INTO rule_switches (rule, enabled, at, author, comment) VALUES (?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET enabled = excluded.enabled, at = excluded.at, author = excluded.author, comment = excluded.comment`,
 				v.ID, v.Enabled, unix(v.At), v.Author, v.Comment)
+		}
+		if e.Window != nil {
+			w.window(e.Window)
 		}
 		if g := e.Generation; g != nil {
 			rules, err := json.Marshal(g.Rules)

@@ -61,6 +61,9 @@ var schemaKinds string
 //go:embed users.sql
 var schemaUsers string
 
+//go:embed windows.sql
+var schemaWindows string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -75,6 +78,7 @@ var migrations = []string{
 	schemaMoves,
 	schemaKinds,
 	schemaUsers,
+	schemaWindows,
 }
 
 const readers = 4

@@ -66,6 +66,33 @@ func rulesAreKeptWithVersions(t *testing.T, f *fixture) {
 	}
 }
 
+func plannedWorkIsKeptWithVersions(t *testing.T, f *fixture) {
+	plan := func(version int, action string) store.RuleEdit {
+		return store.RuleEdit{Window: &store.Window{ID: "bern", Version: version, At: at(time.Duration(version) * time.Minute), Author: "ada", Action: action, Comment: "c", YAML: "id: bern\n"},
+			Audit: &store.AuditEntry{At: at(0), Actor: "ada", Action: "rules." + action, Subject: "bern"}}
+	}
+	ok(t, f.EditRules(ctx, plan(1, store.WindowMade)))
+	for _, version := range []int{1, 3} {
+		if err := f.EditRules(ctx, plan(version, store.WindowChanged)); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("version %d after 1: %v, want ErrConflict", version, err)
+		}
+	}
+	ok(t, f.EditRules(ctx, plan(2, store.WindowEnded)))
+	other := plan(1, store.WindowMade)
+	other.Window.ID = "arosa"
+	ok(t, f.EditRules(ctx, other))
+	newest, err := f.Windows(ctx)
+	ok(t, err)
+	if want := []store.Window{*other.Window, *plan(2, store.WindowEnded).Window}; !reflect.DeepEqual(newest, want) {
+		t.Errorf("windows %+v, want %+v", newest, want)
+	}
+	versions, err := f.WindowVersions(ctx, "bern")
+	ok(t, err)
+	if want := []store.Window{*plan(2, store.WindowEnded).Window, *plan(1, store.WindowMade).Window}; !reflect.DeepEqual(versions, want) {
+		t.Errorf("versions %+v, want %+v", versions, want)
+	}
+}
+
 func generationsTakeEffectOnce(t *testing.T, f *fixture) {
 	ok(t, f.EditRules(ctx, edit(0, store.StoredRule{ID: "a", Version: 1}, "create")))
 	c, err := f.Claim(ctx, 3, "x")

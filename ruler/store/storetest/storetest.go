@@ -63,6 +63,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"PipelineSums", pipelineSums},
 		{"RulesAreKeptWithVersions", rulesAreKeptWithVersions},
 		{"GenerationsTakeEffectOnce", generationsTakeEffectOnce},
+		{"PlannedWorkIsKeptWithVersions", plannedWorkIsKeptWithVersions},
 		{"PruneKeepsWhatIsOpen", pruneKeepsWhatIsOpen},
 		{"PruneLeavesNothingBehind", pruneLeavesNothingBehind},
 		{"CancelledContextCommitsNothing", cancelledContextCommitsNothing},
