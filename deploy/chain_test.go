@@ -119,6 +119,7 @@ type change struct {
 func TestChain(t *testing.T) {
 	c := newChain(t)
 	events := corpus.File(t, "evtx", "omerbenamram.evtx", eventsFile)
+	c.fastScrapes()
 	c.start()
 	server := c.self()
 
@@ -208,6 +209,7 @@ func TestChain(t *testing.T) {
 			t.Errorf("%d messages after a restart, %d before: one was sent twice", len(again), len(sent))
 		}
 	})
+	t.Run("dashboards", c.expectDashboards)
 }
 
 // importEvents sends the events of a file under an identity of their own, with a join token, as one does with the event

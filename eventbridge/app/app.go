@@ -114,7 +114,8 @@ func New(o Options) (_ *App, err error) {
 	if err := a.openStream(ctx); err != nil {
 		return nil, err
 	}
-	a.metrics.MustRegister(a.edge, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.buildInfo(), a.freeBytes())
+	a.metrics.MustRegister(a.edge, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.buildInfo(), a.diskMetrics())
+	a.metrics.MustRegister(a.keepMetrics()...)
 
 	limits := a.cfg.Ingest.Limits
 	a.gatherer = ingest.NewGatherer(ingest.GathererConfig{
@@ -296,16 +297,6 @@ func (a *App) buildInfo() prometheus.Collector {
 	})
 	g.Set(1)
 	return g
-}
-
-func (a *App) freeBytes() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eventbridge_data_free_bytes", Help: "Free space on the disk of the data folder; -1 = not known."}, func() float64 {
-		free, err := diskFree(a.cfg.Data)
-		if err != nil {
-			return -1
-		}
-		return float64(free)
-	})
 }
 
 // Run serves until ctx ends or a part fails. Then it stops taking requests,

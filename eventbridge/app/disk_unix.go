@@ -20,12 +20,3 @@ func lockFile(path string) (func() error, error) {
 	}
 	return f.Close, nil
 }
-
-// diskFree tells how many bytes of a folder's disk we may still use.
-func diskFree(dir string) (uint64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
-	}
-	return uint64(st.Bavail) * uint64(st.Bsize), nil
-}

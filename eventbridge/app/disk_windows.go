@@ -19,13 +19,3 @@ func lockFile(path string) (func() error, error) {
 	}
 	return f.Close, nil
 }
-
-// diskFree tells how many bytes of a folder's disk we may still use.
-func diskFree(dir string) (uint64, error) {
-	path, err := windows.UTF16PtrFromString(dir)
-	if err != nil {
-		return 0, err
-	}
-	var free uint64
-	return free, windows.GetDiskFreeSpaceEx(path, &free, nil, nil)
-}

@@ -155,6 +155,7 @@ func New(o Options) (_ *App, err error) {
 		}
 	}
 	a.book.Use(a.carryOut)
+	a.diskMetrics(reg)
 	handler, err := a.handler(reg)
 	if err != nil {
 		return nil, err

@@ -299,6 +299,7 @@ func (m *Machine) beat(at time.Time) {
 			{Key: record.AttrBootTime, Value: record.Int(m.st.Boot.UnixNano())}, {Key: record.AttrVirtual, Value: record.Bool(false)},
 			str(record.AttrMachineID, s.MachineID), str(record.AttrSMBIOSUUID, s.UUID), str(record.AttrExporterVersion, Version),
 			{Key: record.AttrInterval, Value: record.Int(m.set.Heartbeat.Milliseconds())},
+			{Key: record.AttrSpoolRecords, Value: record.Int(0)}, {Key: record.AttrSpoolBytes, Value: record.Int(0)},
 		},
 	})
 }

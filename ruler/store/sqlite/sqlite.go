@@ -222,13 +222,21 @@ func (s *Store) Close() error {
 
 // Bytes is the size of the file and its log.
 func (s *Store) Bytes() int64 {
-	var n int64
-	for _, suffix := range []string{"", "-wal"} {
-		if fi, err := os.Stat(s.path + suffix); err == nil {
-			n += fi.Size()
+	db, wal := s.FileBytes()
+	return db + wal
+}
+
+// FileBytes are the sizes of the file and of its log, which grows until the next
+// checkpoint and is then written from its beginning again.
+func (s *Store) FileBytes() (db, wal int64) {
+	size := func(path string) int64 {
+		fi, err := os.Stat(path)
+		if err != nil {
+			return 0
 		}
+		return fi.Size()
 	}
-	return n
+	return size(s.path), size(s.path + "-wal")
 }
 
 func unix(t time.Time) int64 {
