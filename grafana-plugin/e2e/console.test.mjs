@@ -11,7 +11,7 @@ const real = '5e170000000000000000000000000001';
 const cloned = '5e170000000000000000000000000010';
 const hostile = '5e170000000000000000000000000028';
 const drive = 'a1b2c3d4e5f60718';
-const everyPage = [['tonight', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive], ['silent', '/silent'], ['changes', '/changes'],
+const everyPage = [['tonight', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive], ['register', '/register'], ['silent', '/silent'], ['changes', '/changes'],
   ['delivered', '/delivered'], ['pipeline', '/pipeline'], ['add', '/add']];
 
 suite('console', (the) => {
@@ -79,6 +79,7 @@ suite('console', (the) => {
     await page.view('/servers?status=silent');
     await page.getByText('1 match', { exact: true }).waitFor();
     assert.match(await text(page.locator('tbody')), /sim-south-12/);
+    await page.getByText('More filters').click();
     await page.getByLabel('Kind').selectOption('false');
     await page.getByText('No server matches.').waitFor();
     await page.view('/servers');
@@ -102,7 +103,7 @@ suite('console', (the) => {
     await records.getByText('4 sequences').click();
     await records.getByText('4,000').waitFor();
     await page.shot('server');
-    await page.getByRole('button', { name: 'Fail a drive' }).click();
+    await page.getByRole('button', { name: 'Fail a drive', exact: true }).click();
     await page.getByText('Simulated: begun.').waitFor();
     const asked = await (await page.request.get(the.url() + '/test/broken')).json();
     assert.deepEqual(JSON.parse(asked.at(-1)).kind, 'drive');

@@ -20,10 +20,10 @@ const browserPath = process.env.NOCTURNE_CHROMIUM ?? '/usr/bin/chromium';
 export const missing = !existsSync(join(root, 'ruler/console/static/built/index.html')) ? 'the page is not built: make build' : existsSync(browserPath) ? null : `no browser at ${browserPath}: install chromium, or say where in NOCTURNE_CHROMIUM`;
 
 /** Builds and starts the test server; returns its address and how to stop it. */
-async function startServer(dir) {
+export async function startServer(dir, args) {
   const binary = join(dir, 'consoletest');
   execFileSync('go', ['build', '-o', binary, './ruler/console/consoletest'], { cwd: root, stdio: 'inherit' });
-  const child = spawn(binary, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(binary, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   const [url] = await once(lines, 'line');
   return {
@@ -36,10 +36,10 @@ async function startServer(dir) {
   };
 }
 
-/** Starts the fixed world and a browser. */
-export async function startWorld() {
+/** Starts the fixed world and a browser; args are those of consoletest. */
+export async function startWorld(...args) {
   const dir = mkdtempSync(join(tmpdir(), 'nocturne-e2e-'));
-  const server = await startServer(dir);
+  const server = await startServer(dir, args);
   const browser = await openBrowser(dir, server.url);
   return {
     ...browser,
@@ -87,7 +87,7 @@ export async function openBrowser(dir, url) {
         },
         /** A titled block. */
         panel: (name) => page.getByRole('region', { name, exact: true }).first(),
-        shot: (name) => page.screenshot({ path: join(artifacts, name + '.png'), fullPage: true }),
+        shot: (name, { fullPage = true } = {}) => page.screenshot({ path: join(artifacts, name + '.png'), fullPage }),
         tell: (what) => page.request.post(`${url}/test/${what}`),
       });
     },

@@ -3,12 +3,12 @@ import { t } from '@grafana/i18n';
 import { Spinner } from '@grafana/ui';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { lazy, Suspense, useState } from 'react';
-import { Navigate, Route, Routes } from 'react-router-dom';
+import { Navigate, Route, Routes, useLocation } from 'react-router-dom';
 import { Refusal } from './api/client';
 import { Live } from './api/live';
 import { Boundary } from './components/Boundary';
 import { HostProvider, useHost, type Host } from './host';
-import { paths } from './routes';
+import { fromHash, paths } from './routes';
 import { TonightPage } from './pages/Tonight/TonightPage';
 import { NothingPage } from './pages/NothingPage';
 
@@ -17,6 +17,7 @@ const page = {
   notification: lazy(() => import('./pages/Notification/NotificationPage')),
   servers: lazy(() => import('./pages/Servers/ServersPage')),
   server: lazy(() => import('./pages/Server/ServerPage')),
+  register: lazy(() => import('./pages/Register/RegisterPage')),
   silent: lazy(() => import('./pages/Silent/SilentPage')),
   changes: lazy(() => import('./pages/Changes/ChangesPage')),
   delivered: lazy(() => import('./pages/Delivered/DeliveredPage')),
@@ -47,6 +48,13 @@ function Waiting() {
   );
 }
 
+/** The first page, or what the address of a message from an earlier version (/#/notifications/ID) means. */
+function First() {
+  const { base } = useHost();
+  const { hash } = useLocation();
+  return <Navigate to={base + (fromHash(hash) ?? paths.tonight)} replace />;
+}
+
 export function App({ host }: { host: Host }) {
   const [client] = useState(newClient);
   return (
@@ -55,7 +63,7 @@ export function App({ host }: { host: Host }) {
         <Live>
           <Suspense fallback={<Waiting />}>
             <Routes>
-              <Route path="/" element={<Navigate to={host.base + paths.tonight} replace />} />
+              <Route path="/" element={<First />} />
               <Route path={paths.tonight} element={<Boundary><TonightPage /></Boundary>} />
               {(Object.keys(page) as Array<keyof typeof page>).map((name) => {
                 const Page = page[name];

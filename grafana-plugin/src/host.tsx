@@ -36,6 +36,8 @@ export interface PageProps {
 export interface Host {
   /** Before every path of a link: '' or '/a/nocturne-fleet-app'. */
   base: string;
+  /** How much of the window's top is covered while the page scrolls, in px. */
+  stickyTop?: number;
   /** Rejects only where nobody answered, or when signal says so. */
   ask(q: Question): Promise<Answer>;
   /** Calls listen for every event until the returned function is called; open tells whether events come. */

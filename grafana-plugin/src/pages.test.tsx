@@ -1,5 +1,6 @@
 import { act, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
+import { fromHash } from './routes';
 import * as data from './test/data';
 import { show, stage } from './test/host';
 
@@ -9,6 +10,7 @@ const lists = () => ({
   '/changes': { items: [data.change], limit: 8, next_before_id: 0 },
   '/silent': { items: [], limit: 8, offset: 0, total: 0 },
   '/servers': { items: [data.server], limit: 100, offset: 0, total: 1 },
+  '/server-facets': { facets: [{ name: 'simulated', values: [{ value: 'false', count: 1 }] }] },
   '/me': { name: 'ada', role: 'editor', via: 'token', version: '1.0.0' },
 });
 
@@ -18,6 +20,15 @@ test('tonight says what is wrong and where', async () => {
   expect(await screen.findByRole('link', { name: 'Drive failed' })).toHaveAttribute('href', '/notifications/n1');
   expect(await screen.findByText('physical drive c0/e252/s4: state Onln → Failed')).toBeInTheDocument();
   expect(await screen.findByText('Everybody speaks.')).toBeInTheDocument();
+});
+
+test('links of messages from earlier versions lead to the same page', async () => {
+  const { where } = show(stage({ ...lists(), '/notifications/n1': data.notificationDetail } as never), '/#/notifications/n1');
+  expect(await screen.findByText('Not acknowledged.')).toBeInTheDocument();
+  expect(where()).toBe('/notifications/n1');
+  for (const [hash, path] of [['#/servers/5e17', '/servers/5e17'], ['#/servers', '/servers'], ['#/servers/?site=x', '/servers'], ['#/', undefined], ['', undefined], ['#main', undefined], ['#/notifications/../x', undefined], ['#/pipeline/x', undefined]] as const) {
+    expect(fromHash(hash)).toBe(path);
+  }
 });
 
 test('a change that is told is shown without waiting', async () => {
@@ -31,10 +42,10 @@ test('a change that is told is shown without waiting', async () => {
 
 test('filters stand in the address, and in the question', async () => {
   const s = stage(lists());
-  const { where } = show(s, '/servers?status=silent,nonsense&offset=100');
+  const { where } = show(s, '/servers?status=silent,nonsense');
   await screen.findByText('db7');
   const asked = () => s.asked.filter((q) => q.path === '/servers').at(-1)?.query?.toString();
-  expect(asked()).toBe('status=silent&sort=worst&offset=100&limit=100');
+  expect(asked()).toBe('status=silent&sort=worst&offset=0&limit=100');
   await userEvent.selectOptions(screen.getByLabelText('Kind'), 'false');
   await waitFor(() => expect(asked()).toBe('status=silent&simulated=false&sort=worst&offset=0&limit=100'));
   expect(where()).toBe('/servers?status=silent%2Cnonsense&simulated=false');

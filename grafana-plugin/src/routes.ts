@@ -7,6 +7,7 @@ export const paths = {
   notification: '/notifications/:id',
   servers: '/servers',
   server: '/servers/:id',
+  register: '/register',
   silent: '/silent',
   changes: '/changes',
   delivered: '/delivered',
@@ -37,9 +38,19 @@ export const link = {
   notification: (id: string) => `/notifications/${encodeURIComponent(id)}`,
   servers: (query: Query = {}) => withQuery(paths.servers, query),
   server: (id: string, query: Query = {}) => withQuery(`/servers/${encodeURIComponent(id)}`, query),
+  register: (query: Query = {}) => withQuery(paths.register, query),
   silent: () => paths.silent,
   changes: (query: Query = {}) => withQuery(paths.changes, query),
   delivered: () => paths.delivered,
   pipeline: () => paths.pipeline,
   add: () => paths.add,
 };
+
+/** Where a link of an earlier version leads: its page stood behind the #. undefined = it names none that there is. */
+export function fromHash(hash: string): string | undefined {
+  const [, page, id] = /^#\/(notifications|servers|silent|changes|delivered|pipeline|add)(?:\/([0-9A-Za-z-]{1,64}))?\/?(?:\?.*)?$/.exec(hash) ?? [];
+  if (!page) {
+    return undefined;
+  }
+  return id === undefined ? `/${page}` : page === 'notifications' ? link.notification(id) : page === 'servers' ? link.server(id) : undefined;
+}

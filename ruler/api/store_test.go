@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"nocturne/internal/record"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
@@ -120,18 +119,7 @@ func TestChangesAreInTheAuditLog(t *testing.T) {
 // reports the 95th percentile. The figure to reach is 100 ms.
 func BenchmarkTenThousandServers(b *testing.B) {
 	const servers = 10_000
-	f := &apitest.Fleet{}
-	for i := range servers {
-		f.List = append(f.List, store.ServerDetail{Server: store.Server{
-			ID: record.ID{14: byte(i >> 8), 15: byte(i), 0: 1}, Name: fmt.Sprintf("srv-%05d", i), Site: fmt.Sprintf("site-%02d", i%20), Rack: fmt.Sprintf("r%03d", i%400),
-			Role: "file", Owner: "it", State: store.StateUp, OSName: "Windows Server 2022 Standard", OSType: "windows", OSVersion: "10.0.20348", LastSeen: now.Add(-time.Duration(i) * time.Millisecond),
-		}, Devices: apitest.Devices(i, now)})
-		if i%50 == 0 {
-			f.Problems = append(f.Problems, store.NotificationDetail{Notification: store.Notification{
-				ID: fmt.Sprintf("%016x", i), Server: f.List[i].ID, Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
-			}})
-		}
-	}
+	f := apitest.Large(servers, servers, now)
 	s := openStore(b)
 	if err := apitest.Fill(context.Background(), s, f); err != nil {
 		b.Fatal(err)

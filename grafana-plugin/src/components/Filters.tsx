@@ -61,10 +61,11 @@ export function Pick({ name, value, options, onChange }: { name: string; value: 
   );
 }
 
+const phone = '@media (max-width: 719px)';
 const styles = (theme: GrafanaTheme2) => ({
   row: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-end', gap: theme.spacing(1.5), marginBottom: theme.spacing(2) }),
   wide: css({ flex: '1 1 220px', maxWidth: 420, margin: 0 }),
-  field: css({ display: 'flex', flexDirection: 'column' }),
+  field: css({ display: 'flex', flexDirection: 'column', [phone]: { flex: '1 1 40%', '& select': { width: '100%', maxWidth: 'none' } } }),
   name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
   select: css({
     height: theme.spacing(theme.components.height.md), minWidth: 110, maxWidth: 220, padding: theme.spacing(0, 1), background: theme.components.input.background, color: theme.components.input.text, border: `1px solid ${theme.components.input.borderColor}`,

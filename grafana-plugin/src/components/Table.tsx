@@ -19,6 +19,23 @@ export interface Column<T> {
   number?: boolean;
   /** not on a phone: the thing's own page has it */
   minor?: boolean;
+  /** of a column of LongTable, as CSS says it; absent = what is left */
+  width?: string | number;
+}
+
+/** What a column's heading says of the order. */
+export const sortedBy = <T,>(c: Column<T>, sort?: string) => (c.sort && sort === c.sort ? 'ascending' : c.sort && sort === '-' + c.sort ? 'descending' : undefined);
+
+/** A heading that sorts; once more, the other way round. */
+export function SortButton<T>({ column: c, sort, onSort }: { column: Column<T>; sort?: string; onSort: (sort: string) => void }) {
+  const s = useStyles2(styles);
+  return (
+    <button type="button" className={s.sort} onClick={() => onSort(sort === c.sort ? '-' + c.sort : (c.sort as string))}>
+      {c.name()}
+      {sort === c.sort && <Icon name="arrow-up" size="sm" aria-hidden />}
+      {sort === '-' + c.sort && <Icon name="arrow-down" size="sm" aria-hidden />}
+    </button>
+  );
 }
 
 interface Props<T> {
@@ -41,16 +58,8 @@ export function Table<T>({ label, columns, rows, id, status, sort, onSort }: Pro
         <thead>
           <tr>
             {columns.map((c) => (
-              <th key={c.id} scope="col" className={c.number ? s.number : undefined} aria-sort={c.sort && sort === c.sort ? 'ascending' : c.sort && sort === '-' + c.sort ? 'descending' : undefined}>
-                {c.sort && onSort ? (
-                  <button type="button" className={s.sort} onClick={() => onSort(sort === c.sort ? '-' + c.sort : (c.sort as string))}>
-                    {c.name()}
-                    {sort === c.sort && <Icon name="arrow-up" size="sm" aria-hidden />}
-                    {sort === '-' + c.sort && <Icon name="arrow-down" size="sm" aria-hidden />}
-                  </button>
-                ) : (
-                  c.name()
-                )}
+              <th key={c.id} scope="col" className={c.number ? s.number : undefined} aria-sort={sortedBy(c, sort)}>
+                {c.sort && onSort ? <SortButton column={c} sort={sort} onSort={onSort} /> : c.name()}
               </th>
             ))}
           </tr>

@@ -24,6 +24,7 @@ const entries: Entry[] = [
   { to: paths.tonight, icon: 'star', text: () => t('nav.tonight', 'Tonight') },
   { to: paths.notifications, icon: 'bell', text: () => t('nav.notifications', 'Notifications') },
   { to: paths.servers, icon: 'sitemap', text: () => t('nav.servers', 'Servers') },
+  { to: paths.register, icon: 'clipboard-alt', text: () => t('nav.register', 'Expected servers') },
   { to: paths.silent, icon: 'bell-slash', text: () => t('nav.silent', 'Silent servers') },
   { to: paths.changes, icon: 'history', text: () => t('nav.changes', 'Changes') },
   { to: paths.delivered, icon: 'envelope', text: () => t('nav.delivered', 'Delivered'), needs: 'delivered' },

@@ -9,6 +9,7 @@ import { pluginBase } from '../routes';
 
 const host: Host = {
   base: pluginBase,
+  stickyTop: 40, // its own bar
 
   async ask({ method, path, query, body, signal }) {
     const search = query?.toString();

@@ -1,5 +1,8 @@
 import '@testing-library/jest-dom';
+import { configure } from '@testing-library/react';
 import { TextDecoder, TextEncoder } from 'node:util';
+
+configure({ asyncUtilTimeout: 20_000 }); // a busy machine is no mistake of the page's
 
 // What browsers have and jsdom has not.
 Object.assign(globalThis, { TextDecoder, TextEncoder });

@@ -4,7 +4,9 @@
 //
 // Beside the fixed data it plays the neighbours: a bridge that makes join
 // tokens, a demo receiver with messages, a simulator that writes down what it
-// is asked. POST /test/{fail,frozen,empty,full} switches what the store answers.
+// is asked; the bridge has changed the labels of sim-north-07 whenever somebody
+// else wants to. With -servers N it serves a fleet of N servers from SQLite
+// instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full} switches what the store answers.
 package main
 
 import (
@@ -25,19 +27,22 @@ import (
 	"nocturne/ruler/api"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/console"
+	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "`address` to listen on")
+	servers := flag.Int("servers", 0, "a large fleet of so many `servers` instead of the fixed one")
+	parts := flag.Int("parts", 50, "`number` of servers of the large fleet that have parts; they take time to write")
 	flag.Parse()
-	if err := run(*listen); err != nil {
+	if err := run(*listen, *servers, *parts); err != nil {
 		fmt.Fprintln(os.Stderr, "consoletest:", err)
 		os.Exit(1)
 	}
 }
 
-func run(listen string) error {
+func run(listen string, servers, parts int) error {
 	dir, err := os.MkdirTemp("", "consoletest-")
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
@@ -53,6 +58,9 @@ func run(listen string) error {
 	}
 	base := "http://" + l.Addr().String()
 	fleet := apitest.Demo(time.Now())
+	if servers > 0 {
+		fleet = apitest.Large(servers, parts, time.Now())
+	}
 	kept, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "ruler.db"), Partitions: 16, Hash: "test"})
 	if err != nil {
 		return err
@@ -62,6 +70,10 @@ func run(listen string) error {
 		return err
 	}
 	world := &world{reader: &reader{Fleet: fleet, kept: kept}}
+	world.shown = world.reader
+	if servers > 0 {
+		world.shown = &large{Store: kept, fresh: world.reader}
+	}
 	mux, err := world.mux(base+"/neighbour", token)
 	if err != nil {
 		return err
@@ -81,6 +93,7 @@ func run(listen string) error {
 // world is what the page sees.
 type world struct {
 	reader *reader
+	shown  store.Reader
 	mu     sync.Mutex
 	broken []string // what the simulator was asked
 }
@@ -88,7 +101,7 @@ type world struct {
 func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
 	cfg.Version = "consoletest"
-	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.reader, w.reader.kept, w.reader.kept, w.reader.kept
+	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.shown, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
 	h, err := api.New(cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))

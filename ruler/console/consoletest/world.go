@@ -113,6 +113,15 @@ func (w *world) neighbours(mux *http.ServeMux) {
 	mux.HandleFunc("POST /neighbour/admin/v1/tokens", func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, map[string]any{"token": "nocj.5f2c91aa07.Zk3xw0qB8uHc1dVt5sYyE2nRr9LpGm4JfKq7AaXo6Ti", "id": "5f2c91aa07", "expires": time.Now().Add(time.Hour)})
 	})
+	mux.HandleFunc("POST /neighbour/admin/v1/servers/{id}/labels", func(rw http.ResponseWriter, r *http.Request) {
+		if r.PathValue("id") == apitest.ID(7).String() {
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(http.StatusConflict)
+			answer(rw, map[string]string{"error": "its labels are others", "hint": "read them again"})
+			return
+		}
+		answer(rw, struct{}{})
+	})
 	mux.HandleFunc("POST /neighbour/incident", func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {

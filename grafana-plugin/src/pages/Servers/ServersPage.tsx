@@ -1,125 +1,70 @@
+// The servers: 10,000 rows, facets with counts, labels of many at once, and what is filtered as a file.
+import { css } from '@emotion/css';
+import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
-import { useAnswer } from '../../api/client';
+import { Button, useStyles2 } from '@grafana/ui';
+import { useState } from 'react';
+import { Refusal, useAnswer } from '../../api/client';
 import type { Server } from '../../api/schema';
+import { csv, download } from '../../components/csv';
 import { Filters, Pick, Search } from '../../components/Filters';
 import { Line } from '../../components/List';
-import { Link, ServerLink } from '../../components/Links';
+import { Link } from '../../components/Links';
+import { LongTable } from '../../components/LongTable';
 import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
-import { Status } from '../../components/Status';
-import { Pager, Table, type Column } from '../../components/Table';
-import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
-import { oneOf, useFilters } from '../../components/useFilters';
-import { clean, number } from '../../format';
+import { useFilters } from '../../components/useFilters';
+import { clean, number, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
-
-const limit = 100;
-const statuses = ['critical', 'silent', 'warning', 'info', 'new', 'planned', 'ok', 'decommissioned', 'revoked'] as const;
-const states = ['up', 'silent', 'stopped', 'waiting', 'revoked', 'decommissioned'] as const;
-const sorts = ['worst', 'name', '-name', 'site', '-site', 'last_seen', '-last_seen', 'os', '-os', 'model', '-model', 'updates', '-updates', 'support_end', '-support_end'] as const;
-
-const columns: Array<Column<Server>> = [
-  {
-    id: 'name', name: () => t('servers.column.name', 'Server'), sort: 'name',
-    cell: (s) => (
-      <Line>
-        <ServerLink id={s.id} name={s.name} />
-        <Simulated yes={s.simulated} />
-        {s.clone && <Tag title={t('servers.cloneTitle', 'Two live machines speak under this identity')}>{t('servers.clone', 'identity used twice')}</Tag>}
-      </Line>
-    ),
-  },
-  {
-    id: 'status', name: () => t('servers.column.status', 'Status'),
-    cell: (s) => (
-      <Line>
-        <Status of={s.status} title={clean(s.status_text)} />
-        {s.open_notifications > 0 && <Link to={link.notifications({ server: s.id })}>{t('servers.open', '{{n}} open', { n: s.open_notifications })}</Link>}
-      </Line>
-    ),
-  },
-  { id: 'site', name: () => t('servers.column.site', 'Place'), sort: 'site', cell: (s) => (s.site || s.rack ? <Data max={60}>{[s.site, s.rack].filter(Boolean).join(' / ')}</Data> : undefined) },
-  { id: 'role', name: () => t('servers.column.role', 'Role'), minor: true, cell: (s) => s.role && <Data max={40}>{s.role}</Data> },
-  { id: 'os', name: () => t('servers.column.os', 'System'), sort: 'os', cell: (s) => s.os_name && <Data max={50}>{s.os_name}</Data> },
-  { id: 'model', name: () => t('servers.column.model', 'Model'), minor: true, sort: 'model', cell: (s) => s.model && <Data max={40}>{s.model}</Data> },
-  {
-    id: 'updates', name: () => t('servers.column.updates', 'Updates'), minor: true, sort: 'updates',
-    cell: (s) => (s.updates_pending === null ? undefined : s.updates_pending === 0 && !s.reboot_required ? <Dim>{t('servers.current', 'none wait')}</Dim> : `${number(s.updates_pending)}${s.reboot_required ? ' · ' + t('servers.restart', 'restart') : ''}`),
-  },
-  { id: 'support', name: () => t('servers.column.support', 'Support ends'), minor: true, sort: 'support_end', cell: (s) => s.support_end && <SupportEnd at={s.support_end} /> },
-  { id: 'seen', name: () => t('servers.column.seen', 'Last heard'), sort: 'last_seen', cell: (s) => <When at={s.last_seen} /> },
-];
-
-function SupportEnd({ at }: { at: string }) {
-  const days = (Date.parse(at) - Date.now()) / 86400e3;
-  const date = at.slice(0, 10);
-  const shown = <time dateTime={date}>{date}</time>;
-  return days < 0 ? <Status of="warning" title={date} /> : days < 180 ? <strong>{shown}</strong> : <Dim>{shown}</Dim>;
-}
+import { look } from '../../status';
+import { ChooseColumns, useColumns } from './columns';
+import { EditLabels, type Chosen } from './EditLabels';
+import { everyServer, question, supports, useServers, type Query } from './useServers';
 
 export default function ServersPage() {
   const { Page } = useHost();
+  const s = useStyles2(styles);
   const [q, set] = useFilters();
   const overview = useAnswer('/overview', {});
-  const offset = Number(q.offset) || 0;
-  const sort = oneOf(q.sort, sorts) ?? 'worst';
-  const list = useAnswer('/servers', {
-    search: q.search,
-    site: q.site,
-    rack: q.rack,
-    role: q.role,
-    owner: q.owner,
-    os: q.os,
-    model: q.model,
-    exporter_version: q.exporter_version,
-    status: statuses.filter((s) => q.status?.split(',').includes(s)),
-    state: states.filter((s) => q.state?.split(',').includes(s)),
-    simulated: q.simulated === 'true' ? true : q.simulated === 'false' ? false : undefined,
-    clones: q.clones === 'true' ? true : undefined,
-    updates_pending: q.updates === 'true' ? true : undefined,
-    sort,
-    offset,
-    limit,
-  });
-  const narrowed = Object.keys(q).some((k) => k !== 'sort' && k !== 'offset');
+  const me = useAnswer('/me', {}, { every: 0 });
+  const query = question(q);
+  const { head, total, row, setRange } = useServers(query);
+  const chosen = useChosen(query);
+  const shown = useColumns();
+  const narrowed = Object.keys(q).some((k) => k !== 'sort');
   const add = overview.data?.features.add_server;
+  const may = me.data !== undefined && me.data.role !== 'viewer';
   return (
-    <Page title={t('servers.title', 'Servers')} actions={add && <Link to={link.add()}>{t('servers.add', 'Add a server')}</Link>}>
-      <Filters>
-        <Search value={q.search ?? ''} placeholder={t('servers.searchText', 'name, site, role, system, serial …')} onChange={(search) => set({ search })} />
-        <Pick name={t('servers.status', 'Status')} value={q.status ?? ''} onChange={(status) => set({ status })} options={[['', t('filters.any', 'any')], ...statuses.map((s): [string, string] => [s, s])]} />
-        <Pick
-          name={t('servers.site', 'Site')}
-          value={q.site ?? ''}
-          onChange={(site) => set({ site })}
-          options={[['', t('filters.all', 'all')], ...(overview.data?.sites ?? []).filter((s) => s.site).map((s): [string, string] => [s.site, clean(s.site, 40)])]}
-        />
-        <Pick
-          name={t('servers.updates', 'Updates wait')}
-          value={q.updates ?? ''}
-          onChange={(updates) => set({ updates })}
-          options={[
-            ['', t('filters.any', 'any')],
-            ['true', t('word.yes', 'yes')],
-          ]}
-        />
-        <Pick
-          name={t('servers.kind', 'Kind')}
-          value={q.simulated ?? ''}
-          onChange={(simulated) => set({ simulated })}
-          options={[
-            ['', t('filters.all', 'all')],
-            ['false', t('servers.real', 'real')],
-            ['true', t('servers.simulated', 'simulated')],
-          ]}
-        />
-      </Filters>
-      <Loaded of={list}>
+    <Page
+      title={t('servers.title', 'Servers')}
+      actions={
+        <>
+          <Link to={link.register()}>{t('servers.register', 'Expected servers')}</Link>
+          {add && <Link to={link.add()}>{t('servers.add', 'Add a server')}</Link>}
+        </>
+      }
+    >
+      <Facets q={q} set={set} />
+      {may && chosen.count(total) > 0 && <EditLabels of={chosen.chosen} total={total} query={query} keep={chosen.keep} />}
+      <Loaded of={head}>
         {(l) => (
-          <Panel title={narrowed ? t('servers.match', '{{n}} match', { n: number(l.total) }) : t('servers.count', '{{n}} servers', { n: number(l.total) })} extra={sort !== 'worst' && <Link to={link.servers({ ...q, sort: undefined, offset: undefined })}>{t('servers.worst', 'Worst first')}</Link>}>
-            {l.items.length ? (
-              <Table label={t('servers.title', 'Servers')} columns={columns} rows={l.items} id={(s) => s.id} status={(s) => s.status} sort={sort} onSort={(v) => set({ sort: v })} />
+          <Panel
+            title={narrowed ? t('servers.match', '{{n}} match', { n: number(l.total) }) : t('servers.count', '{{n}} servers', { n: number(l.total) })}
+            extra={
+              <div className={s.extra}>
+                {query.sort !== 'worst' && <Link to={link.servers({ ...q, sort: undefined })}>{t('servers.worst', 'Worst first')}</Link>}
+                {narrowed && l.total > 0 && <Link to={link.servers()}>{t('servers.all', 'Show all')}</Link>}
+                <AsTable query={query} />
+                <ChooseColumns of={shown} />
+              </div>
+            }
+          >
+            {l.total ? (
+              <LongTable
+                label={t('servers.title', 'Servers')} columns={shown.shown} total={total} row={row} id={(v) => v.id} status={(v) => v.status} sort={query.sort} onSort={(v) => set({ sort: v })} onRange={setRange}
+                pick={may ? { name: (v) => `${t('servers.pick', 'Select')} ${clean(v.name, 80)}`, is: chosen.is, set: chosen.set, all: chosen.chosen.all, setAll: chosen.setAll } : undefined}
+              />
             ) : narrowed ? (
               <Empty icon="search" title={t('servers.none', 'No server matches.')}>
                 <Link to={link.servers()}>{t('servers.all', 'Show all')}</Link>
@@ -127,10 +72,101 @@ export default function ServersPage() {
             ) : (
               <Empty icon="rocket" title={t('servers.empty', 'No servers yet.')}>{add && <Link to={link.add()}>{t('servers.add', 'Add a server')}</Link>}</Empty>
             )}
-            <Pager total={l.total} limit={limit} offset={offset} go={(o) => set({ offset: o })} />
           </Panel>
         )}
       </Loaded>
     </Page>
   );
 }
+
+/** Who is selected: some, or all that match. Another question begins anew. */
+function useChosen(query: Query) {
+  const of = JSON.stringify({ ...query, sort: undefined });
+  const [state, setState] = useState<{ of: string; chosen: Chosen }>({ of, chosen: { all: false, some: {} } });
+  const chosen: Chosen = state.of === of ? state.chosen : { all: false, some: state.chosen.some };
+  const change = (next: Chosen) => setState({ of, chosen: next });
+  return {
+    chosen,
+    count: (total: number) => (chosen.all ? total : Object.keys(chosen.some).length),
+    is: (v: Server) => chosen.all || v.id in chosen.some,
+    set: (v: Server, on: boolean) => change({ all: false, some: on ? { ...chosen.some, [v.id]: v } : Object.fromEntries(Object.entries(chosen.some).filter(([id]) => id !== v.id)) }),
+    setAll: (on: boolean) => change({ all: on, some: {} }),
+    keep: (servers: Server[]) => change({ all: false, some: Object.fromEntries(servers.map((v) => [v.id, v])) }),
+  };
+}
+
+/** The filters, with how many servers each would find in the whole fleet. */
+function Facets({ q, set }: { q: Record<string, string>; set: (changes: Record<string, string | undefined>) => void }) {
+  const s = useStyles2(styles);
+  const facets = useAnswer('/server-facets', {});
+  const counts = (name: string) => facets.data?.facets.find((f) => f.name === name)?.values ?? [];
+  // param is what the address calls it, where that is not the facet's own name
+  const pick = (facet: string, name: string, word: (v: string) => string = (v) => clean(v, 40), param = facet, order?: readonly string[]) => {
+    const found = counts(facet).filter((v) => v.value !== '' && !v.value.endsWith('…'));
+    const sorted = order ? order.flatMap((o) => found.filter((v) => v.value === o)) : found;
+    const value = q[param] ?? '';
+    const options = sorted.map((v): [string, string] => [v.value, `${word(v.value)} (${number(v.count)})`]);
+    if (value !== '' && !sorted.some((v) => v.value === value)) {
+      options.push([value, word(value)]);
+    }
+    return <Pick key={param} name={name} value={value} onChange={(v) => set({ [param]: v })} options={[['', t('filters.any', 'any')], ...options]} />;
+  };
+  const yesNo = (v: string) => (v === 'true' ? t('word.yes', 'yes') : t('word.no', 'no'));
+  const support: Record<string, string> = { ended: t('support.ended', 'ended'), ends_soon: t('support.soon', 'ends in half a year'), active: t('support.active', 'holds'), unknown: t('support.unknown', 'not known') };
+  const more = ['rack', 'role', 'owner', 'model', 'exporter_version', 'restart', 'simulated'].some((k) => q[k]);
+  return (
+    <Filters>
+      <Search value={q.search ?? ''} placeholder={t('servers.searchText', 'name, site, rack, role, owner, system …')} onChange={(search) => set({ search })} />
+      {pick('status', t('servers.status', 'Status'), (v) => v.split(',').map((w) => look(w).word()).join(', '))}
+      {pick('site', t('servers.site', 'Site'))}
+      {pick('os', t('servers.os', 'System'))}
+      {pick('support', t('servers.support', 'Support'), (v) => v.split(',').map((w) => support[w] ?? w).join(', '), 'support', supports)}
+      {pick('updates_pending', t('servers.updates', 'Updates wait'), yesNo, 'updates')}
+      <details className={s.more} open={more || undefined}>
+        <summary>{t('servers.more', 'More filters')}</summary>
+        <div className={s.facets}>
+          {pick('rack', t('servers.rack', 'Rack'))}
+          {pick('role', t('servers.role', 'Role'))}
+          {pick('owner', t('servers.owner', 'Owner'))}
+          {pick('model', t('servers.model', 'Model'))}
+          {pick('exporter_version', t('servers.exporter', 'Exporter'))}
+          {pick('reboot_required', t('servers.needsRestart', 'Restart required'), yesNo, 'restart')}
+          {pick('simulated', t('servers.kind', 'Kind'), (v) => (v === 'true' ? t('servers.simulated', 'simulated') : t('servers.real', 'real')))}
+        </div>
+      </details>
+    </Filters>
+  );
+}
+
+/** What is filtered, as a file for a spreadsheet. */
+function AsTable({ query }: { query: Query }) {
+  const host = useHost();
+  const [said, setSaid] = useState('');
+  const [busy, setBusy] = useState(false);
+  const go = async () => {
+    setBusy(true);
+    try {
+      const servers = await everyServer(host, query, (n) => setSaid(t('servers.csvRead', '{{n}} read …', { n: number(n) })));
+      const fields = ['name', 'id', 'status', 'site', 'rack', 'role', 'owner', 'os_name', 'os_version', 'support_end', 'model', 'exporter_version', 'updates_pending', 'reboot_required', 'warranty_until', 'contract', 'last_seen', 'boot_time', 'simulated'] as const;
+      download(`nocturne-servers-${new Date().toISOString().slice(0, 10)}.csv`, csv([[...fields], ...servers.map((v) => fields.map((f) => String(v[f] ?? '').replaceAll('\u0000', '')))]));
+      setSaid(t('servers.csvDone', '{{n}} servers written.', { n: number(servers.length) }));
+    } catch (e) {
+      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+    }
+    setBusy(false);
+  };
+  return (
+    <Line>
+      <span role="status">{said}</span>
+      <Button size="sm" variant="secondary" icon="download-alt" disabled={busy} onClick={() => void go()}>
+        {t('servers.csv', 'CSV')}
+      </Button>
+    </Line>
+  );
+}
+
+const styles = (theme: GrafanaTheme2) => ({
+  extra: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: theme.spacing(1.5), color: theme.colors.text.secondary }),
+  more: css({ color: theme.colors.text.secondary, '&[open]': { flexBasis: '100%' }, '& summary': { padding: theme.spacing(0.75, 0) } }),
+  facets: css({ display: 'flex', flexWrap: 'wrap', gap: theme.spacing(1.5) }),
+});

@@ -1,0 +1,41 @@
+package apitest
+
+import (
+	"fmt"
+	"time"
+
+	"nocturne/internal/record"
+	"nocturne/ruler/store"
+)
+
+// Large is a fleet of n servers in 20 sites, for what must work and be fast with many. The first parts of them have
+// their parts; on each fiftieth of those a drive has failed.
+func Large(n, parts int, now time.Time) *Fleet {
+	f := &Fleet{PipelineState: pipeline(now)}
+	systems := [...]struct{ kind, name, version string }{
+		{"windows", "Windows Server 2022 Standard", "10.0.20348"}, {"windows", "Windows Server 2019 Standard", "10.0.17763"},
+		{"windows", "Windows Server 2012 R2 Standard", "6.3.9600"}, {"linux", "Debian GNU/Linux 12", "12"},
+	}
+	roles := [...]string{"file", "sql", "hyper-v", "web", "terminal"}
+	for i := range n {
+		s := systems[i%7%len(systems)]
+		d := store.ServerDetail{Server: store.Server{
+			ID: record.ID{14: byte(i >> 8), 15: byte(i), 0: 1}, Name: fmt.Sprintf("srv-%05d", i), Site: fmt.Sprintf("site-%02d", i%20), Rack: fmt.Sprintf("r%03d", i%400),
+			Role: roles[i%len(roles)], Owner: fmt.Sprintf("team-%d", i%9), State: store.StateUp, OSName: s.name, OSType: s.kind, OSVersion: s.version, ExporterVersion: fmt.Sprintf("0.%d.0", 2+i%3),
+			LastSeen: now.Add(-time.Duration(i) * time.Millisecond), Enrolled: now.Add(-90 * 24 * time.Hour), BootTime: now.Add(-time.Duration(i%60) * 24 * time.Hour),
+		}}
+		if i < parts {
+			d.Devices = Devices(i, now)
+		}
+		if i%50 == 0 && i < parts {
+			f.Problems = append(f.Problems, store.NotificationDetail{Notification: store.Notification{
+				ID: fmt.Sprintf("%016x", i), Server: d.ID, Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
+			}})
+		}
+		f.List = append(f.List, d)
+		if i%3 == 0 {
+			f.Book = append(f.Book, store.RegisterEntry{Name: d.Name, Owner: d.Owner, Warranty: now.Add(time.Duration(i%900-200) * 24 * time.Hour).Truncate(24 * time.Hour), Contract: fmt.Sprintf("C-%04d", i%50), Created: now, Changed: now, By: "local"})
+		}
+	}
+	return f
+}
