@@ -156,10 +156,8 @@ func chaos(t testing.TB) (points int, seed uint64) {
 	switch {
 	case os.Getenv("NOCTURNE_CHAOS") != "":
 		return 10_000, today
-	case testing.Short():
-		return 60, 0
 	default:
-		return 300, 0
+		return rounds(300, 15), 0
 	}
 }
 
@@ -205,11 +203,7 @@ func TestChaosCommits(t *testing.T) {
 // What all kinds of rules say live, second by second, is what a replay says.
 func TestRandomNightLive(t *testing.T) {
 	rules := nightlyRules(t)
-	nights := uint64(2)
-	if testing.Short() { // the race detector takes seven times as long
-		nights = 1
-	}
-	for seed := range nights {
+	for seed := range uint64(rounds(2, 1)) {
 		live, replay := openStore(t), openStore(t)
 		var d *driver
 		w := randomNight(t, seed, func(w *world) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -152,11 +153,21 @@ func crashAtEveryCommit(t *testing.T, w *world, batches int) {
 			if s.crashes == 0 {
 				break // past the last commit
 			}
-			if at += batch / 10; testing.Short() && at > 20 {
+			if at += batch / 10; at > rounds(math.MaxInt, 5) {
 				break
 			}
 		}
 	}
+}
+
+// rounds is how often something is tried by one goroutine, and how often under
+// the race detector (-short), which takes seven times as long and finds nothing
+// in it.
+func rounds(whole, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return whole
 }
 
 // untilCalm catches up in random batches of at most batch: mostly one partition, and
@@ -183,7 +194,7 @@ func (d *driver) untilCalm(r *rand.Rand, batch, spare, rounds int) {
 func TestCrashAtRandom(t *testing.T) {
 	w := busyNight(t)
 	want := reference(t, w)
-	for seed := range uint64(12) {
+	for seed := range uint64(rounds(12, 2)) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		inner := openStore(t)
 		s := &crashing{Store: inner, fail: func() (bool, bool) { return r.IntN(9) == 0, r.IntN(9) == 0 }}

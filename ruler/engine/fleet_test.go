@@ -327,7 +327,7 @@ func TestSilenceWaitsForAnAnswer(t *testing.T) {
 // The sums that are kept beside the members are right after any facts, and
 // deltas over a base are the same as everything.
 func TestFleetSums(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(rounds(10, 2)) {
 		dice := rand.New(rand.NewPCG(seed, 1))
 		f := newFleet()
 		f.asks = seed%2 == 0

@@ -186,8 +186,9 @@ type largeFigures struct {
 }
 
 // playLarge lets a fleet live, one server fall silent, the ruler restart, and
-// all servers fall silent together and come back.
-func playLarge(t testing.TB, n int) (f largeFigures) {
+// all servers fall silent together and come back. Every so many seconds of these
+// are committed.
+func playLarge(t testing.TB, n, every int) (f largeFigures) {
 	before := heap()
 	l := newLarge(t, n)
 	l.enrol()
@@ -195,7 +196,7 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 	debug.FreeOSMemory()
 	f.perServer = float64(heap()-before) / float64(n)
 	start := cpu(t)
-	l.run(60, 1)
+	l.run(60, every)
 	f.second = (cpu(t) - start) / 60
 
 	// One server is cut off right after a heartbeat.
@@ -239,9 +240,9 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 	l.commits = 0
 	wall := time.Now()
 	start = cpu(t)
-	for range 430 {
+	for range 430 / every {
 		was := l.commits
-		l.run(1, 1)
+		l.run(every, every)
 		f.worstCommit = max(f.worstCommit, l.commits-was)
 	}
 	f.mass, f.massCPU = time.Since(wall), cpu(t)-start
@@ -262,7 +263,7 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 
 	l.all, l.quiet = false, map[int]bool{}
 	wall = time.Now()
-	l.run(130, 1)
+	l.run(130, every)
 	f.back = time.Since(wall)
 	if got := l.silent(); got != 0 {
 		t.Fatalf("%d servers are silent though all came back", got)
@@ -279,11 +280,7 @@ func playLarge(t testing.TB, n int) (f largeFigures) {
 
 // TestLargeFleet is the short form of BenchmarkLargeFleet.
 func TestLargeFleet(t *testing.T) {
-	servers := 600
-	if testing.Short() { // the race detector takes seven times as long
-		servers = 400
-	}
-	f := playLarge(t, servers)
+	f := playLarge(t, 600, 10)
 	t.Logf("%+v", f)
 	if f.late < -time.Second || f.late > 2*time.Second {
 		t.Errorf("silence was seen %s after its deadline: want a second and a tick at most", f.late)
@@ -298,7 +295,7 @@ func BenchmarkLargeFleet(b *testing.B) {
 	for _, n := range []int{20_000, 100_000} {
 		b.Run(fmt.Sprintf("servers=%d", n), func(b *testing.B) {
 			for b.Loop() {
-				f := playLarge(b, n)
+				f := playLarge(b, n, 1)
 				b.ReportMetric(f.perServer, "B/server")
 				b.ReportMetric(f.second.Seconds()*1000, "cpu-ms/stream-s")
 				b.ReportMetric(f.late.Seconds(), "s-late")
