@@ -135,7 +135,7 @@ func New(o Options) (_ *App, err error) {
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}
-	outbox := engine.Outbox{Store: a.store, Behind: a.behind}
+	outbox := engine.Outbox{Store: a.store, Behind: a.behind, Unreadable: a.unreadable}
 	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Stuck: a.stuck, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
@@ -252,8 +252,14 @@ func (a *App) metricRules() []api.MetricRule {
 	return out
 }
 
-// behind and stuck may be asked before there is an engine.
+// behind, unreadable and stuck may be asked before there is an engine.
 func (a *App) behind(partition int) bool { return a.engine != nil && a.engine.Behind(partition) }
+
+func (a *App) unreadable(err error) {
+	if a.engine != nil {
+		a.engine.Unreadable(err)
+	}
+}
 
 func (a *App) stuck() string {
 	if a.engine == nil {

@@ -63,6 +63,7 @@ type Engine struct {
 	rules     ruleset
 	reloaded  chan struct{} // closed and replaced when the rules change
 	metrics   *metrics
+	badRows   sync.Map // texts of errors that the log has
 	failures  failures
 	committer *committer
 	fleetWake chan struct{}
@@ -243,13 +244,21 @@ func (e *Engine) told(ctx context.Context, rows []store.Notification) {
 		}
 		v, err := tellable(n)
 		if err != nil {
-			e.cfg.Logger.Error("read notification", "err", err)
-			continue
+			e.Unreadable(err)
 		}
 		out = append(out, v)
 	}
 	if len(out) > 0 {
 		e.cfg.Changed(out...)
+	}
+}
+
+// Unreadable counts a notification that could be read only in part, and says so
+// once for each. An Outbox over the same store tells of what it finds.
+func (e *Engine) Unreadable(err error) {
+	e.metrics.unreadable.Inc()
+	if _, told := e.badRows.LoadOrStore(err.Error(), true); !told {
+		e.cfg.Logger.Error("a stored notification cannot be read: it is told from its columns", "err", err)
 	}
 }
 

@@ -121,9 +121,7 @@ func (r *fleetRunner) claim(ctx context.Context) error {
 	if r.fleet, err = loadFleet(c.Base, c.Deltas); err != nil {
 		return err
 	}
-	if err := r.reopen(c.Notifications); err != nil {
-		return err
-	}
+	r.reopen(c.Notifications)
 	r.fleet.asks = r.engine.cfg.Probe != nil
 	r.answers = make(chan answered)
 	var o outcome

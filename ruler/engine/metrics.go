@@ -30,6 +30,7 @@ type metrics struct {
 	commitSeconds, commitPartitions    prometheus.Histogram
 	stateBytes                         *prometheus.CounterVec
 	truncated, volumeLost, restarts    prometheus.Counter
+	tickPanics, unreadable             prometheus.Counter
 }
 
 // Why records are dropped. The set is closed.
@@ -84,13 +85,15 @@ func newMetrics(e *Engine, reg prometheus.Registerer) *metrics {
 		stateBytes:       vec("store_state_bytes_total", "Bytes of working state written, by kind.", "kind", "delta", "base"),
 		truncated:        counter("engine_log_truncated_entries_total", "Stream entries deleted before they were read."),
 		volumeLost:       counter("engine_volume_lost_total", "Times the stream was another one, or shorter than what was read."),
+		tickPanics:       counter("engine_tick_panics_total", "Parts of ticks that met a bug and were skipped; the audit log says which."),
+		unreadable:       counter("engine_unreadable_notifications_total", "Times the saved form of a notification could not be read, and it was told from its columns; the log says which."),
 		restarts:         counter("engine_partition_restarts_total", "Times a partition was claimed anew after an error."),
 	}
 	if reg == nil {
 		return m
 	}
 	reg.MustRegister(m.entries, m.frames, m.bytes, m.badEntries, m.recordsIn, m.recordsOut, m.waiting, m.dropped, m.rejected, m.clamped, m.verdicts, m.changes, m.snapshots,
-		m.effects, m.findings, m.folds, m.failed, m.commits, m.commitSeconds, m.commitPartitions, m.stateBytes, m.truncated, m.volumeLost, m.restarts,
+		m.effects, m.findings, m.folds, m.failed, m.commits, m.commitSeconds, m.commitPartitions, m.stateBytes, m.truncated, m.volumeLost, m.restarts, m.tickPanics, m.unreadable,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ruler_store_size_bytes", Help: "Bytes of the store on disk."}, func() float64 { return float64(storeBytes(e.cfg.Store)) }))
 	for n := range e.status {
 		s := &e.status[n]
@@ -130,6 +133,7 @@ func (m *metrics) out(c *counts, commit *store.PartitionCommit) {
 	m.dropped.WithLabelValues(dropRetired).Add(float64(c.retired))
 	m.dropped.WithLabelValues(dropRejected).Add(float64(c.dropped - c.retired - c.panics))
 	m.dropped.WithLabelValues(dropPanic).Add(float64(c.panics))
+	m.tickPanics.Add(float64(c.ticks))
 	m.waiting.Sub(float64(c.received))
 	for r, n := range c.rejected {
 		m.rejected.WithLabelValues(r.String()).Add(float64(n))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -105,18 +104,17 @@ func (r *fleetRunner) renew(o *outcome, at time.Time) {
 }
 
 // reopen reads which moves were open when the state was saved.
-func (r *fleetRunner) reopen(rows []store.Notification) error {
+func (r *fleetRunner) reopen(rows []store.Notification) {
 	for i := range rows {
 		if rows[i].RuleID == ruleMass || rows[i].RuleID == ruleBridge {
 			continue // theirs is in the fleet's own state
 		}
 		n, err := saved(&rows[i])
 		if err != nil {
-			return fmt.Errorf("fleet operator: %w", err)
+			r.engine.Unreadable(err)
 		}
 		r.open = append(r.open, n)
 	}
-	return nil
 }
 
 // parts finds out what moved to the server of a fact, or away from it.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"nocturne/ruler/notify"
@@ -15,6 +14,8 @@ type Outbox struct {
 	// Behind tells whether what a partition finds is history, of which nobody is
 	// told but of what is younger than that; nil = never.
 	Behind func(partition int) bool
+	// Unreadable is told of rows that can be read only in part; nil = nobody.
+	Unreadable func(error)
 }
 
 var _ notify.Source = Outbox{}
@@ -28,8 +29,8 @@ func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.
 	out := make([]notify.Desired, 0, len(rows))
 	for i := range rows {
 		n, err := tellable(&rows[i].Notification)
-		if err != nil {
-			return nil, fmt.Errorf("read outbox: %w", err)
+		if err != nil && o.Unreadable != nil {
+			o.Unreadable(err)
 		}
 		d := notify.Desired{Notification: n}
 		for _, v := range rows[i].Deliveries {

@@ -21,6 +21,7 @@ import (
 // to one goroutine. What an entry changed is gathered until take hands it out
 // as one commit.
 type partition struct {
+	broken  map[string]bool // parts of ticks that met a bug, as the audit log heard
 	number  int
 	epoch   uint64
 	pos     store.Position // of the last entry applied
@@ -80,6 +81,8 @@ type counts struct {
 	entries, frames, bytes      int64
 	received, stepped, dropped  int64 // records: received = stepped + dropped + duplicate
 	duplicate, retired, panics  int64
+	unreadable                  []error                 // notifications, when they were loaded
+	ticks                       int64                   // parts of ticks that met a bug
 	rejected                    map[record.Reject]int64 // frames
 	misrouted, badEntries       int64
 	changes, verdicts, snapshot int64
@@ -99,7 +102,9 @@ func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, erro
 		number: number, rules: rules, set: set, table: notify.NewTable(rules.rules), ledger: record.NewLedger(), clock: newClock(),
 		held: map[record.ID]operator.Verdict{}, lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
 		words: map[string]string{}, shared: map[about]*about{},
+		broken: map[string]bool{},
 	}
+	set.Panicked = func(ruleID string, v any) { p.panicked("rule "+ruleID, v) }
 	p.reset()
 	return p, nil
 }
@@ -158,12 +163,36 @@ func (p *partition) at() notify.At {
 // tick lets the operators' time pass.
 func (p *partition) tick() error {
 	for _, v := range p.set.Tick(p.now()) {
-		p.verdict(v, nil)
+		p.surely("verdict of rule "+v.RuleID, func() { p.verdict(v, nil) })
 	}
-	p.release()
-	p.watch()
+	p.surely("held silences", p.release)
+	p.surely("watch", p.watch)
 	return nil
 }
+
+// surely does a part of what a tick does and survives a bug that it meets, for
+// the reason that guarded gives. Which part it was is said once.
+func (p *partition) surely(part string, do func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.panicked(part, v)
+		}
+	}()
+	do()
+}
+
+func (p *partition) panicked(part string, v any) {
+	p.counts.ticks++
+	if p.broken[part] || len(p.broken) >= maxBroken {
+		return
+	}
+	p.broken[part] = true
+	detail, _ := json.Marshal(map[string]string{"panic": cut(fmt.Sprint(v), maxFact), "stack": cut(string(debug.Stack()), 4<<10)}) // strings always marshal
+	p.audit("tick skipped: please report this", part, string(detail))
+}
+
+// maxBroken is how many parts of ticks the audit log hears of per claim.
+const maxBroken = 100
 
 // frame takes one frame.
 func (p *partition) frame(b *bridge, ef *stream.EntryFrame) error {

@@ -80,15 +80,10 @@ func (r *runner) run(ctx context.Context) error {
 				return err
 			}
 			// What was read of the old life is applied; go on with the new one.
-			for len(entries) > 0 && err != nil {
-				if err = r.apply(<-entries); err == nil {
-					err = errLost
-				}
+			if err = drain(entries, r.apply); err == nil {
+				err = r.lost(ctx)
 			}
-			if !errors.Is(err, errLost) {
-				return err
-			}
-			if err = r.lost(ctx); err == nil {
+			if err == nil {
 				go reader(stream.Position(r.part.pos))
 			}
 		}
@@ -98,6 +93,16 @@ func (r *runner) run(ctx context.Context) error {
 		r.submit(ctx)
 		r.publish()
 	}
+}
+
+// drain applies what waits. What cannot be applied ends it: the rest stands on it.
+func drain(entries <-chan stream.Message, apply func(stream.Message) error) error {
+	for len(entries) > 0 {
+		if err := apply(<-entries); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forgotten counts what was applied and not committed: it will be read again.
@@ -269,6 +274,12 @@ func (r *runner) landed(ctx context.Context, err error) error {
 	e.metrics.out(&r.counted, &r.sent)
 	for id, f := range e.failures.add(r.counted.failed, e.cfg.Now()) {
 		r.log.Warn("condition cannot be evaluated", "rule", id, "records", f.Records, "reason", f.Reason, "record_id", f.RecordID)
+	}
+	for _, err := range r.counted.unreadable {
+		e.Unreadable(err)
+	}
+	if n := r.counted.ticks; n > 0 {
+		r.log.Error("parts of a tick skipped: a bug, see the audit log", "parts", n)
 	}
 	if n := r.counted.panics; n > 0 {
 		r.log.Error("records skipped: a bug, see the audit log", "records", n)

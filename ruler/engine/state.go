@@ -280,9 +280,7 @@ func (p *partition) restore(c *store.Claim) error {
 			}
 		}
 	}
-	if err := p.restoreTable(c); err != nil {
-		return err
-	}
+	p.restoreTable(c)
 	if err := p.begin(p.rules.fresh(c)); err != nil {
 		return fmt.Errorf("partition %d: let new rules judge what is known: %w", p.number, err)
 	}
@@ -315,18 +313,17 @@ func (p *partition) restoreRows(c *store.Claim) {
 	}
 }
 
-func (p *partition) restoreTable(c *store.Claim) error {
+func (p *partition) restoreTable(c *store.Claim) {
 	rows := c.Notifications
 	open := make([]notify.Notification, 0, len(rows))
 	for i := range rows {
 		n, err := saved(&rows[i])
 		if err != nil {
-			return fmt.Errorf("partition %d: %w", p.number, err)
+			p.counts.unreadable = append(p.counts.unreadable, err)
 		}
 		open = append(open, n)
 	}
 	p.table.Load(open)
-	return nil
 }
 
 // operatorStates keeps the last state of each key, and what else waits for rows.

@@ -233,7 +233,7 @@ func row(n *notify.Notification, partition int) store.Notification {
 // machine answered.
 func tellable(n *store.Notification) (notify.Notification, error) {
 	out, err := saved(n)
-	if err != nil || n.Probe == "" {
+	if n.Probe == "" {
 		return out, err
 	}
 	out.Annotations = cloneMap(out.Annotations)
@@ -241,14 +241,34 @@ func tellable(n *store.Notification) (notify.Notification, error) {
 	if d := out.Annotations[notify.AnnotationDescription]; n.State == store.Firing && !strings.Contains(d, n.Probe) {
 		out.Annotations[notify.AnnotationDescription] = strings.TrimSpace(d + " Asked when it fell silent: " + n.Probe + ".")
 	}
+	return out, err
+}
+
+// saved reads back a row as the table, and whoever sends it, wants it. With an
+// error it is what the row's columns say: one that cannot be read must neither
+// stop the others nor be forgotten.
+func saved(n *store.Notification) (notify.Notification, error) {
+	var out notify.Notification
+	err := json.Unmarshal(n.Saved, &out)
+	if err == nil && out.ID != n.ID {
+		err = fmt.Errorf("it is of %q", out.ID)
+	}
+	if err != nil {
+		return salvaged(n), fmt.Errorf("saved form of notification %s: %w", n.ID, err)
+	}
 	return out, nil
 }
 
-// saved reads back a row as the table, and whoever sends it, wants it.
-func saved(n *store.Notification) (notify.Notification, error) {
-	var out notify.Notification
-	if err := json.Unmarshal(n.Saved, &out); err != nil {
-		return out, fmt.Errorf("notification %s: %w", n.ID, err)
+// salvaged makes a notification of its columns. What they do not hold is lost:
+// groups, templates, and label sets of escalations, whose alerts end by
+// themselves a day later.
+func salvaged(n *store.Notification) notify.Notification {
+	out := notify.Notification{ID: n.ID, Server: n.Server, Name: n.Name, Device: n.Device, Class: n.Class, State: notify.State(n.State), Severity: n.Severity, RuleID: n.RuleID,
+		Title: n.Title, Reason: n.Reason, Opened: n.Opened, Changed: n.Changed, Resolved: n.Resolved, Simulated: n.Simulated, Labels: cloneMap(n.Labels), Annotations: cloneMap(n.Annotations)}
+	for i := range n.Parts {
+		q := &n.Parts[i]
+		out.Parts = append(out.Parts, notify.Part{RuleID: q.RuleID, Rule: q.Rule, RuleVersion: q.RuleVersion, Shape: q.Shape, Device: q.Device, State: notify.State(q.State),
+			Severity: q.Severity, Momentary: q.Momentary, Reason: q.Reason, Before: q.Before, After: q.After, RecordID: q.RecordID, Since: q.Since, Changed: q.Changed, Count: q.Count})
 	}
-	return out, nil
+	return out
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -64,8 +63,8 @@ func (k *keeper) claim(ctx context.Context) error {
 	var rows []notify.Notification
 	for i := range c.Notifications {
 		n, err := engine.Saved(&c.Notifications[i])
-		if err != nil {
-			return fmt.Errorf("metric rules: %w", err)
+		if err != nil { // n is what the row's columns say
+			k.e.opts.Log.Error("a stored notification cannot be read: it goes on from its columns", "err", err)
 		}
 		rows = append(rows, n)
 		if into := c.Notifications[i].FoldedInto; into != "" {

@@ -48,6 +48,9 @@ type Set struct {
 	risks      riskIndex                      // behind them: they look at what those hold open
 	categories map[record.Category][]Operator // absent, clone, sequence
 	events     index
+	// Panicked, if set, is told of a bug that a rule met when time passed, in its own
+	// operator: the others go on.
+	Panicked func(ruleID string, what any)
 }
 
 // NewSet makes the operators of the rules. Ids must be unique.
@@ -164,11 +167,22 @@ func (s *Set) Step(ctx Context, in Input) []Verdict {
 // Tick lets time pass in all rules.
 func (s *Set) Tick(now time.Time) []Verdict {
 	var out []Verdict
-	for _, op := range s.ops {
-		out = append(out, op.Tick(now)...)
+	for i := range s.ops {
+		out = append(out, s.tick(i, now)...)
 	}
 	order(out)
 	return out
+}
+
+func (s *Set) tick(at int, now time.Time) []Verdict {
+	if s.Panicked != nil {
+		defer func() {
+			if v := recover(); v != nil {
+				s.Panicked(s.rules[at].ID, v)
+			}
+		}()
+	}
+	return s.ops[at].Tick(now)
 }
 
 // Save returns what changed since the last Save, or everything.

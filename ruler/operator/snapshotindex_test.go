@@ -169,3 +169,22 @@ func TestSnapshotConcernsFew(t *testing.T) {
 		t.Errorf("%d servers at risk", n)
 	}
 }
+
+// stopped is an operator with a bug.
+type stopped struct{ Operator }
+
+func (stopped) Tick(time.Time) []Verdict { panic("a bug") }
+
+// A rule that meets a bug when time passes does not keep it from the others.
+func TestTickSurvivesARule(t *testing.T) {
+	set := newSet(t, rules(t, "rules:\n  - {id: a, name: A, "+tail+", expires: 5s, match: {provider: p}}\n  - {id: b, name: B, "+tail+", expires: 5s, match: {provider: p}}\n"))
+	set.ops[0] = stopped{set.ops[0]}
+	var bad []string
+	set.Panicked = func(id string, what any) { bad = append(bad, fmt.Sprint(id, ": ", what)) }
+	in := Input{Record: &record.Record{Name: record.NameWindowsEvent, Attrs: []record.Attr{{Key: record.AttrProvider, Value: record.String("p")}}}, Header: &record.Header{}}
+	set.Step(Context{Now: epoch0, Server: ServerFacts{ID: serverID(1)}}, in)
+	got := set.Tick(epoch0.Add(10 * time.Second))
+	if len(got) != 1 || got[0].RuleID != "b" || got[0].Kind != Resolved || !slices.Equal(bad, []string{"a: a bug"}) {
+		t.Errorf("verdicts %+v, bugs %q", got, bad)
+	}
+}
