@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 type calendar[K comparable] struct {
 	slots map[int64][]K
 	done  int64 // seconds up to this one are worked off
+	next  int64 // no slot in use is before it
 	order func(a, b K) int
 }
 
@@ -23,6 +25,9 @@ func newCalendar[K comparable](order func(a, b K) int) calendar[K] {
 // the deadline needs no other filing, an earlier one does.
 func (c *calendar[K]) file(k K, at int64) int64 {
 	slot := max(ceilSecond(at), c.done+1)
+	if len(c.slots) == 0 || slot < c.next {
+		c.next = slot
+	}
 	c.slots[slot] = append(c.slots[slot], k)
 	return slot
 }
@@ -43,6 +48,10 @@ func (c *calendar[K]) due(now time.Time, fn func(k K, slot int64)) {
 	if to <= c.done {
 		return
 	}
+	if len(c.slots) == 0 || to < c.next { // by far the most frequent
+		c.done = to
+		return
+	}
 	for _, slot := range c.slotsUpTo(to) {
 		keys := c.slots[slot]
 		delete(c.slots, slot)
@@ -52,6 +61,20 @@ func (c *calendar[K]) due(now time.Time, fn func(k K, slot int64)) {
 		}
 	}
 	c.done = to
+	c.next = c.earliest()
+}
+
+// earliest returns the first slot in use; where finding it would take long, one
+// that is not after it.
+func (c *calendar[K]) earliest() int64 {
+	if len(c.slots) > 16 {
+		return c.done + 1
+	}
+	first := int64(math.MaxInt64)
+	for s := range c.slots {
+		first = min(first, s)
+	}
+	return first
 }
 
 // slotsUpTo lists the slots in use, oldest first, by whichever way is shorter.

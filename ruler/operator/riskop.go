@@ -69,6 +69,9 @@ func (k *risk) Step(ctx Context, in Input) []Verdict {
 // Tick implements Operator. A snapshot shows what becomes a risk; time only ends
 // one, when the count of a rule is over.
 func (k *risk) Tick(now time.Time) []Verdict {
+	if len(k.servers) == 0 {
+		return nil
+	}
 	var out []Verdict
 	servers := slices.SortedFunc(maps.Keys(k.servers), func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) })
 	for _, server := range servers {
