@@ -40,6 +40,11 @@ export interface Host {
   stickyTop?: number;
   /** Rejects only where nobody answered, or when signal says so. */
   ask(q: Question): Promise<Answer>;
+  /**
+   * Asks what is answered with lines of JSON, and tells each as it comes, as far as nothing in between keeps them back.
+   * What is no such answer is returned like that of ask; of lines only the status is. To end signal hangs up.
+   */
+  lines(q: Question, tell: (line: unknown) => void): Promise<Answer>;
   /** Calls listen for every event until the returned function is called; open tells whether events come. */
   follow(listen: (e: LiveEvent) => void, open: (yes: boolean) => void): () => void;
   /** The frame of a page: title, navigation's state, theme. */

@@ -54,6 +54,16 @@ type BacktestResult struct {
 	Tried    BacktestCounts    `json:"tried"`
 	Today    []BacktestCounts  `json:"today" doc:"the same of the rule of that id that is carried out now; none = there is none"`
 	Examples []BacktestExample `json:"examples"`
+	Episodes []BacktestEpisode `json:"episodes" doc:"when and where it would have fired, by time; the newest 500"`
+}
+
+// BacktestEpisode is one notification as a line on a time line.
+type BacktestEpisode struct {
+	ServerID string     `json:"server_id"`
+	Server   string     `json:"server"`
+	Device   string     `json:"device"`
+	OpenedAt *time.Time `json:"opened_at"`
+	ClosedAt *time.Time `json:"closed_at" doc:"null = not by the end"`
 }
 
 // BacktestSpan is a part of the past.
@@ -280,7 +290,10 @@ func backtestOf(r *backtest.Result) BacktestResult {
 		return out
 	}
 	out := BacktestResult{Text: r.Sentence(), RuleID: r.Rule, Since: at(r.Since), From: at(r.From), To: at(r.To), Warnings: append([]string{}, r.Warnings...),
-		Records: r.Records, Tried: counts(&r.Counts), Today: []BacktestCounts{}, Spans: []BacktestSpan{}, Examples: []BacktestExample{}}
+		Records: r.Records, Tried: counts(&r.Counts), Today: []BacktestCounts{}, Spans: []BacktestSpan{}, Examples: []BacktestExample{}, Episodes: []BacktestEpisode{}}
+	for _, e := range r.Episodes {
+		out.Episodes = append(out.Episodes, BacktestEpisode{ServerID: e.Server.String(), Server: clip(e.Name, maxName), Device: clip(e.Device, maxName), OpenedAt: at(e.Opened), ClosedAt: at(e.Closed)})
+	}
 	for _, v := range r.Spans {
 		out.Spans = append(out.Spans, BacktestSpan{Source: v.Source, From: at(v.From), To: at(v.To), Note: v.Note})
 	}

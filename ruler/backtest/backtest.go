@@ -60,6 +60,7 @@ type Config struct {
 const (
 	MaxSince    = 90 * 24 * time.Hour
 	maxExamples = 10
+	maxEpisodes = 500
 	maxWitness  = 3 // records of an example
 	maxKept     = 100_000
 	soon        = 5 * time.Minute

@@ -120,6 +120,9 @@ func TestOverTheStream(t *testing.T) {
 	if len(res.Counts.Days) != 1 || res.Counts.Days[0] != (Day{"2026-11-20", 3}) || res.Records != 4 {
 		t.Errorf("days %v, %d records", res.Counts.Days, res.Records)
 	}
+	if e := res.Episodes; len(e) != res.Counts.Fired || e[0].Opened.IsZero() || e[0].Closed.IsZero() == (e[0].Closed.After(e[0].Opened)) {
+		t.Errorf("episodes %+v", e)
+	}
 	if len(res.Examples) != 3 || len(res.Examples[0].Evidence) == 0 || res.Examples[0].Evidence[0].Body != "text" {
 		t.Errorf("examples %+v", res.Examples)
 	}

@@ -30,6 +30,15 @@ type Result struct {
 	// Today is the same of the rule of that id which is carried out now; nil = there is none.
 	Today    *Counts
 	Examples []Example
+	// Episodes are when it would have fired and where, by time: the newest ones.
+	Episodes []Episode
+}
+
+// Episode is one notification as a line on a time line.
+type Episode struct {
+	Server         record.ID
+	Name, Device   string
+	Opened, Closed time.Time // Closed is zero while it is open
 }
 
 // Counts sums up notifications.
@@ -89,7 +98,7 @@ func (t *tally) add(f engine.Found) {
 		}
 		keep := &n
 		if len(t.examples) >= maxExamples && t.examples[n.ID] == nil { // of the others only what is counted
-			keep = &store.Notification{ID: n.ID, Server: n.Server, Opened: n.Opened, Resolved: n.Resolved, State: n.State}
+			keep = &store.Notification{ID: n.ID, Server: n.Server, Name: n.Name, Device: n.Device, Opened: n.Opened, Resolved: n.Resolved, State: n.State}
 		} else if t.examples[n.ID] == nil {
 			t.examples[n.ID] = []store.Evidence{}
 		}
@@ -129,8 +138,28 @@ func (t *tally) counts(from time.Time) Counts {
 	return c
 }
 
+// episodes are the newest ones, by time.
+func (t *tally) episodes(from time.Time) []Episode {
+	out := []Episode{}
+	for _, n := range t.open {
+		if n.Opened.Before(from) {
+			continue
+		}
+		e := Episode{Server: n.Server, Name: n.Name, Device: n.Device, Opened: n.Opened}
+		if n.State != store.Firing {
+			e.Closed = n.Resolved
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b Episode) int {
+		return cmp.Or(a.Opened.Compare(b.Opened), slices.Compare(a.Server[:], b.Server[:]), cmp.Compare(a.Device, b.Device))
+	})
+	return out[max(0, len(out)-maxEpisodes):]
+}
+
 func (r *run) finish() Result {
 	out := r.result
+	out.Episodes = r.tried.episodes(r.from)
 	out.Counts = r.tried.counts(r.from)
 	if r.today != nil {
 		c := r.today.counts(r.from)

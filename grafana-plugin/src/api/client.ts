@@ -17,7 +17,9 @@ export class Refusal extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly hint: string
+    readonly hint: string,
+    /** the whole answer, where it says more */
+    readonly answer?: unknown
   ) {
     super(message);
     this.name = 'Refusal';
@@ -63,7 +65,7 @@ export async function call<M extends Method, P extends string>(host: Host, metho
   }
   if (answer.status < 200 || answer.status > 299 || answer.json === undefined) {
     const said = (answer.json ?? {}) as { error?: string; hint?: string };
-    throw new Refusal(answer.status, said.error ?? 'The answer cannot be read.', said.hint ?? 'Is something between this page and the ruler?');
+    throw new Refusal(answer.status, said.error ?? 'The answer cannot be read.', said.hint ?? 'Is something between this page and the ruler?', answer.json);
   }
   return answer.json as AnswerOf<M, P>;
 }

@@ -33,6 +33,15 @@ export interface BacktestDay {
   fired: number;
 }
 
+export interface BacktestEpisode {
+  /** null = not by the end */
+  closed_at: string | null;
+  device: string;
+  opened_at: string | null;
+  server: string;
+  server_id: string;
+}
+
 export interface BacktestExample {
   evidence: Evidence[];
   notification: Notification;
@@ -66,6 +75,8 @@ export interface BacktestRequest {
 }
 
 export interface BacktestResult {
+  /** when and where it would have fired, by time; the newest 500 */
+  episodes: BacktestEpisode[];
   examples: BacktestExample[];
   /** really covered since */
   from: string | null;

@@ -27,6 +27,7 @@ const entries: Entry[] = [
   { to: paths.register, icon: 'clipboard-alt', text: () => t('nav.register', 'Expected servers') },
   { to: paths.silent, icon: 'bell-slash', text: () => t('nav.silent', 'Silent servers') },
   { to: paths.changes, icon: 'history', text: () => t('nav.changes', 'Changes') },
+  { to: paths.rules, icon: 'sliders-v-alt', text: () => t('nav.rules', 'Rules') },
   { to: paths.delivered, icon: 'envelope', text: () => t('nav.delivered', 'Delivered'), needs: 'delivered' },
   { to: paths.pipeline, icon: 'process', text: () => t('nav.pipeline', 'Pipeline') },
   { to: paths.add, icon: 'plus', text: () => t('nav.add', 'Add a server'), needs: 'add_server' },

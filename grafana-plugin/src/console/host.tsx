@@ -1,31 +1,56 @@
 // The host "console": the ruler itself, on the same origin.
-import type { Host, LiveEvent } from '../host';
+import { lineReader } from '../api/lines';
+import type { Answer, Host, LiveEvent, Question } from '../host';
 import { ConsolePage } from './Shell';
 
 const kinds: Array<LiveEvent['kind']> = ['notification', 'server', 'reset'];
 
+function send({ method, path, query, body, signal }: Question): Promise<Response> {
+  const search = query?.toString();
+  return fetch('/api/v1' + path + (search ? '?' + search : ''), {
+    method,
+    signal,
+    cache: 'no-store',
+    redirect: 'error',
+    headers: body === undefined ? undefined : { 'Content-Type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+}
+
+async function whole(res: Response, signal?: AbortSignal): Promise<Answer> {
+  let json: unknown;
+  try {
+    json = await res.json();
+  } catch (e) {
+    if (signal?.aborted) {
+      throw e;
+    }
+  }
+  return { status: res.status, json, date: Date.parse(res.headers.get('Date') ?? '') };
+}
+
 export const consoleHost: Host = {
   base: '',
 
-  async ask({ method, path, query, body, signal }) {
-    const search = query?.toString();
-    const res = await fetch('/api/v1' + path + (search ? '?' + search : ''), {
-      method,
-      signal,
-      cache: 'no-store',
-      redirect: 'error',
-      headers: body === undefined ? undefined : { 'Content-Type': 'application/json' },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    let json: unknown;
-    try {
-      json = await res.json();
-    } catch (e) {
-      if (signal?.aborted) {
-        throw e;
-      }
+  async ask(q) {
+    return whole(await send(q), q.signal);
+  },
+
+  async lines(q, tell) {
+    const res = await send(q);
+    if (!res.body || !res.headers.get('Content-Type')?.includes('ndjson')) {
+      return whole(res, q.signal);
     }
-    return { status: res.status, json, date: Date.parse(res.headers.get('Date') ?? '') };
+    const read = lineReader(tell);
+    const reader = res.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) {
+        break;
+      }
+      read(value);
+    }
+    return { status: res.status, json: undefined, date: Date.parse(res.headers.get('Date') ?? '') };
   },
 
   // The browser comes back by itself, and says what it heard last.

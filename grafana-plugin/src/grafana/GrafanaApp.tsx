@@ -1,7 +1,8 @@
 // The host "Grafana": questions go through the plugin's backend, changes come over Grafana Live.
 import { LiveChannelScope, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
 import { getBackendSrv, getGrafanaLiveSrv, PluginPage } from '@grafana/runtime';
-import { lastValueFrom } from 'rxjs';
+import { lastValueFrom, tap } from 'rxjs';
+import { lineReader } from '../api/lines';
 import { App } from '../App';
 import type { Host, PageProps } from '../host';
 import pluginJson from '../plugin.json';
@@ -32,6 +33,38 @@ const host: Host = {
         throw e;
       }
       return { status: refused.status, json: refused.data, date: NaN };
+    }
+  },
+
+  // The plugin's backend passes each line on at once, and so does Grafana; a proxy before it, or its own compression
+  // (server.enable_gzip), may keep them back until the end.
+  async lines({ method, path, query, body, signal }, tell) {
+    const search = query?.toString();
+    const pieces: Uint8Array[] = [];
+    let typ = '';
+    const read = lineReader(tell);
+    try {
+      const answer = await lastValueFrom(
+        getBackendSrv()
+          .chunked({ url: `api/plugins/${pluginJson.id}/resources/api/v1${path.replaceAll('%', '%25')}${search ? '?' + search : ''}`, method, data: body, showErrorAlert: false, abortSignal: signal })
+          .pipe(
+            tap((piece) => {
+              typ ||= piece.headers.get('Content-Type') ?? '';
+              if (piece.data && typ.includes('ndjson')) {
+                read(piece.data);
+              } else if (piece.data) {
+                pieces.push(piece.data);
+              }
+            })
+          )
+      );
+      return { status: answer.status, json: parsed(pieces), date: Date.parse(answer.headers.get('Date') ?? '') };
+    } catch (e) {
+      const refused = e as { status?: number; data?: unknown };
+      if (!refused.status) {
+        throw e;
+      }
+      return { status: refused.status, json: refused.data ?? parsed(pieces), date: NaN };
     }
   },
 
@@ -67,6 +100,16 @@ const host: Host = {
     );
   },
 };
+
+function parsed(pieces: Uint8Array[]): unknown {
+  const decoder = new TextDecoder();
+  const text = pieces.map((p) => decoder.decode(p, { stream: true })).join('');
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** A data frame as Grafana Live brings it; the schema comes with the first one only. */
 interface Frame {

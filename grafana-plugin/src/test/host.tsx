@@ -33,6 +33,15 @@ export function stage(answers: Answers): Stage {
       const json = typeof found === 'function' ? found(q) : found;
       return json === undefined ? { status: 404, json: { error: 'not here', hint: '' }, date: Date.now() } : { status: 200, json, date: Date.now() };
     },
+    async lines(q, tell) {
+      asked.push(q);
+      const special = answer.get(`${q.method} ${q.path}`);
+      if (special && !Array.isArray(special.json)) {
+        return { ...special, date: Date.now() };
+      }
+      (special?.json as unknown[] | undefined)?.forEach(tell);
+      return { status: special?.status ?? 404, json: undefined, date: Date.now() };
+    },
     follow(l, open) {
       listen = l;
       open(true);

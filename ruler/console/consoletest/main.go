@@ -24,9 +24,12 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/internal/stream/streamtest"
 	"nocturne/ruler/api"
 	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/backtest"
 	"nocturne/ruler/console"
+	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
@@ -69,7 +72,11 @@ func run(listen string, servers, parts int) error {
 	if err := apitest.Fill(context.Background(), kept, fleet); err != nil {
 		return err
 	}
-	world := &world{reader: &reader{Fleet: fleet, kept: kept}}
+	book, err := rules(kept)
+	if err != nil {
+		return err
+	}
+	world := &world{book: book, reader: &reader{Fleet: fleet, kept: kept}}
 	world.shown = world.reader
 	if servers > 0 {
 		world.shown = &large{Store: kept, fresh: world.reader}
@@ -93,6 +100,7 @@ func run(listen string, servers, parts int) error {
 // world is what the page sees.
 type world struct {
 	reader *reader
+	book   *rulebook.Book
 	shown  store.Reader
 	mu     sync.Mutex
 	broken []string // what the simulator was asked
@@ -101,6 +109,9 @@ type world struct {
 func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
 	cfg.Version = "consoletest"
+	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.reader, w.reader.kept, w.reader.kept, w.reader.kept
+	cfg.Rules, cfg.Past = w.book, backtest.Config{Stream: streamtest.New(time.Now()), State: w.reader}
+	cfg.Failures, cfg.MetricRules = failures, metricRules
 	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.shown, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}

@@ -1,0 +1,163 @@
+// Rules in the console: the list, noise, one rule with its versions, the editor with its mistakes, the form, a conflict.
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { suite, text } from './world.mjs';
+
+suite('rules', (the) => {
+  let page;
+  const editor = () => page.getByRole('textbox', { name: 'YAML of the rule' });
+  const type = async (yaml) => {
+    await page.evaluate((t) => navigator.clipboard.writeText(t), yaml);
+    await editor().click();
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.press('ControlOrMeta+v');
+  };
+  const written = () => editor().evaluate((e) => [...e.querySelectorAll('.cm-line')].map((l) => l.textContent).join('\n'));
+
+  it('lists rules, filters and sorts them in the address', async () => {
+    page = await the.page();
+    await page.view('/rules');
+    await page.getByText('4 rules').waitFor();
+    const rows = page.locator('tbody tr');
+    assert.match(await text(rows.filter({ hasText: 'disk-bad-block' })), /match[\s\S]*warning[\s\S]*alerts\/records\/demo\.yml:2[\s\S]*on[\s\S]*4/);
+    assert.match(await text(rows.filter({ hasText: 'nic-link-lost' })), /made here · version 2/);
+    assert.match(await text(rows.filter({ hasText: 'metric-volume-nearly-full' })), /metric/);
+    await page.shot('rules');
+    await page.getByLabel('Kind').selectOption('absent');
+    await page.getByText('1 rule', { exact: true }).waitFor();
+    assert.ok(page.url().includes('kind=absent'));
+    await page.view('/rules?sort=-severity');
+    await page.locator('th[aria-sort="descending"]').waitFor();
+    assert.match(await rows.first().innerText(), /info/);
+    await page.view('/rules?state=deleted');
+    await page.getByRole('link', { name: 'nic-old' }).waitFor();
+    await page.view('/rules?search=nothing-like-it');
+    await page.getByText('No rule matches.').waitFor();
+  });
+
+  it('ranks rules by their noise', async () => {
+    page = await the.page();
+    await page.view('/rules');
+    await page.getByLabel('Noise').click();
+    await page.getByText('messages per server and week').first().waitFor();
+    assert.ok(page.url().includes('tab=noise'));
+    await page.shot('rules-noise');
+  });
+
+  it('shows a rule of a file, what it cannot judge, and how to change it', async () => {
+    page = await the.page();
+    await page.view('/rules/disk-bad-block');
+    assert.match(await text(page.panel('What it does')), /Fires on an event from provider disk with id 7/);
+    await page.getByText('Its conditions could not judge 4 records').waitFor();
+    await page.getByText('How to change it').click();
+    assert.match(await text(page.panel('Its text')), /read-only here[\s\S]*alerts\/records\/demo\.yml:2[\s\S]*overrides:[\s\S]*disk-bad-block: \{severity: info\}/);
+    await page.shot('rule-file');
+    await page.view('/rules/metric-volume-nearly-full');
+    assert.match(await text(page.panel('How its queries do')), /disk[\s\S]*OK[\s\S]*3\.0 ms[\s\S]*1 min/);
+  });
+
+  it('shows versions, what differs, and brings one back', async () => {
+    page = await the.page();
+    await page.view('/rules/nic-link-lost');
+    const versions = page.panel('Versions');
+    await versions.getByText('-severity: warning').waitFor();
+    assert.match(await text(versions), /changed by bob[\s\S]*<b>they<\/b> come back[\s\S]*made by ada/);
+    await page.shot('rule-store');
+    await versions.getByRole('button', { name: 'Restore version 1' }).click();
+    await page.getByRole('button', { name: 'Restore version 2' }).waitFor();
+    await versions.getByText('+severity: warning').waitFor();
+    page.expected.push(/404/);
+    await page.view('/rules/nic-old');
+    await page.getByText('This rule was deleted.').waitFor();
+  });
+
+  it('turns a rule off and on, with why', async () => {
+    page = await the.page();
+    await page.view('/rules/disk-bad-block');
+    await page.getByRole('button', { name: 'Turn off' }).click();
+    await page.getByLabel('Why').fill('too loud');
+    await page.getByRole('button', { name: 'Turn off' }).click();
+    await page.getByText('It is off').waitFor();
+    await page.getByText('It is not carried out: it was switched off by').waitFor();
+    await page.getByRole('button', { name: 'Turn on' }).click();
+    await page.getByRole('button', { name: 'Turn on' }).click();
+    await page.getByText('It is on.').waitFor();
+  });
+
+  it('says where a mistake is while one writes, and leads there', async () => {
+    page = await the.page();
+    await page.view('/rules/nic-link-lost/edit');
+    await page.getByText('Nothing changes.').waitFor();
+    await type('id: nic-link-lost\nname: NicLinkLost\nclass: link\nseverity: grave\nsummary: "x"\nrunbook: a#b\nexpires: 1h\nmatch: {povider: disk}\n');
+    await page.getByRole('button', { name: 'line 4, 11' }).waitFor();
+    assert.match(await text(page.getByRole('list', { name: 'Mistakes' })), /grave[\s\S]*line 8, 9[\s\S]*povider/);
+    assert.equal(await page.locator('.cm-lint-marker-error').count(), 2);
+    assert.equal(await page.getByRole('button', { name: /Save as version/ }).isDisabled(), true);
+    assert.equal(await page.getByRole('button', { name: 'Try it' }).isDisabled(), true);
+    await page.shot('rule-edit-mistakes');
+    await page.getByRole('button', { name: 'line 8, 9' }).click();
+    await page.keyboard.type('pr');
+    assert.match(await written(), /\{prpovider/);
+    const colour = await page.locator('.cm-line span').first().evaluate((e) => getComputedStyle(e).color !== getComputedStyle(e.closest('.cm-content')).color);
+    assert.ok(colour, 'keys have a colour');
+  });
+
+  it('completes keys', async () => {
+    page = await the.page();
+    await page.view('/rules/nic-link-lost/edit');
+    await type('id: a\nmatch:\n  ');
+    await page.keyboard.type('prov');
+    await page.getByRole('option', { name: /provider/ }).waitFor();
+    await page.keyboard.press('Enter');
+    assert.match(await written(), /\n {2}provider: /);
+  });
+
+  it('keeps form and YAML in step, with comments', async () => {
+    page = await the.page();
+    await page.view('/rules/new');
+    await page.getByLabel('Id, for ever').fill('disk-own');
+    await page.getByLabel('Event id', { exact: false }).first().fill('7, 11');
+    await page.getByLabel('YAML').click();
+    assert.match(await written(), /^id: disk-own\n[\s\S]*event_id: \[7, 11\]/);
+    await type((await written()).replace('match:', 'match: # why\n  attrs: {a: "1"}').replace('severity: warning', 'severity: critical'));
+    await page.getByLabel('Form').click();
+    assert.equal(await page.getByLabel('Severity').inputValue(), 'critical');
+    await page.getByText('Only in the YAML, and left as it is: match.attrs').waitFor();
+    await page.shot('rule-form');
+    await page.getByLabel('YAML').click();
+    await type('id: x\nname: X\nclone: {quiet: 15m}\n');
+    await page.getByLabel('Form').click();
+    await page.getByText('this is a rule of kind clone').waitFor();
+  });
+
+  it('tries a text on the past, makes the rule, and tells who was faster', async () => {
+    page = await the.page();
+    await page.view('/rules/new');
+    await page.getByLabel('Id, for ever').fill('disk-own');
+    await page.getByLabel('Problem class').fill('disk-own');
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByText('Would have fired 0 times on 0 servers').waitFor();
+    await page.shot('rule-tried');
+    await page.getByLabel('Comment').fill('first');
+    await page.getByRole('button', { name: 'Make the rule' }).click();
+    await page.getByRole('heading', { name: 'OwnEvent' }).waitFor();
+    await page.view('/rules/disk-own/edit');
+    await page.getByText('Nothing changes.').waitFor();
+    const mine = (await written()).replace('warning', 'info');
+    const other = await page.request.put(the.url() + '/api/v1/rules/disk-own', { data: { version: 1, yaml: mine.replace('severity: info', 'severity: critical'), comment: 'faster' } });
+    assert.equal(other.status(), 200, await other.text());
+    await type(mine);
+    page.expected.push(/409/);
+    await page.getByRole('button', { name: 'Save as version 2' }).click();
+    const conflict = page.panel('Somebody changed it meanwhile');
+    await conflict.getByText('+severity: critical').waitFor();
+    await page.shot('rule-conflict');
+    await conflict.getByRole('button', { name: 'Save mine over theirs' }).click();
+    await page.getByRole('heading', { name: 'OwnEvent' }).waitFor();
+    await page.panel('Versions').getByText('-severity: critical').waitFor();
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    page.expected.push(/404/); // what is shown of it is asked for once more
+    await page.getByRole('button', { name: /Delete it/ }).click();
+    await page.getByRole('link', { name: 'disk-own' }).waitFor();
+  });
+});
