@@ -140,11 +140,11 @@ function LongRow<T>({ index, of: r, columns, status, pick }: RowProps<T>) {
           {r !== undefined && <input type="checkbox" aria-label={pick.name(r)} checked={pick.is(r)} onChange={(e) => pick.set(r, e.currentTarget.checked)} />}
         </td>
       )}
-      {columns.map((c) => {
+      {columns.map((c, i) => {
         const content = r === undefined ? '…' : c.cell(r);
         const none = content === undefined || content === null || content === '' || content === false;
         return (
-          <td key={c.id} role="cell" className={cx(c.number && s.number, c.minor && s.minor)}>
+          <td key={c.id} role="cell" className={cx(c.number && s.number, c.minor && s.minor, i === 0 && s.first)}>
             {none || r === undefined ? <Dim>{none ? '–' : content}</Dim> : content}
           </td>
         );
@@ -169,11 +169,12 @@ const styles = (theme: GrafanaTheme2) => ({
     // One line never becomes two: the height is counted on.
     '& td > *': { flexWrap: 'nowrap', overflow: 'hidden', textOverflow: 'ellipsis' }, '& td a': { overflowWrap: 'normal' },
     [phone]: {
-      position: 'relative', display: 'grid', gridTemplateColumns: 'minmax(0, 1fr) minmax(0, 0.8fr)', alignContent: 'center', rowGap: 2, height: 88, paddingLeft: 36, overflow: 'hidden',
+      position: 'relative', display: 'grid', gridTemplateColumns: 'minmax(0, 1fr) minmax(0, 0.7fr)', alignContent: 'center', rowGap: 2, height: 88, paddingLeft: 36, overflow: 'hidden',
       td: { minWidth: 0, padding: theme.spacing(0, 0.5) }, '& td > div': { minWidth: 0 },
     },
   }),
   pick: css({ [phone]: { position: 'absolute', left: 10, top: 0, bottom: 0, display: 'flex', alignItems: 'center', padding: '0 !important' } }),
+  first: css({ [phone]: { gridColumn: '1 / -1' } }),
   gap: css({ [phone]: { display: 'block' } }),
   number: css({ fontVariantNumeric: 'tabular-nums', textAlign: 'right !important' as 'right' }),
   minor: css({ [phone]: { display: 'none' } }),

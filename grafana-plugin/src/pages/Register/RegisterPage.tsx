@@ -53,7 +53,7 @@ export default function RegisterPage() {
             {e.missing ? <Status of="new" title={t('register.neverHeard', 'enrolled, never heard')} /> : <Dim><When at={e.last_seen} /></Dim>}
           </Line>
         ) : (
-          <Status of="silent" title={t('register.missingTitle', 'expected, but no such server has enrolled')} />
+          <Status of="new" title={t('register.missingTitle', 'expected, but no such server has enrolled')} />
         ),
     },
     { id: 'place', name: () => t('servers.column.site', 'Place'), cell: (e) => (e.site || e.rack) && <Data max={60}>{[e.site, e.rack].filter(Boolean).join(' / ')}</Data> },
