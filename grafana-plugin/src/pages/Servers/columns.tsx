@@ -8,7 +8,7 @@ import { now } from '../../api/client';
 import type { Server } from '../../api/schema';
 import { Line } from '../../components/List';
 import { Link, ServerLink } from '../../components/Links';
-import { Status } from '../../components/Status';
+import { Dot, Status } from '../../components/Status';
 import type { Column } from '../../components/Table';
 import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
 import { clean, number } from '../../format';
@@ -60,7 +60,7 @@ function Until({ at, over, title }: { at: string; over: string; title?: string }
       {day}
     </time>
   );
-  return days < 0 ? <Line><Status of="warning" title={over} /> {shown}</Line> : days < 180 ? <strong>{shown}</strong> : <Dim>{shown}</Dim>;
+  return days < 0 ? <Line><Dot of="warning" /> {shown}</Line> : days < 180 ? <strong>{shown}</strong> : <Dim>{shown}</Dim>;
 }
 
 const key = 'nocturne.servers.columns';
