@@ -2,7 +2,7 @@
 import { t } from '@grafana/i18n';
 import { Spinner } from '@grafana/ui';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, Suspense, useState, type ComponentType } from 'react';
 import { Navigate, Route, Routes, useLocation } from 'react-router-dom';
 import { Refusal } from './api/client';
 import { Live } from './api/live';
@@ -27,6 +27,7 @@ const page = {
   delivered: lazy(() => import('./pages/Delivered/DeliveredPage')),
   pipeline: lazy(() => import('./pages/Pipeline/PipelinePage')),
   add: lazy(() => import('./pages/Add/AddPage')),
+  settings: lazy(() => import('./pages/Settings/SettingsPage')),
 };
 
 function newClient() {
@@ -59,7 +60,8 @@ function First() {
   return <Navigate to={base + (fromHash(hash) ?? paths.tonight)} replace />;
 }
 
-export function App({ host }: { host: Host }) {
+/** The pages in their host; more are pages that only this host has, by their path. */
+export function App({ host, more = {} }: { host: Host; more?: Record<string, ComponentType> }) {
   const [client] = useState(newClient);
   return (
     <HostProvider value={host}>
@@ -73,6 +75,9 @@ export function App({ host }: { host: Host }) {
                 const Page = page[name];
                 return <Route key={name} path={paths[name]} element={<Boundary><Page /></Boundary>} />;
               })}
+              {Object.entries(more).map(([path, Page]) => (
+                <Route key={path} path={path} element={<Boundary><Page /></Boundary>} />
+              ))}
               <Route path="*" element={<NothingPage />} />
             </Routes>
           </Suspense>

@@ -47,6 +47,8 @@ export interface Host {
   lines(q: Question, tell: (line: unknown) => void): Promise<Answer>;
   /** Calls listen for every event until the returned function is called; open tells whether events come. */
   follow(listen: (e: LiveEvent) => void, open: (yes: boolean) => void): () => void;
+  /** Whether people log in at the ruler itself; else the host knows who they are. */
+  logsIn: boolean;
   /** The frame of a page: title, navigation's state, theme. */
   Page: ComponentType<PageProps>;
 }

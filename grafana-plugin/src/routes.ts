@@ -17,6 +17,14 @@ export const paths = {
   delivered: '/delivered',
   pipeline: '/pipeline',
   add: '/add',
+  settings: '/settings',
+} as const;
+
+/** Pages that only the console has: in Grafana people log in to Grafana. */
+export const consolePaths = {
+  login: '/login',
+  welcome: '/welcome',
+  account: '/account',
 } as const;
 
 /** Where an app plugin's pages are in Grafana. */
@@ -53,6 +61,7 @@ export const link = {
   delivered: () => paths.delivered,
   pipeline: () => paths.pipeline,
   add: () => paths.add,
+  settings: (query: Query = {}) => withQuery(paths.settings, query),
 };
 
 /** Where a link of an earlier version leads: its page stood behind the #. undefined = it names none that there is. */

@@ -117,7 +117,7 @@ func (s *server) login(r *request) (any, error) {
 	}
 	s.throttle.back(s.now(), tries...)
 	v, text := newSession(u.ID, s.now())
-	r.who = caller{name: u.Name, via: viaSession, role: roleOf(u.Role), user: u.ID, session: v.Hash}
+	r.who = caller{name: u.Name, via: ViaSession, role: roleOf(u.Role), user: u.ID, session: v.Hash}
 	if err := users.AddSession(r.ctx, v, s.entry(r, "login", u.Name, nil)); err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (s *server) welcome(r *request) (any, error) {
 	}
 	s.metrics.logins(loginLink)
 	s.log.Info("password chosen by a link", "name", u.Name, "address", addressOf(r.http))
-	r.who.via = viaSession
+	r.who.via = ViaSession
 	r.logIn(&u, text)
 	return s.meOf(r.who), nil
 }
@@ -256,7 +256,7 @@ func (s *server) changePassword(r *request) (any, error) {
 	if err := r.decode(&q); err != nil {
 		return nil, err
 	}
-	if r.who.via != viaSession {
+	if r.who.via != ViaSession {
 		return nil, &problem{status: http.StatusForbidden, msg: "you are not logged in by a password", hint: "log in first"}
 	}
 	u, err := users.UserByName(r.ctx, r.who.name)

@@ -20,11 +20,11 @@ const (
 	sessionLife = 30 * 24 * time.Hour
 )
 
-// viaLoopback is the door of who is on this machine, viaSession of who is logged
+// viaLoopback is the door of who is on this machine, ViaSession of who is logged
 // in, viaLink of who chose a password by a link.
 const (
 	viaLoopback = "loopback"
-	viaSession  = "session"
+	ViaSession  = "session"
 	viaLink     = "link"
 )
 
@@ -82,7 +82,7 @@ func (s *server) bySession(r *http.Request) (c caller, found bool, err error) {
 	s.used.note(r.Context(), s, "session "+string(hash[:]), "use of a session not noted", func(ctx context.Context, at time.Time) error {
 		return s.cfg.Users.SessionUsed(ctx, hash, at)
 	})
-	return caller{name: u.Name, via: viaSession, role: roleOf(u.Role), user: u.ID, session: hash}, true, nil
+	return caller{name: u.Name, via: ViaSession, role: roleOf(u.Role), user: u.ID, session: hash}, true, nil
 }
 
 func sessionCookie(r *http.Request) (string, bool) {

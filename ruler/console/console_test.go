@@ -78,7 +78,10 @@ func TestPagesAreThoseOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, table, ok := strings.Cut(string(b), "export const paths = {")
+	_, more, ok3 := strings.Cut(table, "export const consolePaths = {")
 	table, _, ok2 := strings.Cut(table, "}")
+	more, _, _ = strings.Cut(more, "}")
+	table, ok = table+more, ok && ok3
 	found := regexp.MustCompile(`: '(/[^']+)'`).FindAllStringSubmatch(table, -1)
 	if !ok || !ok2 || len(found) < 8 {
 		t.Fatalf("no paths in routes.ts: %q", table)

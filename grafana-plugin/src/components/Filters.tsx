@@ -14,7 +14,7 @@ export function Filters({ children }: { children: ReactNode }) {
 }
 
 /** Free text; told when typing pauses. */
-export function Search({ value, placeholder, onChange }: { value: string; placeholder: string; onChange: (text: string) => void }) {
+export function Search({ name, value, placeholder, onChange }: { name?: string; value: string; placeholder: string; onChange: (text: string) => void }) {
   const s = useStyles2(styles);
   const [text, setText] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
@@ -22,7 +22,7 @@ export function Search({ value, placeholder, onChange }: { value: string; placeh
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <label className={s.wide}>
-      <span className={s.name}>{t('filters.search', 'Search')}</span>
+      <span className={s.name}>{name ?? t('filters.search', 'Search')}</span>
       <Input
         type="search"
         value={text}
@@ -42,15 +42,17 @@ export function Search({ value, placeholder, onChange }: { value: string; placeh
 }
 
 /** One of a few words. The browser's own list: it works with every keyboard and on every phone. */
-export function Pick({ name, value, options, onChange }: { name: string; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
+export function Pick({ name, bare, value, options, onChange }: { name: string; /** the name is for the ears only */ bare?: boolean; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
   const s = useStyles2(styles);
   const id = useId();
   return (
     <span className={s.field}>
-      <label className={s.name} htmlFor={id}>
-        {name}
-      </label>
-      <select id={id} className={s.select} value={value} onChange={(e) => onChange(e.target.value)}>
+      {!bare && (
+        <label className={s.name} htmlFor={id}>
+          {name}
+        </label>
+      )}
+      <select id={id} aria-label={bare ? name : undefined} className={bare ? s.narrow : s.select} value={value} onChange={(e) => onChange(e.target.value)}>
         {options.map(([v, text]) => (
           <option key={v} value={v}>
             {text}
@@ -67,8 +69,11 @@ const styles = (theme: GrafanaTheme2) => ({
   wide: css({ flex: '1 1 220px', maxWidth: 420, margin: 0 }),
   field: css({ display: 'flex', flexDirection: 'column', [phone]: { flex: '1 1 40%', '& select': { width: '100%', maxWidth: 'none' } } }),
   name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
-  select: css({
-    height: theme.spacing(theme.components.height.md), minWidth: 110, maxWidth: 220, padding: theme.spacing(0, 1), background: theme.components.input.background, color: theme.components.input.text, border: `1px solid ${theme.components.input.borderColor}`,
-    borderRadius: theme.shape.radius.default, '&:hover': { borderColor: theme.components.input.borderHover }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}`, outlineOffset: 1 }, option: { background: theme.colors.background.primary },
-  }),
+  narrow: css(select(theme, 90)),
+  select: css(select(theme, 110)),
+});
+
+const select = (theme: GrafanaTheme2, minWidth: number) => ({
+  height: theme.spacing(theme.components.height.md), minWidth, maxWidth: 220, padding: theme.spacing(0, 1), background: theme.components.input.background, color: theme.components.input.text, border: `1px solid ${theme.components.input.borderColor}`,
+  borderRadius: theme.shape.radius.default, '&:hover': { borderColor: theme.components.input.borderHover }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}`, outlineOffset: 1 }, option: { background: theme.colors.background.primary },
 });

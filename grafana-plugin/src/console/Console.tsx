@@ -1,9 +1,15 @@
 import { injectGlobal } from '@emotion/css';
 import { GlobalStyles, PortalContainer } from '@grafana/ui';
-import { BrowserRouter } from 'react-router-dom';
+import { BrowserRouter, Route, Routes } from 'react-router-dom';
 import { App } from '../App';
+import { consolePaths } from '../routes';
+import { AccountPage } from './AccountPage';
 import { consoleHost } from './host';
+import { LoginPage } from './LoginPage';
 import { Theme } from './theme';
+import { WelcomePage } from './WelcomePage';
+
+const more = { [consolePaths.account]: AccountPage };
 
 // The frame is ours to its edges.
 injectGlobal({ 'html, body': { margin: 0, minHeight: '100%' } });
@@ -14,7 +20,11 @@ export function Console() {
       {() => (
         <BrowserRouter>
           <GlobalStyles />
-          <App host={consoleHost} />
+          <Routes>
+            <Route path={consolePaths.login} element={<LoginPage host={consoleHost} />} />
+            <Route path={consolePaths.welcome} element={<WelcomePage host={consoleHost} />} />
+            <Route path="*" element={<App host={consoleHost} more={more} />} />
+          </Routes>
           <PortalContainer />
         </BrowserRouter>
       )}

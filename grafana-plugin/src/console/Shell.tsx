@@ -8,9 +8,10 @@ import { NavLink, useLocation } from 'react-router-dom';
 import { useAnswer } from '../api/client';
 import { useLive } from '../api/live';
 import type { Features } from '../api/schema';
-import { Dim } from '../components/Text';
+import { Data, Dim } from '../components/Text';
 import type { PageProps } from '../host';
-import { paths } from '../routes';
+import { consolePaths, paths } from '../routes';
+import { LogOut } from './AccountPage';
 import { useThemeChoice, type Choice } from './theme';
 
 interface Entry {
@@ -31,6 +32,7 @@ const entries: Entry[] = [
   { to: paths.delivered, icon: 'envelope', text: () => t('nav.delivered', 'Delivered'), needs: 'delivered' },
   { to: paths.pipeline, icon: 'process', text: () => t('nav.pipeline', 'Pipeline') },
   { to: paths.add, icon: 'plus', text: () => t('nav.add', 'Add a server'), needs: 'add_server' },
+  { to: paths.settings, icon: 'cog', text: () => t('nav.settings', 'Settings') },
 ];
 
 // Every page brings a frame of its own: only here is it known which one was there before.
@@ -74,7 +76,10 @@ export function ConsolePage({ title, actions, subtitle, children }: PageProps) {
       </header>
       <nav className={cx(s.nav, opened && s.navOpen)} aria-label={t('nav.pages', 'Pages')}>
         <Navigation />
-        <ThemeSwitch />
+        <div className={s.foot}>
+          <Who />
+          <ThemeSwitch />
+        </div>
       </nav>
       <main className={s.main} id="main" ref={main} tabIndex={-1}>
         <div className={s.head}>
@@ -107,6 +112,25 @@ function Navigation() {
           </li>
         ))}
     </ul>
+  );
+}
+
+/** Who is here, and the way out. */
+function Who() {
+  const s = useStyles2(styles);
+  const { data } = useAnswer('/me', {}, { every: 0 });
+  if (!data) {
+    return null;
+  }
+  return (
+    <div>
+      <NavLink to={consolePaths.account} className={({ isActive }) => cx(s.entry, isActive && s.active)}>
+        <Icon name="user" aria-hidden />
+        <span>{data.via === 'loopback' ? t('nav.local', 'On this machine') : <Data max={40}>{data.name}</Data>}</span>
+        <span className={s.role}>{data.role}</span>
+      </NavLink>
+      {data.via === 'session' && <LogOut small />}
+    </div>
   );
 }
 
@@ -156,7 +180,9 @@ const styles = (theme: GrafanaTheme2) => ({
   entry: css({ display: 'flex', alignItems: 'center', gap: theme.spacing(1), padding: theme.spacing(1, 1.5), borderRadius: theme.shape.radius.default, color: theme.colors.text.secondary, '&:hover': { background: theme.colors.action.hover, color: theme.colors.text.primary } }),
   active: css({ background: theme.colors.action.selected, color: theme.colors.text.primary, fontWeight: theme.typography.fontWeightMedium }),
   count: css({ marginLeft: 'auto', fontVariantNumeric: 'tabular-nums', color: theme.colors.warning.text }),
-  theme: css({ marginTop: 'auto', padding: theme.spacing(1, 1.5) }),
+  role: css({ marginLeft: 'auto', whiteSpace: 'nowrap', fontSize: theme.typography.bodySmall.fontSize, color: theme.colors.text.secondary }),
+  foot: css({ marginTop: 'auto', display: 'flex', flexDirection: 'column', gap: theme.spacing(1) }),
+  theme: css({ padding: theme.spacing(1, 1.5) }),
   main: css({ gridArea: 'main', minWidth: 0, padding: theme.spacing(2, 3, 4), maxWidth: 1500, outline: 'none', [phone]: { padding: theme.spacing(1.5, 1.5, 4) } }),
   head: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'center', justifyContent: 'space-between', gap: theme.spacing(1, 2), marginBottom: theme.spacing(2) }),
   title: css({ margin: 0, fontSize: theme.typography.h3.fontSize, overflowWrap: 'anywhere' }),

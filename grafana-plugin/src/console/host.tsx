@@ -1,13 +1,15 @@
 // The host "console": the ruler itself, on the same origin.
 import { lineReader } from '../api/lines';
 import type { Answer, Host, LiveEvent, Question } from '../host';
+import { toLogin } from './Door';
 import { ConsolePage } from './Shell';
 
 const kinds: Array<LiveEvent['kind']> = ['notification', 'server', 'reset'];
 
-function send({ method, path, query, body, signal }: Question): Promise<Response> {
+/** Asks; whoever is not logged in is led to the login. */
+async function send({ method, path, query, body, signal }: Question): Promise<Response> {
   const search = query?.toString();
-  return fetch('/api/v1' + path + (search ? '?' + search : ''), {
+  const res = await fetch('/api/v1' + path + (search ? '?' + search : ''), {
     method,
     signal,
     cache: 'no-store',
@@ -15,6 +17,11 @@ function send({ method, path, query, body, signal }: Question): Promise<Response
     headers: body === undefined ? undefined : { 'Content-Type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
+  if (res.status === 401 && !path.startsWith('/login')) {
+    toLogin();
+    return new Promise(() => undefined); // the page goes
+  }
+  return res;
 }
 
 async function whole(res: Response, signal?: AbortSignal): Promise<Answer> {
@@ -31,6 +38,7 @@ async function whole(res: Response, signal?: AbortSignal): Promise<Answer> {
 
 export const consoleHost: Host = {
   base: '',
+  logsIn: true,
 
   async ask(q) {
     return whole(await send(q), q.signal);

@@ -11,6 +11,7 @@ import { pluginBase } from '../routes';
 const host: Host = {
   base: pluginBase,
   stickyTop: 40, // its own bar
+  logsIn: false,
 
   async ask({ method, path, query, body, signal }) {
     const search = query?.toString();

@@ -23,6 +23,7 @@ export function stage(answers: Answers): Stage {
   let listen: (e: LiveEvent) => void = () => undefined;
   const host: Host = {
     base: '',
+    logsIn: true,
     async ask(q) {
       asked.push(q);
       const special = answer.get(`${q.method} ${q.path}`);

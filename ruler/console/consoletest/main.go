@@ -6,7 +6,9 @@
 // tokens, a demo receiver with messages, a simulator that writes down what it
 // is asked; the bridge has changed the labels of sim-north-07 whenever somebody
 // else wants to. With -servers N it serves a fleet of N servers from SQLite
-// instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full} switches what the store answers.
+// instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full} switches what the
+// store answers, /test/login asks everybody for a login (see people.go), /test/first
+// has no users yet; GET /test/link makes the first admin's link then.
 package main
 
 import (
@@ -76,7 +78,15 @@ func run(listen string, servers, parts int) error {
 	if err != nil {
 		return err
 	}
-	world := &world{book: book, reader: &reader{Fleet: fleet, kept: kept}}
+	if err := people(context.Background(), kept); err != nil {
+		return err
+	}
+	fresh, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "fresh.db"), Partitions: 16, Hash: "test"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = fresh.Close() }() // it goes with its folder
+	world := &world{book: book, reader: &reader{Fleet: fleet, kept: kept}, fresh: fresh}
 	world.shown = world.reader
 	if servers > 0 {
 		world.shown = &large{Store: kept, fresh: world.reader}
@@ -102,6 +112,7 @@ type world struct {
 	reader *reader
 	book   *rulebook.Book
 	shown  store.Reader
+	fresh  *sqlite.Store // has no users
 	mu     sync.Mutex
 	broken []string // what the simulator was asked
 }
@@ -109,13 +120,23 @@ type world struct {
 func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
 	cfg.Version = "consoletest"
-	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.reader, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Rules, cfg.Past = w.book, backtest.Config{Stream: streamtest.New(time.Now()), State: w.reader}
 	cfg.Failures, cfg.MetricRules = failures, metricRules
-	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens = w.shown, w.reader.kept, w.reader.kept, w.reader.kept
+	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens, cfg.Users = w.shown, w.reader.kept, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
 	h, err := api.New(cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, fmt.Errorf("make api: %w", err)
+	}
+	closed := cfg
+	closed.Login = api.LoginRequired
+	asking, err := api.New(closed, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, fmt.Errorf("make api: %w", err)
+	}
+	closed.Users = w.fresh
+	first, err := api.New(closed, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, fmt.Errorf("make api: %w", err)
 	}
@@ -125,7 +146,17 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
-	mux.Handle("/api/", h)
+	mux.HandleFunc("/api/", func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case w.reader.is("login"):
+			asking.ServeHTTP(rw, r)
+		case w.reader.is("first"):
+			first.ServeHTTP(rw, r)
+		default:
+			h.ServeHTTP(rw, r)
+		}
+	})
+	mux.HandleFunc("GET /test/link", w.firstLink)
 	mux.HandleFunc("POST /test/{what}", func(_ http.ResponseWriter, r *http.Request) { w.reader.set(r.PathValue("what")) })
 	mux.HandleFunc("GET /test/broken", func(rw http.ResponseWriter, _ *http.Request) {
 		w.mu.Lock()

@@ -73,6 +73,14 @@ func (r *reader) Notification(ctx context.Context, id string) (store.Notificatio
 	return r.kept.Notification(ctx, id)
 }
 
+// AuditLog implements store.Reader.
+func (r *reader) AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	if r.is("fail") || r.is("empty") {
+		return nil, r.now().Err
+	}
+	return r.kept.AuditLog(ctx, q)
+}
+
 // Silent implements store.Reader.
 func (r *reader) Silent(ctx context.Context) ([]store.SilentServer, error) {
 	return r.now().Silent(ctx)
@@ -122,6 +130,7 @@ func (w *world) neighbours(mux *http.ServeMux) {
 		}
 		answer(rw, struct{}{})
 	})
+	w.joinTokens(mux)
 	mux.HandleFunc("POST /neighbour/incident", func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
