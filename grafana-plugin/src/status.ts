@@ -40,7 +40,8 @@ export function toneColors(theme: GrafanaTheme2, tone: Tone): { text: string; bo
   if (tone === 'calm') {
     return { text: theme.colors.text.secondary, border: theme.colors.border.medium, ground: theme.colors.background.secondary, strong: theme.colors.text.secondary };
   }
-  return { text: c.text, border: c.borderTransparent, ground: c.transparent, strong: c.main };
+  return { text: c.text, border: c.borderTransparent, ground: tone === 'info' ? theme.colors.background.primary : c.transparent, // its tint leaves less than 4.5 on white
+    strong: c.main };
 }
 
 const order = ['critical', 'silent', 'warning', 'info'];

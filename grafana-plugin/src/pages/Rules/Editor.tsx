@@ -72,6 +72,7 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
         ],
       }),
     });
+    v.scrollDOM.tabIndex = 0; // long lines scroll by the keyboard
     view.current = v;
     return () => {
       view.current = undefined;
@@ -107,13 +108,13 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
 const looks = (theme: GrafanaTheme2) => [
   EditorView.theme(
     {
-      '&': { color: theme.colors.text.primary, backgroundColor: theme.colors.background.secondary, fontSize: '13px', border: `1px solid ${theme.colors.border.medium}`, borderRadius: theme.shape.radius.default },
+      '&': { color: theme.colors.text.primary, backgroundColor: theme.colors.background.primary, fontSize: '13px', border: `1px solid ${theme.colors.border.medium}`, borderRadius: theme.shape.radius.default },
       '&.cm-focused': { outline: `2px solid ${theme.colors.primary.main}` },
       '.cm-scroller': { fontFamily: theme.typography.fontFamilyMonospace, lineHeight: '1.6', minHeight: '320px', maxHeight: '70vh' },
       '.cm-content': { caretColor: theme.colors.text.primary },
       '.cm-cursor': { borderLeftColor: theme.colors.text.primary },
       '.cm-gutters': { backgroundColor: theme.colors.background.secondary, color: theme.colors.text.secondary, borderRight: `1px solid ${theme.colors.border.weak}` },
-      '.cm-activeLine': { backgroundColor: theme.colors.action.hover },
+      '.cm-activeLine': { backgroundColor: 'transparent' },
       '.cm-tooltip': { color: theme.colors.text.primary, backgroundColor: theme.colors.background.primary, border: `1px solid ${theme.colors.border.medium}` },
       '.cm-tooltip-autocomplete > ul > li[aria-selected]': { color: theme.colors.primary.contrastText, backgroundColor: theme.colors.primary.main },
       '.cm-completionDetail': { color: theme.colors.text.secondary, fontStyle: 'normal', marginLeft: '1em' },
