@@ -224,6 +224,7 @@ func (s *status) moved() int64 { return max(s.arrived.Load(), s.claimed.Load()) 
 // told hands committed notifications to whoever tells people. A partition does
 // not know whether a silence is held or folded: the store does.
 func (e *Engine) told(ctx context.Context, rows []store.Notification) {
+	ctx = context.WithoutCancel(ctx) // it is committed, also where the ruler ends now
 	rules, _ := e.generation()
 	var out []notify.Notification
 	for i := range rows {
