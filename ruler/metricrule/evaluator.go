@@ -180,6 +180,21 @@ func (e *Evaluator) build(ctx context.Context, p *Pack, was map[string]*group) (
 	return out, nil
 }
 
+// leave ends the series of groups that are no more, as Prometheus does: without
+// that, what they recorded and their ALERTS would seem to go on for five minutes.
+// A store that is away keeps them that long.
+func (e *Evaluator) leave(ctx context.Context, was, now map[string]*group) {
+	for name, old := range was {
+		if now[name] != nil {
+			continue // its next evaluation ends those of rules that it lost
+		}
+		g := rules.NewGroup(rules.GroupOptions{Name: old.Name(), File: old.File(), Interval: old.Interval(),
+			Opts: &rules.ManagerOptions{Appendable: e.client, Context: ctx, Logger: quiet(e.opts.Log), DefaultRuleQueryOffset: func() time.Duration { return old.QueryOffset() }}})
+		g.CopyState(old.Group)
+		g.Eval(ctx, e.opts.Now())
+	}
+}
+
 // known tells the engine whether it may write since when alerts are pending.
 func (g *group) known(yes bool) {
 	for _, r := range g.AlertingRules() {
@@ -242,6 +257,7 @@ func (e *Evaluator) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		e.leave(ctx, e.groups, groups)
 		e.groups, e.built = groups, p
 	}
 	k := &keeper{e: e, pack: p}

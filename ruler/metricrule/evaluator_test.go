@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 
 	"nocturne/internal/record"
@@ -416,6 +418,55 @@ func TestReload(t *testing.T) {
 	r.want("the rule is gone", "resolved  kept  critical")
 	r.pass(3)
 	r.want("the other one stays", "")
+}
+
+// The series of a group, and of a rule, that is no more end at once.
+func TestSeriesEndWithTheirGroup(t *testing.T) {
+	second := strings.NewReplacer("name: disks", "name: others", "disk:free", "other:free", "DiskFull", "OtherFull", "alert: Kept", "alert: OtherKept").Replace(strings.TrimPrefix(disks, "groups:\n"))
+	r := newRig(t, disks+second)
+	r.fake.set("free", row("0.5"))
+	r.fake.set("kept", row("1"))
+	r.pass(2)
+	ended := func() (ended, live []string) {
+		r.fake.mu.Lock()
+		defer r.fake.mu.Unlock()
+		for series, v := range r.fake.written {
+			name, _, _ := strings.Cut(strings.TrimPrefix(series, "__name__="), " ")
+			if i := strings.Index(series, "alertname="); i >= 0 {
+				name += " " + strings.Fields(series[i+len("alertname="):])[0]
+			}
+			if value.IsStaleNaN(v) {
+				ended = append(ended, name)
+			} else {
+				live = append(live, name)
+			}
+		}
+		slices.Sort(ended)
+		slices.Sort(live)
+		return ended, live
+	}
+	if gone, _ := ended(); len(gone) > 0 {
+		t.Fatalf("ended before anything went: %v", gone)
+	}
+	r.pack = packOf(t, strings.Split(disks, "      - alert: Kept")[0])
+	groups, err := r.e.build(t.Context(), r.pack, r.e.groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(10 * time.Second)
+	r.e.leave(t.Context(), r.e.groups, groups)
+	gone, live := ended()
+	if want := "[ALERTS OtherKept ALERTS_FOR_STATE OtherKept other:free:ratio]"; fmt.Sprint(gone) != want {
+		t.Errorf("with the group ended %v, want %s", gone, want)
+	}
+	if want := "[ALERTS Kept ALERTS_FOR_STATE Kept disk:free:ratio]"; fmt.Sprint(live) != want {
+		t.Errorf("live are %v, want %s", live, want)
+	}
+	r.e.groups = groups
+	r.pass(1)
+	if gone, _ := ended(); !slices.Contains(gone, "ALERTS Kept") || slices.Contains(gone, "disk:free:ratio") {
+		t.Errorf("with the rule ended %v", gone)
+	}
 }
 
 func TestFencedOff(t *testing.T) {
