@@ -33,6 +33,13 @@ export interface PageProps {
   children: ReactNode;
 }
 
+/** Addresses of Grafana's own pages about a server or the pipeline; null = its data source is not set. */
+export interface Explore {
+  dashboard(of: 'server' | 'pipeline', server?: string): string;
+  metrics(server: string): string | null;
+  events(server: string): string | null;
+}
+
 export interface Host {
   /** Before every path of a link: '' or '/a/nocturne-fleet-app'. */
   base: string;
@@ -49,6 +56,8 @@ export interface Host {
   follow(listen: (e: LiveEvent) => void, open: (yes: boolean) => void): () => void;
   /** Whether people log in at the ruler itself; else the host knows who they are. */
   logsIn: boolean;
+  /** Ways out to what only Grafana has; absent where there is none. */
+  explore?: Explore;
   /** The frame of a page: title, navigation's state, theme. */
   Page: ComponentType<PageProps>;
 }

@@ -248,7 +248,7 @@ func TestOverviewAndSilent(t *testing.T) {
 	if o.Status != StatusSilent || o.Text != "Of 21 servers: 1 silent, 2 critical, 2 with a warning." {
 		t.Errorf("the fleet is %s: %s", o.Status, o.Text)
 	}
-	if o.Sites[0].Site != "south" || o.Features != (Features{Demo: true, Delivered: true, AddServer: true}) {
+	if o.Sites[0].Site != "south" || o.Features != (Features{Demo: true, Delivered: true, AddServer: true, Charts: true}) {
 		t.Errorf("sites %+v, features %+v", o.Sites, o.Features)
 	}
 	if !o.PipelineOK || !strings.Contains(o.PipelineText, "0 missing") || !o.SilenceJudged {

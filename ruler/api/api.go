@@ -36,6 +36,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/ruler/backtest"
+	"nocturne/ruler/chart"
 	"nocturne/ruler/engine"
 	"nocturne/ruler/eventlog"
 	"nocturne/ruler/lifecycle"
@@ -92,6 +93,8 @@ type Config struct {
 	Past backtest.Config `yaml:"-"`
 	// Events are what the log store keeps; nil = there is no event history.
 	Events *eventlog.Client `yaml:"-"`
+	// Charts are drawn from the metrics store; nil = there are none.
+	Charts *chart.Client `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing
 	// is said of them.
 	Alerting func() []notify.Trouble `yaml:"-"`
@@ -178,6 +181,7 @@ type server struct {
 	log     *slog.Logger
 	reader  store.Reader
 	recent  recentBridge
+	sizes   recentStorage
 	client  *http.Client
 	now     func() time.Time
 	metrics *metrics

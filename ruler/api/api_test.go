@@ -69,6 +69,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	b.cfg.Rules = book
 	b.cfg.Past = backtest.Config{Stream: streamtest.New(now), State: b.fleet}
 	b.cfg.Events = fakeLogs(t)
+	b.cfg.Charts = fakeMetrics(t)
 	if change != nil {
 		change(&b.cfg)
 	}

@@ -31,6 +31,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/users", "", `{"name":"zoe","role":"viewer"}`)
 	f.Add("PUT", "/users/ada/role", "", `{"role":"viewer"}`)
 	f.Add("DELETE", "/join-tokens/5f2c91aa07", "", "")
+	f.Add("GET", "/charts/disks", "server=5e170000000000000000000000000005&since=2026-11-20T07:00:00Z", "")
 	f.Add("GET", "/rules/noise", "since=30d", "")
 	s := openStore(f)
 	b := newBench(f, func(c *Config) { c.Reader, c.Tokens, c.Users, c.Desk = s, s, s, s })

@@ -36,6 +36,8 @@ var asks = map[string][2]string{
 	"notification":   {"/notifications/a1b2c3d4e5f60718"},
 	"silent":         {"/silent?planned=true"},
 	"pipeline":       {"/pipeline"},
+	"charts":         {"/charts"},
+	"chart":          {"/charts/cpu?server=" + apitest.ID(5).String()},
 	"delivered":      {"/delivered"},
 	"demo_incident":  {"/demo/incident", `{"kind":"drive","server_id":"` + apitest.ID(5).String() + `"}`},
 	"join_tokens":    {"/join-tokens", `{"site":"north"}`},

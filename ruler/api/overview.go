@@ -37,7 +37,7 @@ func (s *server) overview(r *request) (any, error) {
 		Sites: mapSlice(o.Sites, func(g store.Group) SiteCounts {
 			return SiteCounts{Site: clip(g.Name, maxName), Servers: g.Servers, Silent: g.Silent, Open: g.Open}
 		}),
-		Features: Features{Demo: s.cfg.Demo.SimulatorURL != "", Delivered: s.cfg.Demo.ReceiverURL != "", AddServer: s.cfg.Bridge.URL != ""},
+		Features: Features{Demo: s.cfg.Demo.SimulatorURL != "", Delivered: s.cfg.Demo.ReceiverURL != "", AddServer: s.cfg.Bridge.URL != "", Charts: s.cfg.Charts != nil},
 	}
 	for severity, n := range o.BySeverity {
 		switch severityStatus(severity) {

@@ -105,6 +105,7 @@ func (s *server) pipeline(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Storage = s.storage(r.ctx)
 	return *p, nil
 }
 

@@ -144,6 +144,7 @@ func (s *server) routes() []route {
 		s.eventRoutes(),
 		s.eventCountRoutes(),
 		s.pipelineRoutes(),
+		s.chartRoutes(),
 		s.demoRoutes(),
 		s.adminRoutes(),
 		s.tokenRoutes(),

@@ -377,6 +377,7 @@ type Features struct {
 	Demo      bool `json:"demo" doc:"true: simulated servers can be broken with demo/incident"`
 	Delivered bool `json:"delivered" doc:"true: the demo receiver shows what Alertmanager delivered"`
 	AddServer bool `json:"add_server" doc:"true: join tokens can be made here"`
+	Charts    bool `json:"charts" doc:"true: there is a metrics store to draw charts from"`
 }
 
 // Message is one message at the demo receiver: what a person would have got.

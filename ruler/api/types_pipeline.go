@@ -16,7 +16,8 @@ type Pipeline struct {
 	Losses     Losses      `json:"losses"`
 	Sinks      []Sink      `json:"sinks"`
 	Bridge     Bridge      `json:"bridge"`
-	StoreBytes int64       `json:"store_bytes"`
+	StoreBytes int64       `json:"store_bytes" doc:"of the ruler's own, its log included"`
+	Storage    Storage     `json:"storage"`
 }
 
 // Stage counts records: in = out + dropped + waiting.

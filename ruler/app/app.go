@@ -28,6 +28,7 @@ import (
 	"nocturne/internal/stream"
 	"nocturne/ruler/api"
 	"nocturne/ruler/backtest"
+	"nocturne/ruler/chart"
 	"nocturne/ruler/config"
 	"nocturne/ruler/console"
 	"nocturne/ruler/engine"
@@ -214,6 +215,9 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	if a.cfg.Logs.URL != "" {
 		cfg.Events = eventlog.New(a.cfg.Logs, reg)
 		cfg.Past.Events = cfg.Events
+	}
+	if a.cfg.Metrics.URL != "" {
+		cfg.Charts = chart.New(a.cfg.Metrics.URL, reg)
 	}
 	cfg.Alerting, cfg.SilencesChanged = a.sender.Troubles, a.sender.SilencesChanged
 	cfg.Stop, cfg.Version = a.stopping, a.version

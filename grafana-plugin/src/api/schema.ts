@@ -202,6 +202,39 @@ export interface ChangeList {
   next_before_id: number;
 }
 
+export interface ChartData {
+  before: string | null;
+  chart: ChartInfo;
+  /** series that there were too many of */
+  left_out_series: number;
+  series: ChartSeries[];
+  since: string | null;
+  step_seconds: number;
+  /** where the values are */
+  times: string[];
+}
+
+export interface ChartInfo {
+  /** what it shows, a sentence */
+  about: string;
+  name: string;
+  /** server or pipeline */
+  of: string;
+  title: string;
+  /** ratio (0 to 1), bytes, bytes_per_second, seconds, celsius, records, records_per_second, packets_per_second */
+  unit: string;
+}
+
+export interface ChartList {
+  items: ChartInfo[];
+}
+
+export interface ChartSeries {
+  name: string;
+  /** one for each of times; null = nothing is known */
+  values: (number | null)[];
+}
+
 export interface Deed {
   at: string | null;
   /** ruler: it did so by itself */
@@ -408,6 +441,8 @@ export interface Fact {
 export interface Features {
   /** true: join tokens can be made here */
   add_server: boolean;
+  /** true: there is a metrics store to draw charts from */
+  charts: boolean;
   /** true: the demo receiver shows what Alertmanager delivered */
   delivered: boolean;
   /** true: simulated servers can be broken with demo/incident */
@@ -944,6 +979,8 @@ export interface Pipeline {
   sinks: Sink[];
   /** of the bridge and its sinks, in the order records pass them */
   stages: Stage[];
+  storage: Storage;
+  /** of the ruler's own, its log included */
   store_bytes: number;
   /** the whole in a sentence */
   text: string;
@@ -1491,6 +1528,45 @@ export interface Stay {
   until: string | null;
 }
 
+export interface Storage {
+  /** false: the ruler knows no metrics store */
+  configured: boolean;
+  disks: StoreDisk[];
+  /** why nothing is known; empty = all is well */
+  error: string;
+  stores: StoreSize[];
+}
+
+export interface StoreDisk {
+  /** how much of the free space goes in a day; negative = it grows; null = there is less than a day of history */
+  bytes_per_day: number | null;
+  /** until it is full at this rate; null = not known, or it does not fill up */
+  days_left: number | null;
+  free_bytes: number;
+  /** what the trend is made of */
+  history_seconds: number;
+  parts: string[];
+  size_bytes: number;
+  /** the same in a sentence */
+  text: string;
+}
+
+export interface StoreSize {
+  /** null = not known */
+  bytes: number | null;
+  /** by how much it grows, by the trend of at most 7 days; null = there is less than a day of history */
+  bytes_per_day: number | null;
+  /** what the trend is made of */
+  history_seconds: number;
+  /** how long it keeps things; empty = for ever, or not known */
+  keep: string;
+  /** where it drops the oldest; null = nowhere */
+  max_bytes: number | null;
+  /** stream, register, victoria-metrics, victoria-logs, ruler, ruler-wal */
+  name: string;
+  title: string;
+}
+
 export interface StreamEvent {
   notification: Notification;
   server: Server;
@@ -1749,6 +1825,22 @@ export interface Operations {
     params: { server?: string; category?: "heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent"; kind?: "added" | "removed" | "replaced" | "moved" | "field"; device_type?: string; place?: string; field?: string; serial?: string; since?: string; before?: string; limit?: number; before_id?: number; };
     body: undefined;
     answer: ChangeList;
+  };
+  /** What a chart shows, from the metrics store; without since: of the last 24 hours */
+  chart: {
+    method: "GET";
+    path: "/charts/{name}";
+    params: { name: "cpu" | "memory" | "disks" | "disk_io" | "disk_time" | "network" | "network_errors" | "temperatures" | "spool" | "records_in" | "records_out" | "behind" | "waiting" | "store_sizes" | "disk_free"; server?: string; since?: string; before?: string; };
+    body: undefined;
+    answer: ChartData;
+  };
+  /** Charts that there are: a fixed set */
+  charts: {
+    method: "GET";
+    path: "/charts";
+    params: { of?: "server" | "pipeline"; };
+    body: undefined;
+    answer: ChartList;
   };
   /** Do the same with many notifications; each answers for itself */
   deeds: {

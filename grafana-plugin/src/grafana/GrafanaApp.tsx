@@ -1,10 +1,12 @@
 // The host "Grafana": questions go through the plugin's backend, changes come over Grafana Live.
 import { LiveChannelScope, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
 import { getBackendSrv, getGrafanaLiveSrv, PluginPage } from '@grafana/runtime';
+import { useMemo } from 'react';
 import { lastValueFrom, tap } from 'rxjs';
 import { lineReader } from '../api/lines';
 import { App } from '../App';
 import type { Host, PageProps } from '../host';
+import { explore, type Settings } from './explore';
 import pluginJson from '../plugin.json';
 import { pluginBase } from '../routes';
 
@@ -122,6 +124,8 @@ const eventColumn = 1;
 
 export const eventsOf = (frame: Frame): string[] => (frame.data?.values?.[eventColumn] ?? []).map(String);
 
-export default function GrafanaApp(_: AppRootProps) {
-  return <App host={host} />;
+export default function GrafanaApp({ meta }: AppRootProps<Settings>) {
+  const { metricsUid, logsUid } = meta.jsonData ?? {};
+  const full = useMemo(() => ({ ...host, explore: explore({ metricsUid, logsUid }) }), [metricsUid, logsUid]);
+  return <App host={full} />;
 }

@@ -15,7 +15,7 @@ export const notification: Notification = {
 };
 
 export const overview: Overview = {
-  features: { add_server: true, delivered: false, demo: false }, now: at, open_notifications: 1, pipeline_ok: true, pipeline_text: '9 records received, 0 missing.', silence_judged: true, status: 'critical', text: 'Of 1 servers: 1 critical.',
+  features: { add_server: true, charts: false, delivered: false, demo: false }, now: at, open_notifications: 1, pipeline_ok: true, pipeline_text: '9 records received, 0 missing.', silence_judged: true, status: 'critical', text: 'Of 1 servers: 1 critical.',
   servers: { clones: 0, critical: 1, info: 0, new: 0, planned: 0, revoked: 0, silent: 0, simulated: 0, total: 1, up: 1, warning: 0 }, sites: [{ site: 'north', servers: 1, silent: 0, with_open_notifications: 1 }],
 };
 

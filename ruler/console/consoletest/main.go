@@ -4,10 +4,10 @@
 //
 // Beside the fixed data it plays the neighbours: a bridge that makes join
 // tokens, a demo receiver with messages, a simulator that writes down what it
-// is asked; the bridge has changed the labels of sim-north-07 whenever somebody
+// is asked, a metrics store; the bridge has changed the labels of sim-north-07 whenever somebody
 // else wants to. With -servers N it serves a fleet of N servers from SQLite
-// instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full} switches what the
-// store answers, /test/login asks everybody for a login (see people.go), /test/first
+// instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full,dark} switches what the
+// stores answer (dark is without the metrics store), /test/login asks everybody for a login (see people.go), /test/first
 // has no users yet; GET /test/link makes the first admin's link then.
 package main
 
@@ -30,6 +30,7 @@ import (
 	"nocturne/ruler/api"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/backtest"
+	"nocturne/ruler/chart"
 	"nocturne/ruler/console"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
@@ -124,6 +125,7 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg.Failures, cfg.MetricRules = failures, metricRules
 	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens, cfg.Users = w.shown, w.reader.kept, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
+	cfg.Charts = chart.New(neighbours, nil)
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
 	h, err := api.New(cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
@@ -164,6 +166,7 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 		answer(rw, w.broken)
 	})
 	w.neighbours(mux)
+	w.metricsStore(mux)
 	return mux, nil
 }
 

@@ -5,6 +5,8 @@ import { t } from '@grafana/i18n';
 import { Alert, useStyles2 } from '@grafana/ui';
 import { useAnswer } from '../../api/client';
 import type { Partition, Pipeline, Sink, Stage } from '../../api/schema';
+import { Charts, SpanPick } from '../../components/Charts';
+import { GrafanaLinks } from '../../components/GrafanaLinks';
 import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
@@ -12,6 +14,7 @@ import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { bytes, number, sentence, span } from '../../format';
 import { useHost } from '../../host';
+import { StoragePanel } from './StoragePanel';
 
 export default function PipelinePage() {
   const { Page } = useHost();
@@ -80,6 +83,12 @@ function Shown({ of: p }: { of: Pipeline }) {
           </Panel>
         )}
       </Columns>
+      <StoragePanel of={p.storage} />
+      {p.storage.configured && (
+        <Panel title={t('pipeline.charts', 'Over time')} extra={<><GrafanaLinks to="pipeline" /> <SpanPick /></>}>
+          <Charts />
+        </Panel>
+      )}
       <Panel title={t('pipeline.ruler', 'Ruler, per partition')} extra={<Dim>{t('pipeline.store', 'store')} {bytes(p.store_bytes)}</Dim>}>
         {p.partitions.length ? <Table label={t('pipeline.ruler', 'Ruler, per partition')} columns={partitions} rows={p.partitions} id={(x) => String(x.partition)} status={(x) => (x.frozen ? 'warning' : undefined)} /> : <Empty icon="hourglass" title={t('pipeline.empty', 'The ruler has read nothing from the stream yet.')} />}
       </Panel>

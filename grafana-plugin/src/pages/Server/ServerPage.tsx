@@ -5,7 +5,9 @@ import { Alert, Button } from '@grafana/ui';
 import { useParams } from 'react-router-dom';
 import { useAnswer } from '../../api/client';
 import type { ServerDetail } from '../../api/schema';
+import { Charts, SpanPick } from '../../components/Charts';
 import { Facts } from '../../components/Facts';
+import { GrafanaLinks } from '../../components/GrafanaLinks';
 import { NotificationItem } from '../../components/items';
 import { List } from '../../components/List';
 import { Link, ServerLink } from '../../components/Links';
@@ -51,6 +53,7 @@ export default function ServerPage() {
             <Simulated yes={s.simulated} />
             {s.clone && <Tag>{t('servers.clone', 'identity used twice')}</Tag>}
             <Status of={s.status} title={clean(s.status_text)} />
+            <GrafanaLinks to="server" server={s.name} />
           </>
         )
       }
@@ -115,6 +118,11 @@ function Detail({ of: d, then }: { of: ServerDetail; then: boolean }) {
       ) : (
         <Panel title={t('server.parts', 'Parts')}>
           <Empty icon="hourglass" title={t('server.noParts', 'No part is known yet.')}>{t('server.noPartsText', 'The first snapshots come within a minute of the first heartbeat.')}</Empty>
+        </Panel>
+      )}
+      {!then && overview.data?.features.charts && (
+        <Panel title={t('server.charts', 'Over time')} extra={<SpanPick />}>
+          <Charts server={s.id} />
         </Panel>
       )}
       <HistoryPanel server={s.id} />

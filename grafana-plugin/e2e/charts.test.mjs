@@ -1,0 +1,70 @@
+// Charts of a server and of the pipeline, on made-up metrics.
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { suite, text } from './world.mjs';
+
+const server = '5e170000000000000000000000000005';
+
+suite('charts', (the) => {
+  let page;
+  it('draws what a server measured, with its gap, and tells it by keyboard', async () => {
+    page = await the.page();
+    await page.view('/servers/' + server);
+    const charts = page.panel('Over time');
+    await charts.locator('[data-chart]').nth(8).waitFor();
+    const cpu = charts.getByRole('figure', { name: 'Processor', exact: true });
+    assert.match(await text(cpu), /busy \d+(\.\d)? %/);
+    const drawn = await cpu.locator('path').getAttribute('d');
+    assert.equal(drawn.match(/M/g).length, 2, 'a gap makes two lines: ' + drawn);
+    const area = cpu.getByRole('slider');
+    await area.focus();
+    await page.keyboard.press('Home');
+    const first = await area.getAttribute('aria-valuetext');
+    assert.match(first, /busy \d/);
+    await page.keyboard.press('End');
+    assert.notEqual(await area.getAttribute('aria-valuetext'), first);
+    await cpu.getByText('As a table').click();
+    assert.ok((await cpu.getByRole('row').count()) > 50);
+    assert.match(await text(charts), /C: \d+ %\s*D: \d+ %/);
+  });
+
+  it('keeps the time in the address', async () => {
+    page = await the.page();
+    await page.view(`/servers/${server}?span=7d`);
+    const charts = page.panel('Over time');
+    await charts.locator('[data-chart]').first().waitFor();
+    assert.equal(await charts.getByLabel('Time').inputValue(), '7d');
+    await charts.getByLabel('Time').selectOption('1h');
+    await page.waitForURL(/span=1h/);
+    await charts.locator('[data-chart]').first().waitFor();
+  });
+
+  it('says how large the stores are and how long the disk lasts', async () => {
+    page = await the.page({ width: 360, dark: true });
+    await page.view('/pipeline');
+    const stores = page.panel('Stores and disks');
+    const said = await text(stores);
+    for (const want of [/VictoriaLogs\s+Size\s+18 GB\s+Growth\s+\+740 MB a day\s+Keeps\s+180 days at most 50 GiB/, /ruler's log\s+Size\s+[\d.]+ MB\s+Growth\s+written anew/, /Full in 4[345] days at the rate of the last days\./]) assert.match(said, want);
+    await page.panel('Over time').locator('[data-chart]').nth(5).waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+    await page.shot('pipeline-charts-phone');
+  });
+
+  it('has a word and a way to ask again where the metrics store is away', async () => {
+    page = await the.page();
+    page.expected.push(/503/);
+    await page.tell('dark');
+    await page.view('/servers/' + server);
+    const charts = page.panel('Over time');
+    await charts.getByText('The metrics store does not answer.').first().waitFor({ timeout: 15_000 });
+    await page.tell('full');
+    await charts.getByRole('button', { name: 'Retry' }).first().click();
+    await charts.locator('[data-chart]').first().waitFor();
+  });
+
+  it('leads nowhere that the console does not have', async () => {
+    page = await the.page();
+    await page.view('/pipeline');
+    assert.equal(await page.getByRole('link', { name: /Explore|Dashboard/ }).count(), 0);
+  });
+});

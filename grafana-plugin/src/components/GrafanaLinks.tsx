@@ -1,0 +1,30 @@
+import { t } from '@grafana/i18n';
+import { LinkButton } from '@grafana/ui';
+import { useHost } from '../host';
+
+/** Ways to Grafana's own pages about the same; nothing where there is no Grafana. */
+export function GrafanaLinks({ to, server }: { to: 'server' | 'pipeline'; server?: string }) {
+  const { explore } = useHost();
+  if (!explore) {
+    return null;
+  }
+  const metrics = server === undefined ? null : explore.metrics(server);
+  const events = server === undefined ? null : explore.events(server);
+  return (
+    <>
+      <LinkButton size="sm" variant="secondary" icon="apps" href={explore.dashboard(to, server)}>
+        {t('grafana.dashboard', 'Dashboard')}
+      </LinkButton>
+      {metrics && (
+        <LinkButton size="sm" variant="secondary" icon="compass" href={metrics}>
+          {t('grafana.metrics', 'Explore metrics')}
+        </LinkButton>
+      )}
+      {events && (
+        <LinkButton size="sm" variant="secondary" icon="compass" href={events}>
+          {t('grafana.events', 'Explore events')}
+        </LinkButton>
+      )}
+    </>
+  );
+}

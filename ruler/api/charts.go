@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"nocturne/ruler/chart"
+)
+
+const chartedSince = 24 * time.Hour // where nothing else is said
+
+func (s *server) chartRoutes() []route {
+	var names []string
+	for _, c := range chart.All() {
+		names = append(names, c.Name)
+	}
+	name := enum("name", "as in /charts", names...)
+	name.path = true
+	return []route{
+		{method: "GET", path: "/charts", name: "charts", summary: "Charts that there are: a fixed set", params: []param{enum("of", "of a server, or of the pipeline", "server", "pipeline")}, result: ChartList{}, handle: s.charts},
+		{method: "GET", path: "/charts/{name}", name: "chart", summary: "What a chart shows, from the metrics store; without since: of the last 24 hours",
+			params: []param{name, {name: "server", kind: kindServer, doc: "server id; charts of servers need one"}, {name: "since", kind: kindTime, doc: "from, RFC 3339"}, {name: "before", kind: kindTime, doc: "until; default: now. At most 400 days after since"}},
+			result: ChartData{}, handle: s.chart},
+	}
+}
+
+func chartInfo(c chart.Chart) ChartInfo {
+	of := "pipeline"
+	if c.Server {
+		of = "server"
+	}
+	return ChartInfo{Name: c.Name, Title: c.Title, About: c.About, Unit: c.Unit, Of: of}
+}
+
+func (s *server) charts(r *request) (any, error) {
+	out := ChartList{Items: []ChartInfo{}}
+	for _, c := range chart.All() {
+		if info := chartInfo(c); r.text("of") == "" || r.text("of") == info.Of {
+			out.Items = append(out.Items, info)
+		}
+	}
+	return out, nil
+}
+
+func (s *server) chart(r *request) (any, error) {
+	c, ok := chart.Find(r.text("name"))
+	if !ok {
+		return nil, &problem{status: http.StatusNotFound, msg: "no such chart", hint: "GET /charts lists them"}
+	}
+	if s.cfg.Charts == nil {
+		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no metrics store", hint: "write metrics.url in its configuration"}
+	}
+	server := r.id("server")
+	if c.Server == server.IsZero() {
+		if c.Server {
+			return nil, badRequest("add ?server=ID", "chart %s is of a server: which one?", c.Name)
+		}
+		return nil, badRequest("leave server out", "chart %s is of the pipeline, not of a server", c.Name)
+	}
+	if c.Server {
+		if _, err := s.reader.Server(r.ctx, server); err != nil {
+			return nil, err
+		}
+	}
+	span := chart.Range{From: r.time("since"), To: r.time("before")}
+	if span.To.IsZero() {
+		span.To = s.now().UTC()
+	}
+	if span.From.IsZero() {
+		span.From = span.To.Add(-chartedSince)
+	}
+	if err := span.Check(); err != nil {
+		return nil, badRequest("from a minute to 400 days", "since and before do not fit: %s", err)
+	}
+	data, err := s.cfg.Charts.Data(r.ctx, c, server, span)
+	if err != nil {
+		return nil, chartProblem(err)
+	}
+	out := ChartData{Chart: chartInfo(c), Since: at(span.From), Before: at(span.To), StepSeconds: int64(data.Step.Seconds()), Times: data.Times, Left: data.Cut, Series: []ChartSeries{}}
+	for _, l := range data.Series {
+		out.Series = append(out.Series, ChartSeries{Name: clip(l.Name, maxName), Values: l.Values})
+	}
+	return out, nil
+}
+
+// chartProblem words an error of the metrics store.
+func chartProblem(err error) error {
+	p := &problem{cause: err}
+	switch {
+	case errors.Is(err, chart.ErrSlow):
+		p.status, p.msg, p.hint = http.StatusGatewayTimeout, "the metrics store took too long", "ask for a shorter time, or again in a moment"
+	case errors.Is(err, chart.ErrAway):
+		p.status, p.msg, p.hint = http.StatusServiceUnavailable, "the metrics store does not answer", "is VictoriaMetrics running at metrics.url of the ruler's configuration?"
+	case errors.Is(err, chart.ErrAnswer):
+		p.status, p.msg, p.hint = http.StatusBadGateway, "the metrics store does not answer as it should", "the ruler's log says what it said; is metrics.url that of VictoriaMetrics?"
+	default:
+		return err
+	}
+	return p
+}
+
+// storageFor is how long an answer about the stores is shown again: sizes move
+// slowly, and a week of them is a lot to read. storageWithin is how long the
+// page waits for it.
+const (
+	storageFor    = time.Minute
+	storageRetry  = 5 * time.Second
+	storageWithin = 4 * time.Second
+)
+
+// recentStorage is the last answer about the stores.
+type recentStorage struct {
+	mu    sync.Mutex
+	until time.Time
+	last  Storage
+}
+
+func (s *server) storage(ctx context.Context) Storage {
+	if s.cfg.Charts == nil {
+		return Storage{Stores: []StoreSize{}, Disks: []StoreDisk{}}
+	}
+	c := &s.sizes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := s.now(); now.Before(c.until) && c.until.Sub(now) <= storageFor {
+		return c.last
+	}
+	// Others get this answer too: it must not end with whoever asked first.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageWithin)
+	defer cancel()
+	stores, disks, err := s.cfg.Charts.Stores(ctx, s.now())
+	c.last, c.until = storageOf(stores, disks), s.now().Add(storageFor)
+	if err != nil {
+		s.log.Debug("sizes of the stores are not known", "err", err)
+		c.last, c.until = storageOf(nil, nil), s.now().Add(storageRetry)
+		c.last.Error = "the metrics store does not answer"
+	}
+	return c.last
+}
+
+func storageOf(stores []chart.Store, disks []chart.Disk) Storage {
+	out := Storage{Configured: true, Stores: []StoreSize{}, Disks: []StoreDisk{}}
+	for _, v := range stores {
+		out.Stores = append(out.Stores, StoreSize{Name: v.Name, Title: v.Title, Bytes: whole(v.Bytes), PerDay: v.PerDay, Keep: clip(v.Keep, maxName), MaxBytes: whole(v.MaxBytes), History: v.History.Seconds()})
+	}
+	for _, v := range disks {
+		out.Disks = append(out.Disks, StoreDisk{Parts: v.Parts, Free: int64(v.Free), Size: int64(v.Total), PerDay: v.PerDay, DaysLeft: v.DaysLeft, History: v.History.Seconds(), Text: forecast(&v)})
+	}
+	return out
+}
+
+func whole(v *float64) *int64 {
+	if v == nil {
+		return nil
+	}
+	n := int64(*v)
+	return &n
+}
+
+// forecast says how long a disk lasts, and how sure that is.
+func forecast(d *chart.Disk) string {
+	switch {
+	case d.PerDay == nil:
+		return fmt.Sprintf("too little is known for a forecast: %.0f hours of history, a day is needed", d.History.Hours())
+	case d.DaysLeft == nil:
+		return "at the rate of the last days it does not fill up"
+	case *d.DaysLeft > 3650:
+		return "at the rate of the last days it lasts for more than ten years"
+	case *d.DaysLeft < 2:
+		return fmt.Sprintf("full in %.0f hours at the rate of the last days", *d.DaysLeft*24)
+	}
+	return fmt.Sprintf("full in %.0f days at the rate of the last days", *d.DaysLeft)
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"nocturne/ruler/api/apitest"
+	"nocturne/ruler/chart"
+)
+
+// fakeMetrics is a metrics store that answers every question with one line.
+func fakeMetrics(t testing.TB) *chart.Client {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"value":"13"},"value":[1,"4096"]}]}}`
+		if strings.HasSuffix(r.URL.Path, "query_range") {
+			answer = `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"volume":"C:"},"values":[[` + r.FormValue("start") + `,"0.5"]]}]}}`
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(s.Close)
+	return chart.New(s.URL, nil)
+}
+
+func TestCharts(t *testing.T) {
+	b := newBench(t, nil)
+	if all, own := get[ChartList](b, "/charts"), get[ChartList](b, "/charts?of=server"); len(own.Items) == 0 || len(all.Items) <= len(own.Items) || own.Items[0].Name != "cpu" {
+		t.Errorf("%+v", own)
+	}
+	db5 := apitest.ID(5).String()
+	d := get[ChartData](b, "/charts/disks?server="+db5)
+	if d.StepSeconds != 600 || len(d.Series) != 1 || d.Series[0].Name != "C:" || len(d.Series[0].Values) != len(d.Times) || d.Series[0].Values[0] == nil || *d.Series[0].Values[0] != 0.5 || d.Series[0].Values[1] != nil || d.Before.Sub(*d.Since) != 24*time.Hour {
+		t.Errorf("%+v", d)
+	}
+	f := func(path string, code int) {
+		t.Helper()
+		if w := b.call("GET", Prefix+path, "", nil); w.Code != code {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, code)
+		}
+	}
+	f("/charts/disks", http.StatusBadRequest)                                                         // of which server?
+	f("/charts/records_in?server="+db5, http.StatusBadRequest)                                        // of none
+	f("/charts/up", http.StatusBadRequest)                                                            // not of the set
+	f("/charts/disks?server="+apitest.ID(99).String(), http.StatusNotFound)                           // nobody
+	f("/charts/disks?query=up&server="+db5, http.StatusBadRequest)                                    // no free query
+	f("/charts/behind?since=2020-01-01T00:00:00Z", http.StatusBadRequest)                             // too long
+	f("/charts/behind?since=2026-11-21T03:00:00Z&before=2026-11-21T02:00:00Z", http.StatusBadRequest) // the wrong way round
+
+	b = newBench(t, func(c *Config) { c.Charts = nil })
+	f("/charts/behind", http.StatusNotFound)
+	if p := get[Pipeline](b, "/pipeline"); p.Storage.Configured || p.Storage.Stores == nil {
+		t.Errorf("%+v", p.Storage)
+	}
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	b = newBench(t, func(c *Config) { c.Charts = chart.New(away.URL, nil) })
+	f("/charts/behind", http.StatusServiceUnavailable)
+	if p := get[Pipeline](b, "/pipeline"); !p.Storage.Configured || p.Storage.Error == "" || !p.OK && p.Text == "" {
+		t.Errorf("%+v", p.Storage)
+	}
+}
+
+func TestStorage(t *testing.T) {
+	s := get[Pipeline](newBench(t, nil), "/pipeline").Storage
+	if !s.Configured || s.Error != "" || len(s.Stores) != 6 || *s.Stores[0].Bytes != 4096 || s.Stores[0].PerDay != nil || s.Stores[2].Keep != "13 months" || len(s.Disks) != 1 {
+		t.Errorf("%+v", s)
+	}
+	some, none := 1e9, -1e9
+	days := 12.4
+	for want, d := range map[string]chart.Disk{
+		"too little is known for a forecast: 3 hours of history, a day is needed": {History: 3 * time.Hour},
+		"at the rate of the last days it does not fill up":                        {PerDay: &none},
+		"full in 12 days at the rate of the last days":                            {PerDay: &some, DaysLeft: &days},
+	} {
+		if got := forecast(&d); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
