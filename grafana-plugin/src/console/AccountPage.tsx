@@ -33,9 +33,10 @@ export function AccountPage() {
               {m.via === 'session' ? (
                 <LogOut />
               ) : (
-                <p>
-                  {t('account.open', 'Here the pages open without a login. Who logs in is named in the audit log.')} <Link to={consolePaths.login}>{t('login.title', 'Log in')}</Link>
-                </p>
+                <>
+                  <p>{t('account.open', 'Here the pages open without a login. Who logs in is named in the audit log.')}</p>
+                  <Link to={consolePaths.login}>{t('login.title', 'Log in')}</Link>
+                </>
               )}
             </Panel>
             {m.via === 'session' && <ChangePassword name={m.name} />}
