@@ -18,7 +18,7 @@ const hour = 3_600_000;
 const spans = { hour, day: 24 * hour, week: 7 * 24 * hour, month: 30 * 24 * hour };
 const spanNames = Object.keys(spans) as Array<keyof typeof spans>;
 /** All below such a word: the API takes the beginning of an action. */
-const actions = ['login', 'logout', 'user', 'token', 'join_token', 'notification', 'silence', 'rule', 'labels', 'register'];
+const actions = ['login', 'logout', 'user', 'token', 'join_token', 'notification', 'silence', 'rules', 'server', 'register', 'demo'];
 
 export function Audit() {
   const s = useStyles2(styles);
