@@ -111,9 +111,9 @@ func TestStores(t *testing.T) {
 	c := New(vm.URL, nil)
 	now := time.Now()
 	hours := 72
-	load(t, vm.URL, now, time.Hour, `ruler_store_file_bytes{file="db"}`, rising(hours, 1e9, 1e6)...)
-	load(t, vm.URL, now, time.Hour, `ruler_store_file_bytes{file="wal"}`, rising(hours, 4e6, 1)...)
-	load(t, vm.URL, now, time.Hour, `vl_data_size_bytes{job="victoria-logs",type="storage"}`, rising(3, 5e6, 1e6)...)
+	load(t, vm.URL, now.Add(-time.Minute), time.Hour, `ruler_store_file_bytes{file="db"}`, rising(hours, 1e9, 1e6)...)
+	load(t, vm.URL, now.Add(-time.Minute), time.Hour, `ruler_store_file_bytes{file="wal"}`, rising(hours, 4e6, 1)...)
+	load(t, vm.URL, now.Add(-time.Minute), time.Hour, `vl_data_size_bytes{job="victoria-logs",type="storage"}`, rising(3, 5e6, 1e6)...)
 	load(t, vm.URL, now, time.Minute, `ruler_store_retention_seconds`, 730*86400, 730*86400)
 	load(t, vm.URL, now, time.Minute, `flag{job="victoria-logs",name="retentionPeriod",value="180d"}`, 1, 1)
 	load(t, vm.URL, now, time.Minute, `flag{job="victoria-metrics",name="retentionPeriod",value="13"}`, 1, 1)
@@ -122,7 +122,7 @@ func TestStores(t *testing.T) {
 		if strings.HasPrefix(m, "vl") {
 			total = "total"
 		}
-		load(t, vm.URL, now, time.Hour, fmt.Sprintf(m, free), rising(hours, 50e9, -1e9/24)...)
+		load(t, vm.URL, now.Add(-time.Minute), time.Hour, fmt.Sprintf(m, free), rising(hours, 50e9, -1e9/24)...)
 		load(t, vm.URL, now, time.Minute, fmt.Sprintf(m, total), 100e9, 100e9)
 	}
 	stores, disks, err := c.Stores(t.Context(), now)
