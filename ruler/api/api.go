@@ -38,7 +38,6 @@ import (
 	"nocturne/ruler/backtest"
 	"nocturne/ruler/chart"
 	"nocturne/ruler/engine"
-	"nocturne/ruler/eventlog"
 	"nocturne/ruler/lifecycle"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/password"
@@ -92,7 +91,7 @@ type Config struct {
 	// Past is what rules are tried on; without a stream none is.
 	Past backtest.Config `yaml:"-"`
 	// Events are what the log store keeps; nil = there is no event history.
-	Events *eventlog.Client `yaml:"-"`
+	Events EventLog `yaml:"-"`
 	// Charts are drawn from the metrics store; nil = there are none.
 	Charts *chart.Client `yaml:"-"`
 	// Alerting lists the Alertmanagers that take no notifications; nil = nothing

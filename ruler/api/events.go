@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -49,6 +50,16 @@ type LogEventDetail struct {
 	Fields []Fact   `json:"fields" doc:"its other fields, as text"`
 }
 
+// EventLog is what the log store keeps, as eventlog.Client reads it: with that
+// one's errors. It is safe for concurrent use.
+type EventLog interface {
+	Since(context.Context) (time.Time, error)
+	List(ctx context.Context, f eventlog.Filter, before *eventlog.Cursor, limit int) (eventlog.Page, error)
+	Get(ctx context.Context, recordID string) (*eventlog.Row, error)
+	Count(context.Context, eventlog.CountQuery) (eventlog.Counts, error)
+	Kinds(context.Context, eventlog.Filter) ([]eventlog.Kind, error)
+}
+
 func (s *server) eventRoutes() []route {
 	id := param{name: "id", kind: kindText, path: true, max: maxName, doc: "record id, as in evidence"}
 	return []route{
@@ -78,8 +89,8 @@ func eventParams() []param {
 	}
 }
 
-// eventlog returns the client, or says that there is none.
-func (s *server) eventlog() (*eventlog.Client, error) {
+// eventlog returns the log store, or says that there is none.
+func (s *server) eventlog() (EventLog, error) {
 	if s.cfg.Events == nil {
 		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no log store", hint: "write logs.url in its configuration"}
 	}
@@ -180,7 +191,7 @@ func (s *server) events(r *request) (any, error) {
 }
 
 // cover compares the time asked for with what is kept.
-func (s *server) cover(r *request, log *eventlog.Client, since time.Time) (from *time.Time, complete bool, err error) {
+func (s *server) cover(r *request, log EventLog, since time.Time) (from *time.Time, complete bool, err error) {
 	oldest, err := log.Since(r.ctx)
 	switch {
 	case err != nil:

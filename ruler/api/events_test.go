@@ -69,9 +69,27 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	b := newBench(t, func(c *Config) {
-		c.Events = eventlog.New(eventlog.Config{URL: logs.URL, Timeout: 5 * time.Second}, nil)
-	})
+	real := eventlog.New(eventlog.Config{URL: logs.URL, Timeout: 5 * time.Second}, nil)
+	page, err := real.List(t.Context(), eventlog.Filter{}, nil, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("VictoriaLogs", func(t *testing.T) { askForEvents(t, real, began, last) })
+	t.Run("memory", func(t *testing.T) { askForEvents(t, apitest.NewLog(page.Rows), began, last) })
+	b := newBench(t, func(c *Config) { c.Events = real })
+	logs.Kill()
+	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "logs.url") {
+		t.Errorf("no store: %d %s", w.Code, w.Body)
+	}
+	b = newBench(t, func(c *Config) { c.Events = nil })
+	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "logs.url") {
+		t.Errorf("not configured: %d %s", w.Code, w.Body)
+	}
+}
+
+// askForEvents asks for five events of one server, the last of which has this id.
+func askForEvents(t *testing.T, log EventLog, began time.Time, last string) {
+	b := newBench(t, func(c *Config) { c.Events = log })
 	ask := func(path string) (list LogEventList) {
 		t.Helper()
 		w := b.call("GET", Prefix+path, "", nil)
@@ -153,13 +171,5 @@ func TestEvents(t *testing.T) {
 		if w := b.call("GET", Prefix+path, "", nil); w.Code != code || !strings.Contains(w.Body.String(), `"hint":"`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
-	}
-	logs.Kill()
-	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "logs.url") {
-		t.Errorf("no store: %d %s", w.Code, w.Body)
-	}
-	b = newBench(t, func(c *Config) { c.Events = nil })
-	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "logs.url") {
-		t.Errorf("not configured: %d %s", w.Code, w.Body)
 	}
 }

@@ -213,8 +213,8 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	}
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	if a.cfg.Logs.URL != "" {
-		cfg.Events = eventlog.New(a.cfg.Logs, reg)
-		cfg.Past.Events = cfg.Events
+		events := eventlog.New(a.cfg.Logs, reg)
+		cfg.Events, cfg.Past.Events = events, events
 	}
 	if a.cfg.Metrics.URL != "" {
 		cfg.Charts = chart.New(a.cfg.Metrics.URL, reg)

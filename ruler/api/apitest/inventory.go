@@ -62,9 +62,19 @@ func (f *Fleet) Snapshot(_ context.Context, h store.Hash) ([]byte, error) {
 	return nil, cmp.Or(f.Err, fmt.Errorf("snapshot %s: %w", h, store.ErrNotFound))
 }
 
-// Occupants implements store.Inventory. Who sits in a place has always sat there.
+// Occupants implements store.Inventory. Who sits in a place sat there since it
+// changed last; who left is in Gone.
 func (f *Fleet) Occupants(_ context.Context, q store.OccupantQuery) (store.OccupantPage, error) {
 	var page store.OccupantPage
+	take := func(o store.Occupant) {
+		text := strings.ToLower(o.Serial + "\n" + o.Model)
+		if o.Serial != "" && (q.Serial == "" || q.Serial == o.Serial) && (q.Type == "" || q.Type == o.Type) && (q.Server.IsZero() || q.Server == o.Server) && strings.Contains(text, strings.ToLower(q.Text)) {
+			page.Occupants = append(page.Occupants, o)
+		}
+	}
+	for _, o := range f.Gone {
+		take(o)
+	}
 	for _, d := range f.List {
 		for _, v := range d.Devices {
 			o := store.Occupant{Serial: v.Occupant, Server: d.ID, Name: d.Name, Category: v.Category, Type: v.Type, Place: v.Place, Since: v.Changed, Until: v.Removed, LastSeen: d.LastSeen, Simulated: d.Simulated}
@@ -72,10 +82,7 @@ func (f *Fleet) Occupants(_ context.Context, q store.OccupantQuery) (store.Occup
 				_, rest, _ := strings.Cut(string(v.Fields), `"model":"`)
 				o.Model, _, _ = strings.Cut(rest, `"`)
 			}
-			text := strings.ToLower(o.Serial + "\n" + o.Model)
-			if o.Serial != "" && (q.Serial == "" || q.Serial == o.Serial) && (q.Type == "" || q.Type == o.Type) && (q.Server.IsZero() || q.Server == o.Server) && strings.Contains(text, strings.ToLower(q.Text)) {
-				page.Occupants = append(page.Occupants, o)
-			}
+			take(o)
 		}
 	}
 	slices.SortStableFunc(page.Occupants, func(a, b store.Occupant) int {

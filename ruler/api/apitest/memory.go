@@ -26,6 +26,7 @@ type Fleet struct {
 	PipelineState store.Pipeline
 	Contents      map[store.Hash][]byte // snapshots by content
 	Book          []store.RegisterEntry // the register, by name
+	Gone          []store.Occupant      // stays that are over, beside those of the devices
 	// Err is what every call answers, where it is set.
 	Err error
 }

@@ -5,7 +5,8 @@
 // Beside the fixed data it plays the neighbours: a bridge that makes join
 // tokens, a demo receiver with messages, a simulator that writes down what it
 // is asked, a metrics store; the bridge has changed the labels of sim-north-07 whenever somebody
-// else wants to. With -servers N it serves a fleet of N servers from SQLite
+// else wants to. Events are those of 40 days that never happened; /test/logs-away
+// and logs-slow switch what the log store answers. With -servers N it serves a fleet of N servers from SQLite
 // instead, of which -parts have their parts. POST /test/{fail,frozen,empty,full,dark} switches what the
 // stores answer (dark is without the metrics store), /test/login asks everybody for a login (see people.go), /test/first
 // has no users yet; GET /test/link makes the first admin's link then.
@@ -32,6 +33,7 @@ import (
 	"nocturne/ruler/backtest"
 	"nocturne/ruler/chart"
 	"nocturne/ruler/console"
+	"nocturne/ruler/eventlog"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
@@ -87,7 +89,8 @@ func run(listen string, servers, parts int) error {
 		return err
 	}
 	defer func() { _ = fresh.Close() }() // it goes with its folder
-	world := &world{book: book, reader: &reader{Fleet: fleet, kept: kept}, fresh: fresh}
+	fleet.Gone = gone(time.Now())
+	world := &world{book: book, reader: &reader{Fleet: fleet, kept: kept}, fresh: fresh, log: apitest.NewLog(apitest.Events(fleet, time.Now()))}
 	world.shown = world.reader
 	if servers > 0 {
 		world.shown = &large{Store: kept, fresh: world.reader}
@@ -114,6 +117,7 @@ type world struct {
 	book   *rulebook.Book
 	shown  store.Reader
 	fresh  *sqlite.Store // has no users
+	log    *apitest.Log
 	mu     sync.Mutex
 	broken []string // what the simulator was asked
 }
@@ -124,6 +128,7 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg.Rules, cfg.Past = w.book, backtest.Config{Stream: streamtest.New(time.Now()), State: w.reader}
 	cfg.Failures, cfg.MetricRules = failures, metricRules
 	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens, cfg.Users = w.shown, w.reader.kept, w.reader.kept, w.reader.kept, w.reader.kept
+	cfg.Events = w.log
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}
 	cfg.Charts = chart.New(neighbours, nil)
 	cfg.Demo = api.DemoConfig{ReceiverURL: neighbours, SimulatorURL: neighbours}
@@ -159,7 +164,10 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 		}
 	})
 	mux.HandleFunc("GET /test/link", w.firstLink)
-	mux.HandleFunc("POST /test/{what}", func(_ http.ResponseWriter, r *http.Request) { w.reader.set(r.PathValue("what")) })
+	mux.HandleFunc("POST /test/{what}", func(_ http.ResponseWriter, r *http.Request) {
+		w.reader.set(r.PathValue("what"))
+		w.log.Fail(map[string]error{"logs-away": eventlog.ErrAway, "logs-slow": eventlog.ErrSlow}[r.PathValue("what")])
+	})
 	mux.HandleFunc("GET /test/broken", func(rw http.ResponseWriter, _ *http.Request) {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/internal/record"
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
@@ -20,6 +21,21 @@ type reader struct {
 	kept *sqlite.Store // the same notifications, for what people do with them
 	mu   sync.Mutex
 	mode string
+}
+
+// gone are stays that are over, of drives that failed in one server and were
+// tried in another: the only ones on the fixed fleet.
+func gone(now time.Time) []store.Occupant {
+	stay := func(serial string, server int, name, place string, since, until time.Duration) store.Occupant {
+		o := store.Occupant{Serial: serial, Model: "ST4000NM0035-1V4107", Server: apitest.ID(server), Name: name, Category: record.RAID, Type: record.DevicePhysicalDrive, Place: place, Simulated: true, Since: now.Add(-since), Until: now.Add(-until)}
+		o.LastSeen = o.Until
+		return o
+	}
+	const day = 24 * time.Hour
+	return []store.Occupant{
+		stay("ZA10504K", 7, "sim-north-07", "c0/e252/s2", 300*day, 21*day), stay("ZA10504K", 3, "sim-north-03", "c0/e252/s9", 320*day, 301*day),
+		stay("ZA10404X", 5, "sim-north-05", "c0/e252/s7", 200*day, 30*time.Hour),
+	}
 }
 
 func (r *reader) set(mode string) {
