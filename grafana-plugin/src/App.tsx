@@ -24,6 +24,10 @@ const page = {
   ruleNew: lazy(() => import('./pages/Rules/EditPage')),
   rule: lazy(() => import('./pages/Rules/RulePage')),
   ruleEdit: lazy(() => import('./pages/Rules/EditPage')),
+  events: lazy(() => import('./pages/Events/EventsPage')),
+  event: lazy(() => import('./pages/Event/EventPage')),
+  devices: lazy(() => import('./pages/Devices/DevicesPage')),
+  serial: lazy(() => import('./pages/Serial/SerialPage')),
   delivered: lazy(() => import('./pages/Delivered/DeliveredPage')),
   pipeline: lazy(() => import('./pages/Pipeline/PipelinePage')),
   add: lazy(() => import('./pages/Add/AddPage')),
@@ -34,7 +38,7 @@ function newClient() {
   return new QueryClient({
     defaultOptions: {
       queries: {
-        retry: (n, error) => n < 2 && (!(error instanceof Refusal) || error.status === 0 || error.status >= 500),
+        retry: (n, error) => n < 2 && (!(error instanceof Refusal) || error.status === 0 || (error.status >= 500 && error.status !== 504)),
         retryDelay: 1000,
         staleTime: 1000,
         refetchIntervalInBackground: false,

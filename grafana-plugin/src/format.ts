@@ -13,6 +13,14 @@ export function clean(text: string, max = 200): string {
   return letters.length > max || cut !== text ? letters.slice(0, max).join('') + '…' : inert;
 }
 
+/** Text of several lines, each made inert. */
+export const lines = (text: string, max: number) =>
+  text
+    .slice(0, max)
+    .split(/\r?\n/)
+    .map((l) => clean(l, max))
+    .join('\n') + (text.length > max ? '…' : '');
+
 const units: Array<[number, (n: number) => string]> = [
   [31536000, (n) => t('span.years', '{{n}} y', { n })],
   [86400, (n) => t('span.days', '{{n}} d', { n })],

@@ -58,6 +58,9 @@ export interface Host {
   logsIn: boolean;
   /** Ways out to what only Grafana has; absent where there is none. */
   explore?: Explore;
+  /** Where records are looked at in the log store's own way, found by a query in its language between two times in ms;
+   *  undefined = nowhere. */
+  logs?(query: string, from: number, to: number): string | undefined;
   /** The frame of a page: title, navigation's state, theme. */
   Page: ComponentType<PageProps>;
 }

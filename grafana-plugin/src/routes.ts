@@ -14,6 +14,10 @@ export const paths = {
   ruleNew: '/rules/new',
   rule: '/rules/:id',
   ruleEdit: '/rules/:id/edit',
+  events: '/events',
+  event: '/events/:id',
+  devices: '/devices',
+  serial: '/devices/serial',
   delivered: '/delivered',
   pipeline: '/pipeline',
   add: '/add',
@@ -58,6 +62,11 @@ export const link = {
   /** copy: the id of a rule whose text is the beginning */
   ruleNew: (query: Query = {}) => withQuery(paths.ruleNew, query),
   ruleEdit: (id: string) => `/rules/${encodeURIComponent(id)}/edit`,
+  events: (query: Query = {}) => withQuery(paths.events, query),
+  event: (id: string) => `/events/${encodeURIComponent(id)}`,
+  devices: (query: Query = {}) => withQuery(paths.devices, query),
+  /** A serial number may be any text: in a path some proxies would change it. */
+  serial: (number: string, type?: string) => withQuery(paths.serial, { number, type }),
   delivered: () => paths.delivered,
   pipeline: () => paths.pipeline,
   add: () => paths.add,

@@ -25,6 +25,10 @@ const looks: Record<string, Look> = {
   info: { tone: 'info', icon: 'info-circle', word: () => t('status.info', 'info') },
   warning: { tone: 'warning', icon: 'exclamation-triangle', word: () => t('status.warning', 'warning') },
   critical: { tone: 'bad', icon: 'times-circle', word: () => t('status.critical', 'critical') },
+  error: { tone: 'bad', icon: 'times-circle', word: () => t('status.error', 'error') },
+  verbose: { tone: 'calm', icon: 'minus-circle', word: () => t('status.verbose', 'verbose') },
+  audit_success: { tone: 'good', icon: 'lock', word: () => t('status.auditSuccess', 'audit success') },
+  audit_failure: { tone: 'warning', icon: 'lock', word: () => t('status.auditFailure', 'audit failure') },
   silent: { tone: 'bad', icon: 'bell-slash', word: () => t('status.silent', 'silent') },
   firing: { tone: 'warning', icon: 'fire', word: () => t('status.firing', 'firing') },
 };

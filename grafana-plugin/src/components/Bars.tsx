@@ -14,8 +14,8 @@ export interface BarSeries {
   name: string;
   /** one for each step */
   values: number[];
-  /** a meaning that has a colour; absent = the next one of the palette; rest = what belongs to no series */
-  tone?: Tone | 'rest';
+  /** a meaning that has a colour, worst is worse than bad; absent = the next one of the palette; rest = what belongs to no series */
+  tone?: Tone | 'worst' | 'rest';
 }
 
 interface Props {
@@ -31,7 +31,7 @@ interface Props {
   series: BarSeries[];
   /** a bar was chosen; ms */
   onPick?: (from: number, to: number) => void;
-  /** an entry of the legend was chosen; the rest cannot be */
+  /** an entry of the legend was chosen; the rest, and what has no id, cannot be */
   onSeries?: (id: string) => void;
   height?: number;
 }
@@ -80,13 +80,16 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
   const s = useStyles2(styles);
   const theme = useTheme2();
   const { times, step, series } = useMemo(() => gather(allTimes, oneStep, all), [allTimes, oneStep, all]);
-  const [at, setAt] = useState<number>(); // the bar whose numbers are told
-  const [reached, setReached] = useState(0); // where the Tab key comes in
+  // Bars are remembered by their time: another answer has others.
+  const [told, setTold] = useState<number>(); // whose numbers are told
+  const [reached, setReached] = useState<number>(); // where the Tab key comes in
   const bars = useRef<SVGSVGElement>(null);
   const totals = times.map((_, i) => series.reduce((sum, v) => sum + v.values[i], 0));
   const top = ceiling(Math.max(0, ...totals));
   const colors = useMemo(() => colorsOf(theme, series), [theme, series]);
-  const here = Math.min(reached, times.length - 1);
+  const index = (time: number | undefined) => (time === undefined ? -1 : times.indexOf(time));
+  const at = index(told) < 0 ? undefined : index(told);
+  const here = Math.max(0, index(reached));
   const said = (i: number) => `${stepName(times[i], step)}: ${count(totals[i])}`;
   const inFull = (i: number) => [said(i), ...series.filter((v) => v.values[i]).map((v) => `${clean(v.name, 60)} ${number(v.values[i])}`)].join(', ');
   const pick = (i: number) => onPick?.(times[i], times[i] + step);
@@ -96,7 +99,7 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
     if (to !== undefined) {
       e.preventDefault();
       const i = Math.max(0, Math.min(times.length - 1, to));
-      setReached(i);
+      setReached(times[i]);
       bars.current?.querySelectorAll<SVGGElement>('[data-bar]')[i]?.focus();
     } else if (onPick && (e.key === 'Enter' || e.key === ' ')) {
       e.preventDefault();
@@ -116,7 +119,7 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
           <span>{top % 2 === 0 ? short(top / 2) : ''}</span>
           <span>0</span>
         </div>
-        <svg ref={bars} className={s.bars} data-chart viewBox={`0 0 ${times.length} ${height}`} preserveAspectRatio="none" role="group" aria-label={label} onKeyDown={keys} onMouseLeave={() => setAt(undefined)} onBlur={() => setAt(undefined)}>
+        <svg ref={bars} className={s.bars} data-chart viewBox={`0 0 ${times.length} ${height}`} preserveAspectRatio="none" role="group" aria-label={label} onKeyDown={keys} onMouseLeave={() => setTold(undefined)} onBlur={() => setTold(undefined)}>
           {[0, 0.5, 1].map((f) => (
             <line key={f} className={s.line} x1={0} x2={times.length} y1={Math.max(0.5, height * f - 0.5)} y2={Math.max(0.5, height * f - 0.5)} />
           ))}
@@ -128,8 +131,8 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
               tabIndex={i === here ? 0 : -1}
               aria-label={inFull(i)}
               className={cx(s.bar, onPick && s.picks)}
-              onMouseEnter={() => setAt(i)}
-              onFocus={() => (setAt(i), setReached(i))}
+              onMouseEnter={() => setTold(time)}
+              onFocus={() => (setTold(time), setReached(time))}
               onClick={() => pick(i)}
             >
               <rect className={s.ground} x={i} width={1} y={0} height={height} />
@@ -147,7 +150,7 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
       </div>
       <ul className={s.legend} aria-label={t('bars.legend', 'Legend')}>
         {series.map((v, i) => (
-          <Entry key={v.id} name={v.name} color={colors[i]} value={at === undefined ? v.values.reduce((a, b) => a + b, 0) : v.values[at]} pick={onSeries && v.tone !== 'rest' ? () => onSeries(v.id) : undefined} />
+          <Entry key={v.id} name={v.name} color={colors[i]} value={at === undefined ? v.values.reduce((a, b) => a + b, 0) : v.values[at]} pick={onSeries && v.id && v.tone !== 'rest' ? () => onSeries(v.id) : undefined} />
         ))}
       </ul>
       <Numbers label={label} times={times} step={step} series={series} totals={totals} />
@@ -209,7 +212,8 @@ function Numbers({ label, times, step, series, totals }: { label: string; times:
 function colorsOf(theme: GrafanaTheme2, series: BarSeries[]): string[] {
   const palette = barColors(theme);
   let next = 0;
-  return series.map(({ tone }) => (tone === 'rest' ? theme.colors.text.secondary : tone ? toneColors(theme, tone).text : palette[next++ % palette.length]));
+  const worst = theme.visualization.getColorByName(theme.isDark ? 'purple' : 'dark-purple');
+  return series.map(({ tone }) => (tone === 'rest' ? theme.colors.text.secondary : tone === 'worst' ? worst : tone ? toneColors(theme, tone).text : palette[next++ % palette.length]));
 }
 
 function stepsAre(step: number): string {

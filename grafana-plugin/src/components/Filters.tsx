@@ -14,14 +14,14 @@ export function Filters({ children }: { children: ReactNode }) {
 }
 
 /** Free text; told when typing pauses. */
-export function Search({ name, value, placeholder, onChange }: { name?: string; value: string; placeholder: string; onChange: (text: string) => void }) {
+export function Search({ name, value, placeholder, onChange, narrow }: { name?: string; value: string; placeholder: string; onChange: (text: string) => void; narrow?: boolean }) {
   const s = useStyles2(styles);
   const [text, setText] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
   useEffect(() => setText(value), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
-    <label className={s.wide}>
+    <label className={narrow ? s.narrow : s.wide}>
       <span className={s.name}>{name ?? t('filters.search', 'Search')}</span>
       <Input
         type="search"
@@ -63,10 +63,24 @@ export function Pick({ name, bare, value, options, onChange }: { name: string; /
   );
 }
 
+/** A moment as RFC 3339, chosen in the reader's zone; '' = none. */
+export function Moment({ name, value, onChange }: { name: string; value: string; onChange: (value: string) => void }) {
+  const s = useStyles2(styles);
+  const at = new Date(value);
+  const local = Number.isNaN(at.getTime()) ? '' : new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return (
+    <label className={s.field}>
+      <span className={s.name}>{name}</span>
+      <input className={s.select} type="datetime-local" value={local} onChange={(e) => onChange(e.target.value && new Date(e.target.value).toISOString())} />
+    </label>
+  );
+}
+
 const phone = '@media (max-width: 719px)';
 const styles = (theme: GrafanaTheme2) => ({
   row: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-end', gap: theme.spacing(1.5), marginBottom: theme.spacing(2) }),
   wide: css({ flex: '1 1 220px', maxWidth: 420, margin: 0 }),
+  narrow: css({ flex: '0 1 160px', minWidth: 110, margin: 0 }),
   field: css({ display: 'flex', flexDirection: 'column', [phone]: { flex: '1 1 40%', '& select': { width: '100%', maxWidth: 'none' } } }),
   name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
   narrow: css(select(theme, 90)),

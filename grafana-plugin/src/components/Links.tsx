@@ -1,5 +1,6 @@
 import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
+import { t } from '@grafana/i18n';
 import { useStyles2 } from '@grafana/ui';
 import type { ReactNode } from 'react';
 import { Link as RouterLink } from 'react-router-dom';
@@ -24,6 +25,28 @@ export function ServerLink({ id, name }: { id: string; name: string }) {
       <Data max={80}>{name || id}</Data>
     </Link>
   );
+}
+
+/** A serial number, with a way to its life. */
+export function SerialLink({ number, type }: { number: string; type?: string }) {
+  return (
+    <Link to={link.serial(number, type)}>
+      <code>
+        <Data max={60}>{number}</Data>
+      </code>
+    </Link>
+  );
+}
+
+/** A way to the same records in Grafana's Explore, where there is one. */
+export function LogsLink({ query, from, to }: { query: string; from: number; to: number }) {
+  const s = useStyles2(styles);
+  const href = useHost().logs?.(query, from, to);
+  return href && query ? (
+    <a className={s.link} href={href}>
+      {t('links.explore', 'Open in Explore')}
+    </a>
+  ) : null;
 }
 
 const styles = (theme: GrafanaTheme2) => ({

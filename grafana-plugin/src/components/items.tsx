@@ -1,6 +1,7 @@
 // Rows that more than one page shows.
 import { t } from '@grafana/i18n';
-import type { Change, Notification, SilentServer } from '../api/schema';
+import type { Change, LogEvent, Notification, SilentServer } from '../api/schema';
+import { clean } from '../format';
 import { link } from '../routes';
 import { Item, Line } from './List';
 import { Link, ServerLink } from './Links';
@@ -58,6 +59,35 @@ export function ChangeItem({ of: c, server }: { of: Change; server?: boolean }) 
         {server && <Simulated yes={c.simulated} />}
         <Dim>
           <When at={c.at} />
+        </Dim>
+      </Line>
+    </Item>
+  );
+}
+
+/** An event: how bad, from whom, what it says; server: false where it is known whose it is. */
+export function EventItem({ of: e, server = true }: { of: LogEvent; server?: boolean }) {
+  return (
+    <Item after={e.level && <Status of={clean(e.level, 16)} />}>
+      <Line>
+        <Link to={link.event(e.record_id)}>
+          <Data max={80}>{`${e.provider || e.name} ${e.event_id ?? ''}`.trim()}</Data>
+        </Link>
+        {e.truncated && <Tag title={t('event.truncatedText', 'It was too long for the log store, which has a part')}>{t('event.truncated', 'cut')}</Tag>}
+      </Line>
+      <div>
+        <Data max={240}>{e.message}</Data>
+      </div>
+      <Line>
+        {server && <ServerLink id={e.server_id} name={e.server} />}
+        {server && <Simulated yes={e.simulated} />}
+        {e.channel && (
+          <Dim>
+            <Data max={40}>{e.channel}</Data>
+          </Dim>
+        )}
+        <Dim>
+          <When at={e.at} />
         </Dim>
       </Line>
     </Item>

@@ -6,7 +6,7 @@ import { Alert, Button, Field, FieldSet, Input, SecretInput, TextArea } from '@g
 import { useState, type ChangeEvent, type FormEvent } from 'react';
 import { lastValueFrom } from 'rxjs';
 
-interface Settings {
+export interface Settings {
   rulerUrl?: string;
   consoleUrl?: string;
   metricsUid?: string;

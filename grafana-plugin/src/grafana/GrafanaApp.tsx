@@ -1,16 +1,16 @@
 // The host "Grafana": questions go through the plugin's backend, changes come over Grafana Live.
-import { LiveChannelScope, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
+import { LiveChannelScope, locationUtil, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
 import { getBackendSrv, getGrafanaLiveSrv, PluginPage } from '@grafana/runtime';
 import { useMemo } from 'react';
 import { lastValueFrom, tap } from 'rxjs';
 import { lineReader } from '../api/lines';
 import { App } from '../App';
 import type { Host, PageProps } from '../host';
-import { explore, type Settings } from './explore';
+import { explore, exploreLogs, type Settings } from './explore';
 import pluginJson from '../plugin.json';
 import { pluginBase } from '../routes';
 
-const host: Host = {
+const host: Omit<Host, 'logs'> = {
   base: pluginBase,
   stickyTop: 40, // its own bar
   logsIn: false,
@@ -126,6 +126,13 @@ export const eventsOf = (frame: Frame): string[] => (frame.data?.values?.[eventC
 
 export default function GrafanaApp({ meta }: AppRootProps<Settings>) {
   const { metricsUid, logsUid } = meta.jsonData ?? {};
-  const full = useMemo(() => ({ ...host, explore: explore({ metricsUid, logsUid }) }), [metricsUid, logsUid]);
+  const full = useMemo<Host>(
+    () => ({
+      ...host,
+      explore: explore({ metricsUid, logsUid }),
+      logs: logsUid ? (query, from, to) => locationUtil.assureBaseUrl(exploreLogs(logsUid, query, from, to)) : undefined,
+    }),
+    [metricsUid, logsUid]
+  );
   return <App host={full} />;
 }

@@ -5,10 +5,12 @@ import { useStyles2 } from '@grafana/ui';
 import type { Evidence } from '../../api/schema';
 import { Facts } from '../../components/Facts';
 import { Line } from '../../components/List';
+import { Link, SerialLink } from '../../components/Links';
 import { Panel } from '../../components/Panel';
 import { Empty } from '../../components/States';
 import { Data, Dim, Tag, When } from '../../components/Text';
-import { clean, field, words } from '../../format';
+import { field, lines, words } from '../../format';
+import { link } from '../../routes';
 
 /** One record can say several things: it is shown once, with all of them. */
 function byRecord(list: Evidence[]): Evidence[][] {
@@ -53,7 +55,7 @@ export function Evidences({ of }: { of: Evidence[] }) {
             {e.fields.length > 0 && (
               <details>
                 <summary>{t('evidence.fields', '{{n}} fields', { n: e.fields.length })}</summary>
-                <Facts of={e.fields.map((f): [string, React.ReactNode] => [field(f.name, f.value)[0], <bdi key={f.name}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
+                <Facts of={e.fields.map((f): [string, React.ReactNode] => [field(f.name, f.value)[0], f.name === 'serial' && f.value ? <SerialLink key={f.name} number={f.value} /> : <bdi key={f.name}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
               </details>
             )}
             {e.raw && (
@@ -65,7 +67,7 @@ export function Evidences({ of }: { of: Evidence[] }) {
               </details>
             )}
             <Dim>
-              {t('evidence.record', 'record')} <Data max={160}>{e.record_id}</Data>
+              {t('evidence.record', 'record')} {e.category === 'eventlog' ? <Link to={link.event(e.record_id)}><Data max={160}>{e.record_id}</Data></Link> : <Data max={160}>{e.record_id}</Data>}
               {e.cut && ` · ${t('evidence.cut', 'something was too long and was cut')}`}
             </Dim>
           </article>
@@ -74,14 +76,6 @@ export function Evidences({ of }: { of: Evidence[] }) {
     </Panel>
   );
 }
-
-/** Text of several lines, each made inert. */
-const lines = (text: string, max: number) =>
-  text
-    .slice(0, max)
-    .split(/\r?\n/)
-    .map((l) => clean(l, max))
-    .join('\n') + (text.length > max ? '…' : '');
 
 const styles = (theme: GrafanaTheme2) => ({
   record: css({ padding: theme.spacing(1, 0), '& + &': { borderTop: `1px solid ${theme.colors.border.weak}` } }),

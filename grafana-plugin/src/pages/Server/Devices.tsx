@@ -2,6 +2,7 @@
 import { t } from '@grafana/i18n';
 import { useMemo } from 'react';
 import type { Device } from '../../api/schema';
+import { SerialLink } from '../../components/Links';
 import { Panel, Rows } from '../../components/Panel';
 import { Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
@@ -86,7 +87,7 @@ const columns: Array<Column<Device>> = [
         d.state && <Data max={40}>{d.state}</Data>
       ),
   },
-  { id: 'serial', name: () => t('devices.column.serial', 'Serial'), cell: (d) => d.serial && <code><Data max={60}>{d.serial}</Data></code> },
+  { id: 'serial', name: () => t('devices.column.serial', 'Serial'), cell: (d) => d.serial && <SerialLink number={d.serial} type={d.type} /> },
   {
     id: 'model', name: () => t('devices.column.model', 'Model'),
     cell: (d) =>

@@ -21,6 +21,7 @@ import { useHost } from '../../host';
 import { link } from '../../routes';
 import { BreakIt } from './BreakIt';
 import { Devices } from './Devices';
+import { EventFrequency } from './EventFrequency';
 import { HistoryPanel } from './HistoryPanel';
 import { Records } from './Records';
 
@@ -69,7 +70,7 @@ export default function ServerPage() {
                 </Button>
               </Alert>
             )}
-            <Detail of={d} then={Boolean(at)} />
+            <Detail of={d} then={at} />
           </Rows>
         )}
       </Loaded>
@@ -77,7 +78,7 @@ export default function ServerPage() {
   );
 }
 
-function Detail({ of: d, then }: { of: ServerDetail; then: boolean }) {
+function Detail({ of: d, then }: { of: ServerDetail; then?: string }) {
   const s = d.server;
   const overview = useAnswer('/overview', {});
   return (
@@ -125,6 +126,7 @@ function Detail({ of: d, then }: { of: ServerDetail; then: boolean }) {
           <Charts server={s.id} />
         </Panel>
       )}
+      <EventFrequency server={s.id} at={then} />
       <HistoryPanel server={s.id} />
       {!then && <Records server={s.id} />}
     </>
