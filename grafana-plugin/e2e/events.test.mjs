@@ -30,7 +30,7 @@ suite('events and devices', (the) => {
     await page.keyboard.press('Enter');
     await page.waitForURL(/since=.*before=/);
     await page.waitForFunction(() => document.querySelectorAll('[data-bar]').length === 24); // hours of that day
-    assert.equal(await page.getByLabel('Time').inputValue(), 'fixed');
+    assert.equal(await page.getByLabel('Time', { exact: true }).inputValue(), 'fixed');
     await page.getByRole('button', { name: 'Clear all filters' }).click();
     await page.waitForURL((u) => !u.search.includes('provider'));
     await counts.getByText('As a table').click();

@@ -111,7 +111,7 @@ export function Bars({ label, count, times: allTimes, step: oneStep, series: all
     return null;
   }
   return (
-    <figure className={s.figure} aria-label={label}>
+    <figure className={s.figure}>
       <figcaption className={s.caption}>{at === undefined ? `${count(totals.reduce((a, b) => a + b, 0))}, ${stepsAre(step)}` : said(at)}</figcaption>
       <div className={s.plot} style={{ height }}>
         <div className={s.scale} aria-hidden>

@@ -258,7 +258,7 @@ func Events(f *Fleet, now time.Time) []*eventlog.Row {
 		if s.OSType == "linux" {
 			list, name = journal, record.NameJournal
 		}
-		if n > 17 {
+		if n > 17 || s.ID[14] != 0 { // of a large fleet the first ones
 			continue
 		}
 		for h := range EventHours {

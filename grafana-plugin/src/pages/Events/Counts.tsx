@@ -11,7 +11,6 @@ import { Empty, Loaded } from '../../components/States';
 import { Dim } from '../../components/Text';
 import { oneOf } from '../../components/useFilters';
 import { absolute, number } from '../../format';
-import { look } from '../../status';
 import { filterOf, groupOf, groups, type Group } from './events';
 
 export const countEvents = (n: number) => (n === 1 ? t('events.one', '1 event') : t('events.n', '{{n}} events', { n: number(n) }));
@@ -67,9 +66,11 @@ export function Counts({ q, span, narrow }: Props) {
 }
 
 /** The worst at the bottom, where bars are easiest to compare. */
-const worst = ['critical', 'error', 'audit_failure', 'warning', 'info', 'audit_success', 'verbose', ''];
+const worst = ['critical', 'error', 'audit_failure', 'warning', 'info', 'audit_success', 'verbose'];
+const place = (level: string) => (worst.indexOf(level) + worst.length + 1) % (worst.length + 1);
 
-const levelTones: Record<string, BarSeries['tone']> = { info: 'info', verbose: 'calm', audit_success: 'good' };
+/** What is usual is grey, so that the rest is seen. */
+const levelTones: Record<string, BarSeries['tone']> = { critical: 'worst', error: 'bad', warning: 'warning', info: 'calm', audit_success: 'good', verbose: 'info' };
 
 /** The bars of an answer. */
 export function EventBars({ of: c, by, narrow, height }: { of: EventCounts; by: Group; narrow: (changes: Record<string, string | undefined>) => void; height?: number }) {
@@ -77,10 +78,10 @@ export function EventBars({ of: c, by, narrow, height }: { of: EventCounts; by: 
   const series = useMemo(() => {
     const out = c.series.map((s): BarSeries => {
       const g = groupOf(by, s);
-      return { id: g.id, name: g.name || t('events.nameless', '(none)'), values: s.counts, tone: by === 'level' ? levelTone(s.level) : undefined };
+      return { id: g.id, name: g.name || t('events.nameless', '(none)'), values: s.counts, tone: by === 'level' ? levelTones[s.level] : undefined };
     });
     if (by === 'level') {
-      out.sort((a, b) => worst.indexOf(a.id) - worst.indexOf(b.id));
+      out.sort((a, b) => place(a.id) - place(b.id));
     }
     if (by === 'none') {
       out.push({ id: '', name: t('events.all', 'all events'), values: c.total, tone: 'info' });
@@ -102,6 +103,3 @@ export function EventBars({ of: c, by, narrow, height }: { of: EventCounts; by: 
     />
   );
 }
-
-/** Critical is told from error by more than a shade. */
-const levelTone = (level: string): BarSeries['tone'] => (level === 'critical' ? 'worst' : levelTones[level] ?? look(level).tone);

@@ -2,6 +2,11 @@ import { fireEvent, screen, waitFor } from '@testing-library/react';
 import * as data from '../../test/data';
 import { show, stage } from '../../test/host';
 
+// The page's code is translated when it is first asked for: that may take long.
+const patient = { timeout: 60_000 };
+
+jest.setTimeout(120_000);
+
 const at = new Date(Date.now() - 3_600_000).toISOString();
 const event = {
   at, category: 'eventlog', channel: 'System', event_id: 7, event_time: null, level: 'error', message: 'bad block', name: 'windows.event', provider: 'disk', record_id: data.server.id + '-1z-2-9', server: 'db7', server_id: data.server.id, severity: 'error',
@@ -17,7 +22,7 @@ const lists = () => ({
 test('filters stand in the address, go to the list and to the counts, and the next page goes on where this ended', async () => {
   const s = stage(lists());
   const { where } = show(s, '/events?provider=disk&event_id=7-9&level=error&by=provider&since=2026-11-01T00:00:00Z&before=2026-11-08T00:00:00Z');
-  await screen.findByText('bad block');
+  await screen.findByText('bad block', undefined, patient);
   const asked = (path: string) => s.asked.filter((q) => q.path === path).at(-1)?.query?.toString();
   expect(asked('/events')).toBe('provider=disk&event_id=7-9&level=error&since=2026-11-01T00%3A00%3A00.000Z&before=2026-11-08T00%3A00%3A00.000Z&limit=50');
   expect(asked('/event-counts')).toBe('provider=disk&event_id=7-9&level=error&since=2026-11-01T00%3A00%3A00.000Z&before=2026-11-08T00%3A00%3A00.000Z&by=provider&top=8');
@@ -35,7 +40,7 @@ test('no log store is said once, as a choice', async () => {
     s.answer.set('GET ' + path, { status: 404, json: { error: 'this ruler knows no log store', hint: 'write logs.url in its configuration' } });
   }
   show(s, '/events');
-  expect(await screen.findByText('This ruler knows no log store. Write logs.url in its configuration.')).toBeInTheDocument();
+  expect(await screen.findByText('This ruler knows no log store. Write logs.url in its configuration.', undefined, patient)).toBeInTheDocument();
   expect(screen.queryByRole('alert')).toBeNull();
 });
 
@@ -43,5 +48,5 @@ test('Explore is offered where there is one', async () => {
   const s = stage(lists());
   s.host.logs = (query) => '/explore?' + encodeURIComponent(query);
   show(s, '/events?provider=disk');
-  expect((await screen.findByText('Open in Explore')).getAttribute('href')).toContain(encodeURIComponent('provider:~"(?i)^(?:disk)$"'));
+  expect((await screen.findByText('Open in Explore', undefined, patient)).getAttribute('href')).toContain(encodeURIComponent('provider:~"(?i)^(?:disk)$"'));
 });
