@@ -83,7 +83,6 @@ const styles = (theme: GrafanaTheme2) => ({
   narrow: css({ flex: '0 1 160px', minWidth: 110, margin: 0 }),
   field: css({ display: 'flex', flexDirection: 'column', [phone]: { flex: '1 1 40%', '& select': { width: '100%', maxWidth: 'none' } } }),
   name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
-  narrow: css(select(theme, 90)),
   select: css(select(theme, 110)),
 });
 
