@@ -21,7 +21,7 @@ export function Search({ name, value, placeholder, onChange, narrow }: { name?: 
   useEffect(() => setText(value), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
-    <label className={narrow ? s.narrow : s.wide}>
+    <label className={narrow ? s.short : s.wide}>
       <span className={s.name}>{name ?? t('filters.search', 'Search')}</span>
       <Input
         type="search"
@@ -80,9 +80,10 @@ const phone = '@media (max-width: 719px)';
 const styles = (theme: GrafanaTheme2) => ({
   row: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-end', gap: theme.spacing(1.5), marginBottom: theme.spacing(2) }),
   wide: css({ flex: '1 1 220px', maxWidth: 420, margin: 0 }),
-  narrow: css({ flex: '0 1 160px', minWidth: 110, margin: 0 }),
+  short: css({ flex: '0 1 160px', minWidth: 110, margin: 0 }),
   field: css({ display: 'flex', flexDirection: 'column', [phone]: { flex: '1 1 40%', '& select': { width: '100%', maxWidth: 'none' } } }),
   name: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
+  narrow: css(select(theme, 90)),
   select: css(select(theme, 110)),
 });
 
