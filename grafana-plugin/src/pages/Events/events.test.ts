@@ -38,5 +38,5 @@ test('a group narrows to itself alone', () => {
 test('the link to Explore has data source, query and time', () => {
   const link = new URL('http://g' + exploreLogs('v"l', 'x "y" & z', 1.5, 2));
   expect(link.pathname).toBe('/explore');
-  expect(JSON.parse(link.searchParams.get('panes') ?? '')).toEqual({ logs: { datasource: 'v"l', queries: [{ refId: 'A', datasource: { type: 'victoriametrics-logs-datasource', uid: 'v"l' }, expr: 'x "y" & z', queryType: 'instant' }], range: { from: '1', to: '2' } } });
+  expect(JSON.parse(link.searchParams.get('panes') ?? '')).toEqual({ a: { datasource: 'v"l', queries: [{ refId: 'A', datasource: { type: 'victoriametrics-logs-datasource', uid: 'v"l' }, expr: 'x "y" & z', queryType: 'instant' }], range: { from: '1', to: '2' } } });
 });
