@@ -262,6 +262,7 @@ suite('console', (the) => {
       await page.shot('phone-' + name);
       assert.ok(width <= 360, `${name} is ${width} pixels wide`);
     }
+    await page.view('/pipeline');
     await page.getByRole('button', { name: 'Menu' }).click();
     await page.getByRole('link', { name: 'Tonight' }).click();
     await page.getByText('One server is silent').waitFor();
