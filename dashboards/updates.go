@@ -2,7 +2,7 @@ package dashboards
 
 func updates() Dashboard {
 	return Dashboard{
-		UID: "nocturne-updates", Title: "Nocturne / Updates and support", About: "Which servers wait for updates or a restart, which systems and agents there are, and whose clock or uptime asks for attention.", Vars: fleetVars, Since: "now-30d", Page: "/updates",
+		UID: "nocturne-updates", Title: "Nocturne / Updates and support", About: "Which servers wait for updates or a restart, which systems and agents there are, and whose clock or uptime asks for attention.", Vars: fleetVars, Since: "now-30d", Page: "/servers?updates_pending=true",
 		Rows: []Row{
 			{Panels: []Panel{
 				{Kind: Stat, Title: "Servers with updates waiting", About: "Servers on which at least one update waits, definition updates aside.", Unit: "none", Width: 6, Warn: at(1), Bad: at(1000), Queries: one(`sum((nocturne_updates_pending`+ofSite+`) > bool 0)`, "")},

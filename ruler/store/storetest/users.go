@@ -87,7 +87,7 @@ func sessionsEnd(t *testing.T, f *fixture) {
 		t.Helper()
 		for _, h := range []byte{1, 2, 3, 4, 5, 6} {
 			_, _, err := f.SessionByHash(ctx, [32]byte{h})
-			var expect error = store.ErrNotFound
+			expect := store.ErrNotFound
 			for _, w := range want {
 				if w == h {
 					expect = nil
