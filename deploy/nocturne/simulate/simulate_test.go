@@ -422,7 +422,7 @@ func TestControl(t *testing.T) {
 	f("not JSON", 415, "text/plain", `{}`, "hint")
 	f("torn", 400, "application/json", `{`, "hint")
 	f("unknown server", 404, "application/json", `{"kind":"drive","server":"dc1"}`, "nocturne servers list")
-	f("unknown kind", 400, "application/json", `{"kind":"fire","server":"`+name+`"}`, "drive, silence")
+	f("unknown kind", 400, "application/json", `{"kind":"fire","server":"`+name+`"}`, "drive, failure, replace, silence")
 	f("a drive", 202, "application/json", `{"kind":"drive","server":"`+name+`"}`, `"text":"Simulated: a drive`)
 	f("one at a time", 409, "application/json", `{"kind":"reboot","server":"`+name+`"}`, "in the middle")
 	resp, err := http.Get(url + "/servers")
