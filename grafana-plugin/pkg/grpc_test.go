@@ -143,7 +143,7 @@ func startRuler(t *testing.T, binary string) string {
 // pluginToken makes what ruler tokens add -kind plugin makes; on the ruler's
 // own machine nobody needs a token for it.
 func pluginToken(t *testing.T, ruler, role string) string {
-	return newToken(t, ruler, `{"name":"grafana","kind":"plugin","role":"`+role+`"}`)
+	return newToken(t, ruler, `{"name":"tested","kind":"plugin","role":"`+role+`"}`)
 }
 
 func newToken(t *testing.T, ruler, request string) string {
