@@ -226,7 +226,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for _, l := range lines {
-			for _, v := range l.at(times, time.Minute) {
+			for _, v := range at(&l, times, time.Minute) {
 				if v != nil && (math.IsNaN(*v) || math.IsInf(*v, 0)) {
 					t.Errorf("%v is no number", *v)
 				}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nocturne/internal/record"
+	"nocturne/ruler/promapi"
 )
 
 var (
@@ -96,7 +97,7 @@ func (c *Client) Data(ctx context.Context, ch Chart, server record.ID, r Range) 
 			return Data{}, fmt.Errorf("chart %s: %w", ch.Name, err)
 		}
 		for _, l := range lines {
-			out.Series = append(out.Series, Series{Name: q.called(l.Metric), Values: l.at(times, step)})
+			out.Series = append(out.Series, Series{Name: q.called(l.Metric), Values: at(&l, times, step)})
 		}
 	}
 	slices.SortStableFunc(out.Series, func(a, b Series) int { return cmp.Compare(a.Name, b.Name) })
@@ -108,56 +109,21 @@ func (c *Client) Data(ctx context.Context, ch Chart, server record.ID, r Range) 
 
 func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// line is one series of an answer.
-type line struct {
-	Metric map[string]string `json:"metric"`
-	Value  *point            `json:"value"`
-	Values []point           `json:"values"`
-}
-
-// at puts values where their times are.
-func (l *line) at(times []time.Time, step time.Duration) []*float64 {
+// at puts the values of a series where their times are.
+func at(l *promapi.Series, times []time.Time, step time.Duration) []*float64 {
 	out := make([]*float64, len(times))
 	for _, p := range l.Values {
-		i := (p.ms - times[0].UnixMilli()) / step.Milliseconds()
-		if p.ms >= times[0].UnixMilli() && i < int64(len(out)) && !math.IsNaN(p.value) && !math.IsInf(p.value, 0) {
-			v := p.value
+		i := (p.Time - times[0].UnixMilli()) / step.Milliseconds()
+		if p.Time >= times[0].UnixMilli() && i < int64(len(out)) && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {
+			v := p.Value
 			out[i] = &v
 		}
 	}
 	return out
 }
 
-type point struct {
-	ms    int64
-	value float64
-}
-
-// UnmarshalJSON reads [1700000000.123, "0.5"], and nothing else.
-func (p *point) UnmarshalJSON(b []byte) error {
-	var pair []json.RawMessage
-	var at float64
-	var value string
-	if err := json.Unmarshal(b, &pair); err != nil {
-		return err
-	}
-	if len(pair) != 2 {
-		return fmt.Errorf("a point of %d parts, want 2", len(pair))
-	}
-	if err := errors.Join(json.Unmarshal(pair[0], &at), json.Unmarshal(pair[1], &value)); err != nil {
-		return err
-	}
-	if math.Abs(at) > 1e11 { // the year 5138
-		return fmt.Errorf("a point at %g seconds", at)
-	}
-	p.ms = int64(math.Round(at * 1000))
-	var err error
-	p.value, err = strconv.ParseFloat(value, 64)
-	return err
-}
-
 // ask makes one query.
-func (c *Client) ask(ctx context.Context, path string, form url.Values) ([]line, error) {
+func (c *Client) ask(ctx context.Context, path string, form url.Values) ([]promapi.Series, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
@@ -176,7 +142,7 @@ func (c *Client) ask(ctx context.Context, path string, form url.Values) ([]line,
 	return lines, err
 }
 
-func (c *Client) answer(ctx context.Context, path string, form url.Values) ([]line, error) {
+func (c *Client) answer(ctx context.Context, path string, form url.Values) ([]promapi.Series, error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -209,16 +175,8 @@ func (c *Client) answer(ctx context.Context, path string, form url.Values) ([]li
 }
 
 // decode reads the answer of a query: a vector or a matrix, whole.
-func decode(body []byte) ([]line, error) {
-	var a struct {
-		Status    string `json:"status"`
-		Error     string `json:"error"`
-		IsPartial bool   `json:"isPartial"` // of a cluster, when a node is away
-		Data      struct {
-			ResultType string          `json:"resultType"`
-			Result     json.RawMessage `json:"result"`
-		} `json:"data"`
-	}
+func decode(body []byte) ([]promapi.Series, error) {
+	var a promapi.Answer
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, fmt.Errorf("no JSON of Prometheus' API: %w: %w", err, ErrAnswer)
 	}
@@ -230,7 +188,7 @@ func decode(body []byte) ([]line, error) {
 	case a.Data.ResultType != "matrix" && a.Data.ResultType != "vector":
 		return nil, fmt.Errorf("a %.20q, want a matrix or a vector: %w", a.Data.ResultType, ErrAnswer)
 	}
-	var lines []line
+	var lines []promapi.Series
 	if err := json.Unmarshal(a.Data.Result, &lines); err != nil {
 		return nil, fmt.Errorf("read series: %w: %w", err, ErrAnswer)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"nocturne/ruler/promapi"
 )
 
 // store is one of the pipeline's stores: what it takes and for how long it keeps it.
@@ -163,20 +165,20 @@ func (c *Client) trend(ctx context.Context, query string, now time.Time) (trend,
 
 // trendOf lays a line through points: least squares, so that neither a merge nor
 // a night decides.
-func trendOf(points []point) trend {
+func trendOf(points []promapi.Point) trend {
 	var t trend
 	var n, sx, sy, sxx, sxy float64
 	if len(points) == 0 {
 		return t
 	}
-	first := points[0].ms
+	first := points[0].Time
 	for _, p := range points {
-		if math.IsNaN(p.value) || math.IsInf(p.value, 0) {
+		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			continue
 		}
-		x := float64(p.ms-first) / float64(day.Milliseconds())
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+p.value, sxx+x*x, sxy+x*p.value
-		t.history = time.Duration(p.ms-first) * time.Millisecond
+		x := float64(p.Time-first) / float64(day.Milliseconds())
+		n, sx, sy, sxx, sxy = n+1, sx+x, sy+p.Value, sxx+x*x, sxy+x*p.Value
+		t.history = time.Duration(p.Time-first) * time.Millisecond
 	}
 	if d := n*sxx - sx*sx; t.history >= trendLeast && d > 0 {
 		slope := (n*sxy - sx*sy) / d
@@ -191,10 +193,10 @@ func (c *Client) number(ctx context.Context, query string) (*float64, error) {
 		return nil, nil
 	}
 	lines, err := c.ask(ctx, "/api/v1/query", url.Values{"query": {query}})
-	if err != nil || len(lines) == 0 || lines[0].Value == nil || math.IsNaN(lines[0].Value.value) || math.IsInf(lines[0].Value.value, 0) {
+	if err != nil || len(lines) == 0 || lines[0].Value == nil || math.IsNaN(lines[0].Value.Value) || math.IsInf(lines[0].Value.Value, 0) {
 		return nil, err
 	}
-	return &lines[0].Value.value, nil
+	return &lines[0].Value.Value, nil
 }
 
 // keep words how long a store keeps things.

@@ -23,6 +23,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"nocturne/ruler/promapi"
 )
 
 // The three kinds of failure of the metrics store.
@@ -61,44 +63,6 @@ func newClient(base, write string, m *metrics) *Client {
 	return &Client{base: base, write: write, client: &http.Client{}, metrics: m}
 }
 
-// answer is what /api/v1/query says.
-type answer struct {
-	Status    string `json:"status"`
-	Error     string `json:"error"`
-	IsPartial bool   `json:"isPartial"` // of a cluster, when a node is away
-	Data      struct {
-		ResultType string          `json:"resultType"`
-		Result     json.RawMessage `json:"result"`
-	} `json:"data"`
-}
-
-type point struct {
-	ms    int64
-	value float64
-}
-
-// UnmarshalJSON reads [1700000000.123, "0.5"].
-func (p *point) UnmarshalJSON(b []byte) error {
-	var at json.Number
-	var value string
-	if err := json.Unmarshal(b, &[]any{&at, &value}); err != nil {
-		return err
-	}
-	seconds, err := at.Float64()
-	if err != nil {
-		return err
-	}
-	p.ms = int64(seconds*1000 + 0.5)
-	p.value, err = strconv.ParseFloat(value, 64)
-	return err
-}
-
-type line struct {
-	Metric map[string]string `json:"metric"`
-	Value  *point            `json:"value"`
-	Values []point           `json:"values"`
-}
-
 // Query answers an instant query; it is a rules.QueryFunc. Its error is
 // ErrAway or ErrQuery.
 func (c *Client) Query(ctx context.Context, q string, at time.Time) (promql.Vector, error) {
@@ -115,11 +79,11 @@ func (c *Client) query(ctx context.Context, q string, at time.Time) (promql.Vect
 	}
 	switch a.Data.ResultType {
 	case "scalar":
-		var p point
+		var p promapi.Point
 		if err := json.Unmarshal(a.Data.Result, &p); err != nil {
 			return nil, fmt.Errorf("read scalar: %w: %w", err, ErrQuery)
 		}
-		return promql.Vector{{T: at.UnixMilli(), F: p.value}}, nil
+		return promql.Vector{{T: at.UnixMilli(), F: p.Value}}, nil
 	case "vector":
 		list, err := series(a.Data.Result)
 		if err != nil {
@@ -130,15 +94,15 @@ func (c *Client) query(ctx context.Context, q string, at time.Time) (promql.Vect
 			if list[i].Value == nil {
 				return nil, fmt.Errorf("a series without a value: %w", ErrQuery)
 			}
-			out = append(out, promql.Sample{Metric: labels.FromMap(list[i].Metric), T: at.UnixMilli(), F: list[i].Value.value})
+			out = append(out, promql.Sample{Metric: labels.FromMap(list[i].Metric), T: at.UnixMilli(), F: list[i].Value.Value})
 		}
 		return out, nil
 	}
 	return nil, fmt.Errorf("answer is a %.20q, want a vector or a scalar: %w", a.Data.ResultType, ErrQuery)
 }
 
-func series(b json.RawMessage) ([]line, error) {
-	var list []line
+func series(b json.RawMessage) ([]promapi.Series, error) {
+	var list []promapi.Series
 	if err := json.Unmarshal(b, &list); err != nil {
 		return nil, fmt.Errorf("read answer: %w: %w", err, ErrQuery)
 	}
@@ -150,7 +114,7 @@ func series(b json.RawMessage) ([]line, error) {
 
 // ask makes one query. nocache=1 makes VictoriaMetrics look at its newest
 // samples too, which it otherwise hides for -search.latencyOffset.
-func (c *Client) ask(ctx context.Context, q string, at time.Time) (*answer, error) {
+func (c *Client) ask(ctx context.Context, q string, at time.Time) (*promapi.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	form := url.Values{"query": {q}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)}, "nocache": {"1"}, "step": {lookback}}
@@ -171,7 +135,7 @@ func (c *Client) ask(ctx context.Context, q string, at time.Time) (*answer, erro
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("query: answer is larger than %d MiB: %w", maxAnswer>>20, ErrQuery)
 	}
-	var a answer
+	var a promapi.Answer
 	bad := json.Unmarshal(body, &a)
 	switch {
 	case resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusUnprocessableEntity:
@@ -246,8 +210,8 @@ func (p *past) matrix(ctx context.Context, q string) ([]storage.Series, error) {
 	for i := range list {
 		if n := len(list[i].Values); n > 0 { // the last one counts
 			v := list[i].Values[n-1]
-			if math.IsNaN(v.value) { // JSON has one NaN; in these series it is the end of an alert
-				v.value = math.Float64frombits(value.StaleNaN)
+			if math.IsNaN(v.Value) { // JSON has one NaN; in these series it is the end of an alert
+				v.Value = math.Float64frombits(value.StaleNaN)
 			}
 			out = append(out, storage.NewListSeries(labels.FromMap(list[i].Metric), []chunks.Sample{last{v}}))
 		}
@@ -288,11 +252,11 @@ func isAway(err error) bool {
 var _ chunks.Sample = last{}
 
 // last is a chunks.Sample of a float.
-type last struct{ point }
+type last struct{ promapi.Point }
 
-func (l last) T() int64                      { return l.ms }
+func (l last) T() int64                      { return l.Time }
 func (l last) ST() int64                     { return 0 }
-func (l last) F() float64                    { return l.value }
+func (l last) F() float64                    { return l.Value }
 func (l last) H() *histogram.Histogram       { return nil }
 func (l last) FH() *histogram.FloatHistogram { return nil }
 func (l last) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
