@@ -117,6 +117,7 @@ export function Chart({ label, unit, times, step, lines, height = 140 }: Props) 
     const v = at === undefined ? last(l.values) : (l.values[here] ?? null);
     return v === null ? '–' : value(v, unit);
   };
+  const newest = Math.max(...lines.map((l) => l.values.findLastIndex((v) => v !== null)));
   const long = times.length > 0 && times[ends] - times[0] > 3_600_000;
 
   const keys = (e: KeyboardEvent) => {
@@ -136,7 +137,7 @@ export function Chart({ label, unit, times, step, lines, height = 140 }: Props) 
   }
   return (
     <figure className={s.figure} aria-label={label}>
-      <figcaption className={s.caption}>{at === undefined ? t('chart.latest', 'latest values') : when(times[here], long)}</figcaption>
+      <figcaption className={s.caption}>{at !== undefined ? when(times[here], long) : newest < ends - 2 ? t('chart.latestOf', 'latest values, of {{when}}', { when: when(times[newest], long) }) : t('chart.latest', 'latest values')}</figcaption>
       <div className={s.plot} style={{ height }}>
         <div className={s.scale} aria-hidden>
           <span>{value(range[1], unit)}</span>

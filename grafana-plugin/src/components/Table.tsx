@@ -19,7 +19,7 @@ export interface Column<T> {
   number?: boolean;
   /** not on a phone: the thing's own page has it */
   minor?: boolean;
-  /** of a column of LongTable, as CSS says it; absent = what is left */
+  /** as CSS says it; absent = what is left. In Table, the least. */
   width?: string | number;
 }
 
@@ -58,7 +58,7 @@ export function Table<T>({ label, columns, rows, id, status, sort, onSort }: Pro
         <thead>
           <tr>
             {columns.map((c) => (
-              <th key={c.id} scope="col" className={c.number ? s.number : undefined} aria-sort={sortedBy(c, sort)}>
+              <th key={c.id} scope="col" style={{ minWidth: c.width }} className={c.number ? s.number : undefined} aria-sort={sortedBy(c, sort)}>
                 {c.sort && onSort ? <SortButton column={c} sort={sort} onSort={onSort} /> : c.name()}
               </th>
             ))}

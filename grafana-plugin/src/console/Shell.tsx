@@ -183,7 +183,8 @@ const styles = (theme: GrafanaTheme2) => ({
   active: css({ background: theme.colors.action.selected, color: theme.colors.text.primary, fontWeight: theme.typography.fontWeightMedium }),
   count: css({ marginLeft: 'auto', fontVariantNumeric: 'tabular-nums', color: theme.colors.warning.text }),
   role: css({ marginLeft: 'auto', whiteSpace: 'nowrap', fontSize: theme.typography.bodySmall.fontSize, color: theme.colors.text.secondary }),
-  foot: css({ marginTop: 'auto', display: 'flex', flexDirection: 'column', gap: theme.spacing(1) }),
+  // In sight however long the page is, where the entries leave room for it.
+  foot: css({ marginTop: 'auto', display: 'flex', flexDirection: 'column', gap: theme.spacing(1), '@media (min-height: 760px)': { position: 'sticky', bottom: theme.spacing(1) } }),
   theme: css({ padding: theme.spacing(1, 1.5) }),
   main: css({ gridArea: 'main', minWidth: 0, padding: theme.spacing(2, 3, 4), maxWidth: 1500, outline: 'none', [phone]: { padding: theme.spacing(1.5, 1.5, 4) } }),
   head: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'center', justifyContent: 'space-between', gap: theme.spacing(1, 2), marginBottom: theme.spacing(2) }),

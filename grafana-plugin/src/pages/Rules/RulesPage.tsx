@@ -70,7 +70,7 @@ export function OnOff({ of: r }: { of: Rule }) {
 
 const columns: Array<Column<Rule>> = [
   {
-    id: 'name', name: () => t('rules.column.name', 'Rule'), sort: 'name',
+    id: 'name', name: () => t('rules.column.name', 'Rule'), sort: 'name', width: 220,
     cell: (r) => (
       <div>
         <Link to={link.rule(r.id)}>
