@@ -55,7 +55,7 @@ suite('login', (the) => {
 
   it('leads nobody elsewhere after the login', async () => {
     await closed();
-    for (const evil of ['//evil.example', 'https://evil.example/', '/\\evil.example', '/login?back=/login']) {
+    for (const evil of ['//evil.example', 'https://evil.example/', '/\\evil.example', '/.//evil.example', '/login?back=/login']) {
       await page.context().clearCookies();
       await page.goto(the.url() + '/login?back=' + encodeURIComponent(evil));
       await logIn('bob');

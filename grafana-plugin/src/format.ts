@@ -58,6 +58,20 @@ export function relative(at: number, now: number): string {
 
 const stamp = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' });
 
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** A part of a time, in ms, in the reader's zone or in UTC: dates in the order of the day, the hour to 23. */
+export function part(ms: number, options: Intl.DateTimeFormatOptions): string {
+  const key = JSON.stringify(options);
+  const format = formats.get(key) ?? new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', ...options });
+  formats.set(key, format);
+  return format.format(ms).replaceAll(',', '');
+}
+
+export const clock = { hour: '2-digit', minute: '2-digit' } as const;
+export const date = { day: 'numeric', month: 'short' } as const;
+export const weekday = { weekday: 'short', ...date } as const;
+
 /** The whole time in the reader's zone, with the zone, and in UTC. */
 export function absolute(iso: string): string {
   return `${stamp.format(new Date(iso))} · ${iso}`;

@@ -1,10 +1,10 @@
 // How often something was over time: bars of equal steps, stacked by series.
 import { css, cx } from '@emotion/css';
-import { dateTimeFormat, type GrafanaTheme2 } from '@grafana/data';
+import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { useStyles2, useTheme2 } from '@grafana/ui';
 import { useMemo, useRef, useState, type KeyboardEvent } from 'react';
-import { clean, number } from '../format';
+import { clean, clock, date, number, part, weekday } from '../format';
 import { toneColors, type Tone } from '../status';
 import { Table, type Column } from './Table';
 
@@ -66,14 +66,12 @@ export function ceiling(n: number): number {
 
 /** When a step is, in the reader's zone; days in UTC, as they are counted. */
 export function stepName(at: number, step: number): string {
-  const timeZone = step % day === 0 ? 'utc' : undefined;
-  const name = (ms: number, format: string) => dateTimeFormat(ms, { format, timeZone });
   if (step % day !== 0) {
-    const end = at + step;
-    return `${name(at, 'ddd D MMM HH:mm')}–${name(end, 'HH:mm')}`;
+    return `${part(at, weekday)} ${part(at, clock)}–${part(at + step, clock)}`;
   }
+  const timeZone = 'UTC';
   const last = at + step - day;
-  return last === at ? name(at, 'ddd D MMM YYYY') : `${name(at, 'D MMM')} – ${name(last, 'D MMM YYYY')}`;
+  return last === at ? part(at, { ...weekday, year: 'numeric', timeZone }) : `${part(at, { ...date, timeZone })} – ${part(last, { ...date, year: 'numeric', timeZone })}`;
 }
 
 export function Bars({ label, count, times: allTimes, step: oneStep, series: all, onPick, onSeries, height = 150 }: Props) {
@@ -232,7 +230,7 @@ const short = (n: number) => (n >= 1e6 ? `${n / 1e6}M` : n >= 1e4 ? `${n / 1e3}k
 /** Where the time is written below the bars: four places at most, at whole days where hours are counted. */
 export function ticks(times: number[], step: number): Array<[number, string]> {
   const daily = step % day === 0;
-  const format = (i: number) => dateTimeFormat(times[i], { format: daily || times.length * step > 2 * day ? 'D MMM' : 'HH:mm', timeZone: daily ? 'utc' : undefined });
+  const format = (i: number) => part(times[i], { ...(daily || times.length * step > 2 * day ? date : clock), timeZone: daily ? 'UTC' : undefined });
   const every = Math.max(1, Math.ceil(times.length / 4));
   const out: Array<[number, string]> = [];
   for (let i = 0; i < times.length; i += every) {

@@ -1,10 +1,10 @@
 // Values over time: a line for each series, a gap where nothing is known.
 import { css } from '@emotion/css';
-import { dateTimeFormat, type GrafanaTheme2 } from '@grafana/data';
+import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { useStyles2, useTheme2 } from '@grafana/ui';
 import { useMemo, useState, type KeyboardEvent, type PointerEvent } from 'react';
-import { bytes, clean, number, span } from '../format';
+import { bytes, clean, clock, number, part, span, weekday } from '../format';
 import { barColors } from './Bars';
 import { Table, type Column } from './Table';
 
@@ -100,7 +100,7 @@ export function path(values: Array<number | null>, [low, top]: [number, number],
   return out.join('');
 }
 
-const when = (at: number, long: boolean) => dateTimeFormat(at, { format: long ? 'ddd D MMM HH:mm' : 'HH:mm:ss' });
+const when = (at: number, long: boolean) => (long ? `${part(at, weekday)} ${part(at, clock)}` : part(at, { ...clock, second: '2-digit' }));
 
 const last = (values: Array<number | null>) => values.findLast((v) => v !== null) ?? null;
 

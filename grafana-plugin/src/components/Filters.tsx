@@ -18,7 +18,11 @@ export function Search({ name, value, placeholder, onChange, narrow }: { name?: 
   const s = useStyles2(styles);
   const [text, setText] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  useEffect(() => setText(value), [value]);
+  const tell = useRef(onChange); // when the time has come, with the other filters as they are then
+  useEffect(() => {
+    tell.current = onChange;
+  });
+  useEffect(() => setText((typed) => (typed.trim() === value ? typed : value)), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <label className={narrow ? s.short : s.wide}>
@@ -34,7 +38,7 @@ export function Search({ name, value, placeholder, onChange, narrow }: { name?: 
           const v = e.currentTarget.value;
           setText(v);
           clearTimeout(timer.current);
-          timer.current = setTimeout(() => onChange(v.trim()), 250);
+          timer.current = setTimeout(() => tell.current(v.trim()), 250);
         }}
       />
     </label>

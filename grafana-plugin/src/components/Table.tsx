@@ -3,7 +3,7 @@ import { css, cx } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Icon, useStyles2, useTheme2 } from '@grafana/ui';
-import type { ReactNode } from 'react';
+import { useEffect, type ReactNode } from 'react';
 import { look, toneColors } from '../status';
 import { Dim } from './Text';
 
@@ -91,6 +91,11 @@ export function Table<T>({ label, columns, rows, id, status, sort, onSort }: Pro
 /** "51–100 of 650", with ways to the pages around. */
 export function Pager({ total, limit, offset, go }: { total: number; limit: number; offset: number; go: (offset: number) => void }) {
   const s = useStyles2(styles);
+  useEffect(() => {
+    if (total > 0 && offset >= total) {
+      go(Math.floor((total - 1) / limit) * limit); // what was on the last page is gone
+    }
+  });
   if (total <= limit) {
     return null;
   }

@@ -49,7 +49,7 @@ export function back(search: string): string {
   const said = new URLSearchParams(search).get('back') ?? '';
   try {
     const to = new URL(said, location.origin);
-    if (said.startsWith('/') && to.origin === location.origin && !Object.values<string>(consolePaths).includes(to.pathname)) {
+    if (said.startsWith('/') && to.origin === location.origin && !to.pathname.startsWith('//') && !Object.values<string>(consolePaths).includes(to.pathname)) {
       return to.pathname + to.search;
     }
   } catch {

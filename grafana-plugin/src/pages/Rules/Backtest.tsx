@@ -3,7 +3,7 @@ import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Alert, Button, Stack, useStyles2 } from '@grafana/ui';
-import { useEffect, useRef, useState } from 'react';
+import { memo, useEffect, useRef, useState } from 'react';
 import type { BacktestLine, BacktestProgress, BacktestResult } from '../../api/schema';
 import { Bars } from '../../components/Bars';
 import { Pick } from '../../components/Filters';
@@ -99,7 +99,7 @@ function Progress({ of: p }: { of?: BacktestProgress }) {
   );
 }
 
-function Outcome({ of: r }: { of: BacktestResult }) {
+const Outcome = memo(function Outcome({ of: r }: { of: BacktestResult }) {
   const s = useStyles2(styles);
   const c = r.tried;
   const today = r.today[0];
@@ -125,7 +125,7 @@ function Outcome({ of: r }: { of: BacktestResult }) {
       {r.examples.length > 0 && <Examples of={r} />}
     </>
   );
-}
+});
 
 const day = 86400e3;
 

@@ -37,7 +37,12 @@ export default function EditPage() {
   const copy = params.get('copy') ?? undefined;
   const me = useAnswer('/me', {}, { every: 0 });
   // Asked once: what is being written must not change below the fingers.
-  const from = useAnswer('/rules/{id}', { id: id ?? copy ?? '' }, { every: 0, enabled: Boolean(id ?? copy) });
+  const wanted = id ?? copy;
+  const [have, setHave] = useState<string>(); // a question that is switched off is not asked again by what changes elsewhere
+  const from = useAnswer('/rules/{id}', { id: wanted ?? '' }, { every: 0, enabled: wanted !== undefined && have !== wanted });
+  if (wanted !== have && from.isFetchedAfterMount && from.data?.rule.id === wanted) {
+    setHave(wanted);
+  }
   const title = id ? t('edit.title', 'Edit {{id}}', { id: clean(id, 80) }) : t('edit.new', 'Make a rule');
   const back = <Link to={id ? link.rule(id) : link.rules()}>{id ? t('edit.back', 'The rule') : t('rule.all', 'All rules')}</Link>;
   if (me.data && me.data.role === 'viewer') {
@@ -57,7 +62,7 @@ export default function EditPage() {
       ) : (
         <Loaded of={from}>
           {(d) =>
-            id === undefined ? (
+            have !== wanted ? null : id === undefined ? (
               <Writing admin={admin} text={put(d.yaml, ['id'], scalar(d.rule.id + '-own'))} />
             ) : d.rule.source === 'file' ? (
               <Empty icon="search" title={t('edit.file', 'This rule stands in a file, and is changed there.')}>

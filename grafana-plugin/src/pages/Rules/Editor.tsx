@@ -10,7 +10,7 @@ import { EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirro
 import type { GrafanaTheme2 } from '@grafana/data';
 import { useTheme2 } from '@grafana/ui';
 import { tags } from '@lezer/highlight';
-import { useEffect, useRef } from 'react';
+import { useEffect, useLayoutEffect, useRef } from 'react';
 import type { RuleMistake } from '../../api/schema';
 import { clean } from '../../format';
 import { keysAt } from './keys';
@@ -82,7 +82,8 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
   useEffect(() => {
     view.current?.dispatch({ effects: look.current.reconfigure(looks(theme)) });
   }, [theme]);
-  useEffect(() => {
+  // Before the next key: else that would be undone by the text before it.
+  useLayoutEffect(() => {
     const v = view.current;
     if (v && v.state.doc.toString() !== value) {
       v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } });

@@ -6,7 +6,7 @@ import { Line } from '../../components/List';
 import { Link } from '../../components/Links';
 import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
-import { Status } from '../../components/Status';
+import { Dot, Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, Tag, When } from '../../components/Text';
 import { oneOf, useFilters } from '../../components/useFilters';
@@ -92,7 +92,7 @@ const columns: Array<Column<Rule>> = [
   { id: 'muted', name: () => t('rules.column.muted', 'Muted, 30 d'), sort: 'muted', number: true, minor: true, cell: (r) => number(r.muted_30d) },
   {
     id: 'failed', name: () => t('rules.column.failed', 'Not judged'), sort: 'failed', number: true, minor: true,
-    cell: (r) => (r.failed > 0 ? <span title={clean(r.last_error, 600)}>{number(r.failed)} <Status of="warning" /></span> : number(0)),
+    cell: (r) => (r.failed > 0 ? <span title={clean(r.last_error, 600)}><Dot of="warning" /> {number(r.failed)}</span> : number(0)),
   },
   { id: 'last', name: () => t('rules.column.last', 'Fired last'), sort: 'last', cell: (r) => <When at={r.last_fired_at} /> },
 ];

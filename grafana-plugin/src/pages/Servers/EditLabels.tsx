@@ -52,6 +52,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
   const value = (l: Label) => (edits[l].do === 'leave' ? null : edits[l].do === 'clear' ? '' : edits[l].value.trim());
   const ready = labels.some(([l]) => edits[l].do !== 'leave') && labels.every(([l]) => edits[l].do !== 'set' || edits[l].value.trim() !== '');
   const apply = async () => {
+    const versions = new Map<string, string>(); // of those that were answered
     const out: Outcome = { changed: 0, same: 0, failed: [], stopped: '' };
     setOutcome(undefined);
     setProgress(t('labels.reading', 'Reading …'));
@@ -62,6 +63,9 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
         const changes = servers.slice(i, i + atOnce).map((v): LabelChange => ({ server_id: v.id, labels_version: v.labels_version, site: value('site'), rack: value('rack'), role: value('role'), owner: value('owner') }));
         const answer = await call(host, 'POST', '/labels', {}, { changes });
         for (const result of answer.items) {
+          if (!result.error) {
+            versions.set(result.server_id, result.labels_version);
+          }
           if (result.error) {
             out.failed.push({ server: byId.get(result.server_id) as Server, result });
           } else if (result.changed) {
@@ -77,6 +81,9 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
     }
     setProgress('');
     setOutcome(out);
+    if (!chosen.all) {
+      keep(Object.values(chosen.some).map((v) => ({ ...v, labels_version: versions.get(v.id) ?? v.labels_version })));
+    }
     void client.invalidateQueries();
   };
   const again = async () => {

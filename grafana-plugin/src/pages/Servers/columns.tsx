@@ -26,7 +26,7 @@ export const columns: Array<Column<Server>> = [
     ),
   },
   {
-    id: 'status', name: () => t('servers.column.status', 'Status'), width: 125,
+    id: 'status', name: () => t('servers.column.status', 'Status'), width: 155,
     cell: (s) => (
       <Line>
         <Status of={s.status} title={clean(s.status_text)} />
@@ -34,10 +34,10 @@ export const columns: Array<Column<Server>> = [
       </Line>
     ),
   },
-  { id: 'site', name: () => t('servers.column.site', 'Place'), sort: 'site', width: '14%', cell: (s) => (s.site || s.rack ? <Data max={60}>{[s.site, s.rack].filter(Boolean).join(' / ')}</Data> : undefined) },
+  { id: 'site', name: () => t('servers.column.site', 'Place'), sort: 'site', width: '12%', cell: (s) => (s.site || s.rack ? <Data max={60}>{[s.site, s.rack].filter(Boolean).join(' / ')}</Data> : undefined) },
   { id: 'role', name: () => t('servers.column.role', 'Role'), minor: true, cell: (s) => s.role && <Data max={40}>{s.role}</Data> },
   { id: 'owner', name: () => t('servers.column.owner', 'Owner'), minor: true, sort: 'owner', cell: (s) => s.owner && <Data max={40}>{s.owner}</Data> },
-  { id: 'os', name: () => t('servers.column.os', 'System'), sort: 'os', cell: (s) => s.os_name && <span title={clean(s.os_name)}><Data max={50}>{s.os_name.replace(/^Microsoft /, '')}</Data></span> },
+  { id: 'os', name: () => t('servers.column.os', 'System'), sort: 'os', cell: (s) => s.os_name && <span title={clean(s.os_name)}><Data max={50}>{s.os_name.replace(/^Microsoft (Windows (?=Server))?/, '')}</Data></span> },
   { id: 'model', name: () => t('servers.column.model', 'Model'), minor: true, sort: 'model', cell: (s) => s.model && <Data max={40}>{s.model}</Data> },
   {
     id: 'updates', name: () => t('servers.column.updates', 'Updates'), minor: true, sort: 'updates', width: 95,
