@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"nocturne/internal/record"
 	"nocturne/ruler/chart"
+	"nocturne/ruler/store"
 )
 
 const chartedSince = 24 * time.Hour // where nothing else is said
@@ -62,8 +64,12 @@ func (s *server) chart(r *request) (any, error) {
 		return nil, badRequest("leave server out", "chart %s is of the pipeline, not of a server", c.Name)
 	}
 	if c.Server {
-		if _, err := s.reader.Server(r.ctx, server); err != nil {
+		known, err := s.reader.Servers(r.ctx, store.ServerQuery{IDs: []record.ID{server}, State: store.ServerStates(), Limit: 1})
+		if err != nil {
 			return nil, err
+		}
+		if known.Total == 0 {
+			return nil, store.ErrNotFound
 		}
 	}
 	span := chart.Range{From: r.time("since"), To: r.time("before")}

@@ -185,7 +185,7 @@ func (s *server) rewrite(r *request, id record.ID, was, to register.Labels) {
 	if !ok {
 		return
 	}
-	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Server: id})
+	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Servers: []record.ID{id}})
 	for i := range page.Entries {
 		e := page.Entries[i]
 		for _, f := range []struct {
@@ -396,7 +396,7 @@ func (s *server) exportRegister(r *request) (any, error) {
 
 // entriesFor finds what the register says of a server.
 func (s *server) entriesFor(r *request, v *store.Server) ([]RegisterEntry, error) {
-	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Server: v.ID})
+	page, err := s.reader.Register(r.ctx, store.RegisterQuery{Servers: []record.ID{v.ID}})
 	return mapSlice(page.Entries, registerOf), err
 }
 

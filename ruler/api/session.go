@@ -86,7 +86,11 @@ func (s *server) bySession(r *http.Request) (c caller, found bool, err error) {
 }
 
 func sessionCookie(r *http.Request) (string, bool) {
-	for _, name := range []string{cookieSecure, cookieSession} {
+	names := []string{cookieSecure, cookieSession}
+	if saysTLS(r) { // there a neighbour could have planted the other one
+		names = names[:1]
+	}
+	for _, name := range names {
 		if c, err := r.Cookie(name); err == nil {
 			return c.Value, true
 		}
@@ -97,7 +101,12 @@ func sessionCookie(r *http.Request) (string, bool) {
 // overTLS tells whether the browser speaks TLS, to us or to the proxy before us.
 // Who lies gets a cookie that his own browser does not send.
 func overTLS(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") || strings.HasPrefix(r.Header.Get("Origin"), "https://")
+	return saysTLS(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://")
+}
+
+// saysTLS is the same without the browser's own word.
+func saysTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
 // logIn makes the browser keep a session, and a mark that it had one.

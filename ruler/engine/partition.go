@@ -353,9 +353,14 @@ func (p *partition) record(id *identity, in *input) error {
 			return err
 		}
 	}
+	rows := p.out.commit.Changes[written:]
+	var changes []diff.Change // of the rows
 	for _, v := range p.set.Step(c, i) {
-		if v.Kind == operator.Muted && v.Momentary {
-			planned(p.out.commit.Changes[written:], diff.Significant(i.Changes), &v)
+		if v.Kind == operator.Muted && v.Momentary && len(rows) > 0 {
+			if changes == nil {
+				changes = diff.Significant(i.Changes)
+			}
+			planned(rows, changes, &v)
 		}
 		p.verdict(v, &i)
 	}

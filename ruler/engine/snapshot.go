@@ -64,7 +64,7 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 // them. Rows are those of the changes, if any were written.
 func planned(rows []store.Change, changes []diff.Change, v *operator.Verdict) {
 	for i := range rows {
-		if ch := &changes[i]; ch.Device() == v.Device && strings.HasSuffix(v.Reason, operator.Describe(ch)) {
+		if ch := &changes[i]; ch.Device() == v.Device && strings.HasSuffix(v.Reason, ": "+operator.Describe(ch)) {
 			rows[i].Muted = v.Reason
 		}
 	}

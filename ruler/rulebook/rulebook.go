@@ -361,7 +361,7 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 		}
 	}
 	for _, v := range next.windows {
-		if v.Off != "" {
+		if v.Off != "" && v.Off != isOver && !v.Ended() {
 			b.cfg.Log.Warn("planned work of the store does not count", "window", v.ID, "why", v.Off)
 		}
 	}

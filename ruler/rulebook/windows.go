@@ -30,6 +30,8 @@ func (w *Window) Ended() bool { return w.Stored != nil && w.Stored.Action == sto
 const (
 	maxPlans  = 200
 	keepPlans = 31 * 24 * time.Hour
+
+	isOver = "is over" // why most windows do not count any more: nothing to warn of
 )
 
 // windowsOf puts those of files and of the store together, by id.
@@ -49,7 +51,7 @@ func windowsOf(files []*rule.Window, stored []store.Window, now time.Time) []Win
 		case taken[w.ID]:
 			w.Plan, w.Off = plan, "has the id of a window in a rule file: make it anew under another id"
 		case len(plan.Days) == 0 && now.Sub(plan.To) > keepPlans:
-			w.Plan, w.Off = plan, "is over"
+			w.Plan, w.Off = plan, isOver
 		default:
 			w.Plan = plan
 		}

@@ -43,9 +43,8 @@ type RegisterEntry struct {
 
 // RegisterQuery selects entries. Empty fields match all.
 type RegisterQuery struct {
-	Text   string // part of name, serial, site, owner, contract or note
-	Names  []string
-	Server record.ID // that mean this server
+	Text  string // part of name, serial, site, owner, contract or note
+	Names []string
 	// Servers keeps entries that mean one of these; nil = all.
 	Servers []record.ID
 	// Missing keeps those without a server that was ever heard, or the others.

@@ -141,7 +141,7 @@ func (f *Fleet) Register(_ context.Context, q store.RegisterQuery) (store.Regist
 		}
 		text := strings.ToLower(strings.Join([]string{e.Name, e.Serial, e.Site, e.Owner, e.Contract, e.Note}, "\n"))
 		if strings.Contains(text, strings.ToLower(q.Text)) && (q.Names == nil || slices.ContainsFunc(q.Names, func(n string) bool { return strings.EqualFold(n, e.Name) })) &&
-			(q.Server.IsZero() || q.Server == e.Server.ID) && (q.Servers == nil || slices.Contains(q.Servers, e.Server.ID)) && (q.Missing == nil || *q.Missing == e.Server.LastSeen.IsZero()) &&
+			(q.Servers == nil || slices.Contains(q.Servers, e.Server.ID)) && (q.Missing == nil || *q.Missing == e.Server.LastSeen.IsZero()) &&
 			(q.WarrantyBefore.IsZero() || !e.Warranty.IsZero() && e.Warranty.Before(q.WarrantyBefore)) {
 			page.Entries = append(page.Entries, e)
 		}

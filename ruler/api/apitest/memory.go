@@ -37,7 +37,7 @@ var _ store.Reader = (*Fleet)(nil)
 func (f *Fleet) Servers(_ context.Context, q store.ServerQuery) (store.ServerPage, error) {
 	var page store.ServerPage
 	for _, d := range f.List {
-		if s := f.summed(parted(&d)); matches(&s, &q) && fits(&s, &q) {
+		if s := f.summed(parted(&d)); (len(q.IDs) == 0 || slices.Contains(q.IDs, s.ID)) && matches(&s, &q) && fits(&s, &q) {
 			page.Servers = append(page.Servers, s)
 		}
 	}

@@ -27,9 +27,6 @@ func (s *Store) Register(ctx context.Context, q store.RegisterQuery) (store.Regi
 		}
 		f.add("e.key IN (SELECT value FROM json_each(?))", jsonText(low))
 	}
-	if !q.Server.IsZero() {
-		f.add("s.id = ?", q.Server[:])
-	}
 	if q.Servers != nil {
 		ids := make([]string, len(q.Servers))
 		for i := range q.Servers {

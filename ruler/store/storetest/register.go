@@ -46,7 +46,7 @@ func registerOfServers(t *testing.T, f *fixture) {
 		{"by name, reported name, serial", store.RegisterQuery{}, "db7:DB7 Host3:db9 never: renamed:db8 "},
 		{"never heard", store.RegisterQuery{Missing: &yes}, "Host3:db9 never: "}, {"heard", store.RegisterQuery{Missing: &no}, "db7:DB7 renamed:db8 "},
 		{"other labels than the server", store.RegisterQuery{Drift: true}, "db7:DB7 "}, {"warranty", store.RegisterQuery{WarrantyBefore: day.Add(1)}, "db7:DB7 "}, {"warranty holds", store.RegisterQuery{WarrantyBefore: day}, ""},
-		{"text", store.RegisterQuery{Text: "cz"}, "db7:DB7 renamed:db8 "}, {"names", store.RegisterQuery{Names: []string{"DB7", "x"}}, "db7:DB7 "}, {"server", store.RegisterQuery{Server: id(2)}, "renamed:db8 "},
+		{"text", store.RegisterQuery{Text: "cz"}, "db7:DB7 renamed:db8 "}, {"names", store.RegisterQuery{Names: []string{"DB7", "x"}}, "db7:DB7 "}, {"server", store.RegisterQuery{Servers: []record.ID{id(2)}}, "renamed:db8 "},
 		{"servers", store.RegisterQuery{Servers: []record.ID{id(1), id(2)}}, "db7:DB7 renamed:db8 "}, {"one of several", store.RegisterQuery{Servers: []record.ID{id(2), id(9)}}, "renamed:db8 "},
 		{"of no server", store.RegisterQuery{Servers: []record.ID{}}, ""},
 		{"page", store.RegisterQuery{Limit: 1, Offset: 1}, "Host3:db9 "},
