@@ -188,13 +188,14 @@ func (r *runner) lost(ctx context.Context) error {
 	return nil
 }
 
-// applyAll applies an entry and those that wait behind it.
+// applyAll applies an entry and those that wait behind it. What it takes from in
+// it applies.
 func (r *runner) applyAll(m stream.Message, in <-chan stream.Message) error {
-	for range batchSize {
+	for n := 1; ; n++ {
 		if err := r.apply(m); err != nil {
 			return err
 		}
-		if r.full() {
+		if n == batchSize || r.full() {
 			return nil
 		}
 		select {
@@ -203,7 +204,6 @@ func (r *runner) applyAll(m stream.Message, in <-chan stream.Message) error {
 			return nil
 		}
 	}
-	return nil
 }
 
 func (r *runner) apply(m stream.Message) error {

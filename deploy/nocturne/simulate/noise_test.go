@@ -269,6 +269,15 @@ func TestAHealthyFleetSendsNothing(t *testing.T) {
 	if o.ByState[store.StateUp] != servers {
 		t.Errorf("%v up, want all %d: the engine did not see the week", o.ByState, servers)
 	}
+	p, err := s.Pipeline(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range p.Partitions {
+		if v.Losses != (store.StreamLosses{}) || v.Ledger.Missing != 0 {
+			t.Errorf("partition %d lost %+v, and misses %d records", v.Partition, v.Losses, v.Ledger.Missing)
+		}
+	}
 	t.Logf("%d servers, %d days, %d records", servers, days, w.records)
 }
 
