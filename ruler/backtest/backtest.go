@@ -27,6 +27,8 @@ type State interface {
 	Servers(ctx context.Context, q store.ServerQuery) (store.ServerPage, error)
 	History(ctx context.Context, q store.HistoryQuery) ([]store.HistoryEntry, error)
 	Snapshot(ctx context.Context, hash store.Hash) ([]byte, error)
+	Changes(ctx context.Context, q store.ChangeQuery) (store.ChangePage, error)
+	Occupants(ctx context.Context, q store.OccupantQuery) (store.OccupantPage, error)
 }
 
 // Event is a record that is kept elsewhere than in the stream.
@@ -98,6 +100,9 @@ func Run(ctx context.Context, cfg Config, tried, today *rule.Rule, since time.Du
 		if err := r.partition(ctx, n); err != nil {
 			return Result{}, fmt.Errorf("partition %d: %w", n, err)
 		}
+	}
+	if err := r.moves(ctx); err != nil {
+		return Result{}, fmt.Errorf("parts that moved: %w", err)
 	}
 	return r.finish(), nil
 }

@@ -224,3 +224,58 @@ func TestOverTheHistory(t *testing.T) {
 		t.Errorf("%+v %v", res, err)
 	}
 }
+
+// Parts that moved between servers were written down when it was seen.
+func TestMovesBetweenServers(t *testing.T) {
+	p := newPast(t)
+	a, b := server(1), server(2)
+	for _, id := range []record.ID{a, b} {
+		n := stream.Partition(id)
+		c, err := p.store.Claim(t.Context(), n, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit := store.PartitionCommit{Partition: n, Epoch: c.Epoch, From: c.Position, To: store.Position{Incarnation: "i", Entry: c.Position.Entry + 1},
+			Servers: []store.ServerWrite{{ID: id, Partition: n, Labels: &store.ServerLabels{Name: fmt.Sprintf("srv%d", id[0]), Site: "fra"}}}}
+		drive := func(place string, came, left time.Time) store.DeviceWrite {
+			return store.DeviceWrite{Server: id, Device: store.Device{Category: record.RAID, Type: record.DevicePhysicalDrive, Place: place, Occupant: "Z1", First: came, Changed: came, Removed: left, Fields: []byte(`{"model":"M1"}`)}}
+		}
+		if id == a {
+			commit.StreamTime, commit.Devices = t0.Add(-4*time.Hour), []store.DeviceWrite{drive("c0/e1/s1", t0.Add(-4*time.Hour), time.Time{})}
+			if err := p.store.Commit(t.Context(), []store.PartitionCommit{commit}); err != nil {
+				t.Fatal(err)
+			}
+			commit.From, commit.To.Entry = commit.To, commit.To.Entry+1
+			commit.StreamTime, commit.Devices = t0.Add(-3*time.Hour), []store.DeviceWrite{drive("c0/e1/s1", t0.Add(-4*time.Hour), t0.Add(-3*time.Hour))}
+		} else {
+			at := t0.Add(-time.Hour)
+			commit.StreamTime, commit.Devices = at, []store.DeviceWrite{drive("c0/e1/s7", at, time.Time{})}
+			commit.Changes = []store.Change{{Server: b, FromServer: a, Category: record.RAID, At: at, Stream: at, Kind: "moved", Type: record.DevicePhysicalDrive, Place: "c0/e1/s7", From: "c0/e1/s1", Occupant: "Z1", After: "Z1", RecordID: "r1"}}
+		}
+		if err := p.store.Commit(t.Context(), []store.PartitionCommit{commit}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow := func(across, extra string) *rule.Rule {
+		return parse(t, "{id: moves, name: Moves, class: moves, severity: info, summary: s, runbook: a#b, expires: 10m, change: {device: [physical_drive], kinds: [moved], across: "+across+"}"+extra+"}")
+	}
+	res, err := Run(t.Context(), p.config(), follow("3h", ""), follow("1h", ""), 2*time.Hour, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := res.Sentence(), "would have fired 1 time on 1 server, 0 cleared within 5 min; the rule of today: 0 times on 0 servers"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(res.Examples) != 1 || res.Examples[0].Notification.Name != "srv2" || !strings.Contains(res.Examples[0].Notification.Reason, "shown for 10") || len(res.Examples[0].Evidence) != 2 ||
+		res.Examples[0].Evidence[0].Reason != "moved here from srv1 c0/e1/s1 (serial Z1)" {
+		t.Errorf("examples %+v", res.Examples)
+	}
+	for name, r := range map[string]*rule.Rule{"of other servers": follow("3h", ", servers: {site: ber}"), "within a server": parse(t, "{id: m, name: M, class: m, severity: info, summary: s, runbook: a#b, expires: 10m, change: {device: [physical_drive], kinds: [moved]}}")} {
+		if res, err := Run(t.Context(), p.config(), r, nil, 2*time.Hour, nil); err != nil || res.Counts.Fired != 0 {
+			t.Errorf("%s: %+v %v", name, res.Counts, err)
+		}
+	}
+	if res, err := Run(t.Context(), p.config(), follow("90d", ""), nil, 30*time.Minute, nil); err != nil || res.Counts.Fired != 0 || !strings.Contains(fmt.Sprint(res.Warnings), "longer than 30 days") {
+		t.Errorf("it was before: %+v %q %v", res.Counts, res.Warnings, err)
+	}
+}
