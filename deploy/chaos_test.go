@@ -35,6 +35,7 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("NOCTURNE_CHAOS: %v", err)
 		}
 		c.pause, c.pace, c.drives, c.silences, c.seed = 90*time.Second, 1, 25, 20, uint64(time.Now().UnixNano())
+		c.silence = 4 * time.Minute
 	}
 	t.Logf("seed %d", c.seed)
 	c.run(t)
@@ -46,7 +47,11 @@ type chaosConfig struct {
 	pause            time.Duration // once, how long the ruler stands still while servers send
 	pace             float64       // of the drive incidents; 1 = two minutes
 	drives, silences int
-	seed             uint64
+	// silence is how long a silent server is: 0 = 75 s. The ruler's clock stands
+	// still while the bridge is away and some time after, so that where it is
+	// killed for ten minutes on a busy machine a short silence is rightly none.
+	silence time.Duration
+	seed    uint64
 }
 
 // plan spreads the incidents over the time of the killing, one per server.
@@ -74,7 +79,7 @@ func (c chaosConfig) run(t *testing.T) {
 	sim, err := simulate.New(simulate.Config{
 		Bridge: stack.URL(n.ports.Ingest), JoinToken: simulate.AdminTokens(n.bridge()), Dir: filepath.Join(t.TempDir(), "sim"),
 		Servers: c.servers, Seed: c.seed, Metrics: -1, Control: "none", Plan: plan, Log: slog.New(slog.DiscardHandler),
-		Settings: simulate.Settings{Heartbeat: 10 * time.Second, RAID: 15 * time.Second, Events: 6, Pace: c.pace},
+		Settings: simulate.Settings{Heartbeat: 10 * time.Second, RAID: 15 * time.Second, Events: 6, Pace: c.pace, Silence: c.silence},
 	})
 	if err != nil {
 		t.Fatal(err)
