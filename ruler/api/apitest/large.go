@@ -29,7 +29,7 @@ func Large(n, parts int, now time.Time) *Fleet {
 		}
 		if i%50 == 0 && i < parts {
 			f.Problems = append(f.Problems, store.NotificationDetail{Notification: store.Notification{
-				ID: fmt.Sprintf("%016x", i), Server: d.ID, Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
+				ID: fmt.Sprintf("%016x", i), Server: d.ID, Device: record.DevicePhysicalDrive + " c0/e252/s4", Class: "drive_failed", State: store.Firing, Severity: "critical", Title: "Drive failed", Opened: now, Changed: now,
 			}})
 		}
 		f.List = append(f.List, d)

@@ -159,15 +159,16 @@ func kinds(q store.DeviceQuery) (query string, args []any) {
 		return "SELECT d.type, d.model, d.firmware, d.state, count(*) AS n FROM devices d" + f.String() + group, f.args
 	}
 	var f, gone filter
-	gone.add("removed = 0 AND category NOT IN (5, 6) AND server IN (SELECT id FROM servers WHERE state = 'decommissioned')")
+	gone.add("s.state = 'decommissioned' AND +d.removed = 0 AND d.category NOT IN (5, 6)")
 	for _, f := range []*filter{&f, &gone} {
-		f.equal("type", q.Type)
-		f.equal("model", q.Model)
-		f.equal("firmware", q.Firmware)
-		f.equal("state", q.State)
+		f.equal("d.type", q.Type)
+		f.equal("d.model", q.Model)
+		f.equal("d.firmware", q.Firmware)
+		f.equal("d.state", q.State)
 	}
-	return "SELECT type, model, firmware, state, sum(n) AS n FROM (SELECT type, model, firmware, state, n FROM device_kinds" + f.String() +
-		" UNION ALL SELECT type, model, firmware, state, -1 FROM devices" + gone.String() + ")" + group, append(f.args, gone.args...)
+	// CROSS and the plus: by the few servers, not by every device that is alike.
+	return "SELECT type, model, firmware, state, sum(n) AS n FROM (SELECT type, model, firmware, state, n FROM device_kinds d" + f.String() +
+		" UNION ALL SELECT d.type, d.model, d.firmware, d.state, -1 FROM servers s CROSS JOIN devices d ON d.server = s.id" + gone.String() + ")" + group, append(f.args, gone.args...)
 }
 
 // isMany tells whether a type of device is one of updates or software.
@@ -244,21 +245,35 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 		err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM ("+count+")", args...).Scan(&all)
 		page.Total += all - bad
 		if bad > 0 {
-			f.add("(d.server, d.type, d.place) NOT IN (SELECT unhex(value->>0), value->>1, value->>2 FROM json_each(?))", problems)
+			f.without(problems)
 		}
 		if more := limit - len(page.Devices); err == nil && more > 0 && page.Total > fitting {
 			err = each(ctx, tx, func(rows *sql.Rows) error {
 				v, err := scanDeviceRow(rows)
 				page.Devices = append(page.Devices, v)
 				return err
-			}, "SELECT "+deviceColumns+" FROM (SELECT server, category, type, place FROM devices d"+f.String()+" ORDER BY "+deviceOrder+" LIMIT ? OFFSET ?) k"+
-				" CROSS JOIN devices d USING (server, category, type, place) ORDER BY "+deviceOrder, append(f.args, more, max(offset-fitting, 0))...)
+			}, calmDevices(&f), append(f.args, more, max(offset-fitting, 0))...)
 		}
 	}
 	if err == nil {
 		err = nameDevices(ctx, tx, page.Devices)
 	}
 	return page, err
+}
+
+// without leaves out devices that something is open about. The servers are asked
+// first, for a list of three columns is read through for each row where its
+// values could be NULL.
+func (f *filter) without(problems string) {
+	f.add(`NOT (d.server IN (SELECT unhex(value->>0) FROM json_each(?))
+		AND (d.server, d.type, d.place) IN (SELECT unhex(value->>0), value->>1, value->>2 FROM json_each(?)))`, problems, problems)
+}
+
+// calmDevices reads a page of what has no problem; it skips in an index that
+// covers the question.
+func calmDevices(f *filter) string {
+	return "SELECT " + deviceColumns + " FROM (SELECT server, category, type, place FROM devices d" + f.String() + " ORDER BY " + deviceOrder + " LIMIT ? OFFSET ?) k" +
+		" CROSS JOIN devices d USING (server, category, type, place) ORDER BY " + deviceOrder
 }
 
 func scanDeviceRow(rows *sql.Rows, more ...any) (store.DeviceRow, error) {

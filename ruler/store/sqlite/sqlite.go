@@ -64,6 +64,9 @@ var schemaUsers string
 //go:embed windows.sql
 var schemaWindows string
 
+//go:embed models.sql
+var schemaModels string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -79,6 +82,7 @@ var migrations = []string{
 	schemaKinds,
 	schemaUsers,
 	schemaWindows,
+	schemaModels,
 }
 
 const readers = 4

@@ -96,8 +96,10 @@ var statementSQL = [statementCount]string{
 		updates = CASE WHEN EXISTS (SELECT 1 FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_status' AND state <> 'unknown')
 			THEN (SELECT count(*) FROM devices WHERE server = ?1 AND category = 5 AND type = 'update_pending' AND removed = 0) ELSE -1 END
 		WHERE id = ?1`,
-	stDevice: `INSERT INTO devices (server, category, type, place, occupant, state, fields, first, changed, removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET occupant = excluded.occupant, state = excluded.state, fields = excluded.fields, changed = excluded.changed, removed = excluded.removed`,
+	stDevice: `INSERT INTO devices (server, category, type, place, occupant, state, fields, first, changed, removed, model, firmware)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(json_extract(?7, '$.model'), ''), coalesce(json_extract(?7, '$.firmware'), ''))
+		ON CONFLICT DO UPDATE SET occupant = excluded.occupant, state = excluded.state, fields = excluded.fields, changed = excluded.changed, removed = excluded.removed,
+		model = excluded.model, firmware = excluded.firmware`,
 	stDeviceDelete: `DELETE FROM devices WHERE server = ? AND category = ? AND type = ? AND place = ?`,
 	stOccupantLeft: `UPDATE occupants SET until = max(since, ?) WHERE server = ? AND category = ? AND type = ? AND place = ? AND until = 0 AND serial <> ?`,
 	stOccupantCame: `INSERT INTO occupants (serial, server, category, type, place, model, since, until)

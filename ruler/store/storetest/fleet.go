@@ -99,6 +99,9 @@ func devicesAcrossServers(t *testing.T, f *fixture) {
 		{"all", store.DeviceQuery{Offset: 3}, "s2:s2 ", 4},
 		{"only with this rank", store.DeviceQuery{Problems: problems, Ranks: []int{5}}, "s2:s2 ", 1},
 		{"nothing open", store.DeviceQuery{Problems: problems, Ranks: []int{0}}, "s2:s1 s1:s2 ", 2},
+		{"past what has a problem", store.DeviceQuery{Problems: problems, Offset: 3}, "s1:s2 ", 4},
+		{"the second page of the rest", store.DeviceQuery{Problems: problems, Ranks: []int{0}, Offset: 1}, "s1:s2 ", 2},
+		{"past the end", store.DeviceQuery{Type: "physical_drive", Problems: problems, Offset: 50_000}, "", 4},
 		{"type, model, firmware, state", store.DeviceQuery{Type: "physical_drive", Model: "ST4", Firmware: "F1", State: "Onln", Limit: 1}, "s1:s1 ", 4},
 		{"another firmware", store.DeviceQuery{Firmware: "F2"}, "", 0},
 		{"software when it is named", store.DeviceQuery{Type: "program"}, "s1:vim s2:vim ", 2},
@@ -135,6 +138,7 @@ func devicesAcrossServers(t *testing.T, f *fixture) {
 		models, total string
 	}{
 		{"another state", "s1", "Failed", `{"model":"ST4"}`, 0, "ST4 4", "4"}, {"another model", "s1", "Failed", `{"model":"ST6"}`, 0, "ST4 3, ST6 1", "4"},
+		{"a number for a model", "s1", "Failed", `{"model":870}`, 0, "ST4 3, 870 1", "4"}, {"no model", "s1", "Failed", `{"firmware":"F2"}`, 0, "ST4 3,  1", "4"}, {"a model again", "s1", "Failed", `{"model":"ST6"}`, 0, "ST4 3, ST6 1", "4"},
 		{"gone", "s1", "Failed", `{"model":"ST6"}`, 5, "ST4 3", "3"}, {"still gone", "s1", "Failed", `{"model":"ST4"}`, 6, "ST4 3", "3"}, {"back", "s1", "Onln", `{"model":"ST4"}`, 0, "ST4 4", "4"},
 	} {
 		change(c.place, c.state, c.fields, c.removed)
