@@ -181,6 +181,7 @@ type server struct {
 	reader  store.Reader
 	recent  recentBridge
 	sizes   recentStorage
+	known   knownServers
 	client  *http.Client
 	now     func() time.Time
 	metrics *metrics

@@ -22,6 +22,7 @@ func (s *server) changeRoutes() []route {
 				{name: "server", kind: kindServer, doc: "server id; of a part that moved between servers, either"}, category, enum("kind", "of change", changeKinds...),
 				text("device_type", "such as physical_drive"), text("place", "such as c0/e252/s4"), text("field", "of kind field, such as firmware"),
 				{name: "serial", kind: kindText, max: maxName, doc: "of the device, or of a part that came or left"},
+				{name: "planned", kind: kindBool, doc: "only planned ones, of which nobody was told, or only others"},
 				{name: "since", kind: kindTime, doc: "at or after, RFC 3339"}, {name: "before", kind: kindTime, doc: "earlier than, RFC 3339"},
 				limitParam(), beforeID(),
 			}, result: ChangeList{}, handle: s.changes},
@@ -64,7 +65,7 @@ func historyPage(all []store.HistoryEntry, limit int) ([]store.HistoryEntry, *ti
 
 func (s *server) changes(r *request) (any, error) {
 	q := store.ChangeQuery{
-		Server: r.id("server"), Category: categoryOf(r.text("category")), Kind: r.text("kind"), Type: r.text("device_type"), Place: r.text("place"), Field: r.text("field"), Serial: r.text("serial"),
+		Server: r.id("server"), Category: categoryOf(r.text("category")), Kind: r.text("kind"), Type: r.text("device_type"), Place: r.text("place"), Field: r.text("field"), Serial: r.text("serial"), Planned: r.bool("planned"),
 		Since: r.time("since"), Before: r.time("before"), BeforeID: int64(r.int("before_id")), Limit: r.int("limit"),
 	}
 	page, err := s.reader.Changes(r.ctx, q)

@@ -68,11 +68,12 @@ var asks = map[string][2]string{
 	"silence_add":  {"/silences", `{"site":"north","duration_seconds":3600,"reason":"power"}`},
 	"silence_lift": {"/silences/liftable"},
 
-	"windows":       {"/windows?standing=false"},
-	"window":        {"/windows/bern-patching"},
-	"window_plan":   {"/windows", `{"servers":{"site":["north"]},"duration_seconds":3600,"reason":"power"}`},
-	"window_change": {"/windows/bern-patching", `{"version":1,"all_servers":true,"weekly":{"days":["tue"],"from":"22:00","to":"02:00","zone":"Europe/Zurich"},"reason":"firmware"}`},
-	"window_end":    {"/windows/bern-patching?version=1&comment=done"},
+	"windows":        {"/windows?standing=false"},
+	"window":         {"/windows/bern-patching"},
+	"window_plan":    {"/windows", `{"servers":{"site":["north"]},"duration_seconds":3600,"reason":"power"}`},
+	"window_preview": {"/windows/preview", `{"servers":{"site":["north"]},"weekly":{"days":["tue"],"from":"22:00","to":"02:00","zone":"Europe/Zurich"}}`},
+	"window_change":  {"/windows/bern-patching", `{"version":1,"all_servers":true,"weekly":{"days":["tue"],"from":"22:00","to":"02:00","zone":"Europe/Zurich"},"reason":"firmware"}`},
+	"window_end":     {"/windows/bern-patching?version=1&comment=done"},
 
 	"notification_acknowledge":   {"/notifications/a1b2c3d4e5f60718/acknowledge", `{"revision":-1}`},
 	"notification_unacknowledge": {"/notifications/a1b2c3d4e5f60718/unacknowledge", `{"revision":-1}`},

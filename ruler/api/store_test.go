@@ -55,7 +55,7 @@ func TestAnswersFromSQLite(t *testing.T) {
 		"/register", "/register?missing=true", "/register?search=hpe&limit=1", "/register?warranty_ends_before=2027-03-01T00:00:00Z", "/register/export",
 		"/servers?support=active,ended", "/servers?support=unknown", "/server-facets", "/systems", "/updates", "/devices?limit=7", "/devices?status=critical,warning", "/devices?device_type=physical_drive&status=ok&limit=5&offset=20", "/devices?search=za105", "/devices?category=software&limit=3",
 		"/devices?device_type=program&limit=2", "/device-facets", "/device-facets?device_type=physical_drive&status=critical", "/devices?server=" + apitest.ID(5).String() + "&firmware=TN05", "/devices?state=Failed", "/devices?site=south&model=CVPM02",
-		"/changes", "/changes?kind=replaced", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
+		"/changes", "/changes?kind=replaced", "/changes?planned=true", "/changes?planned=false&limit=3", "/changes?before_id=4&limit=2", "/changes?place=c0/e252/s4",
 		"/notifications", "/notifications?state=firing", "/notifications?muted=false&severity=critical", "/notifications?search=SLOT", "/notifications?site=south&class=" + store.ClassSilent,
 		"/notifications/a1b2c3d4e5f60718", "/notifications/none", "/silent", "/silent?planned=true", "/discovery",
 	} {

@@ -108,13 +108,26 @@ func (s *tsSchema) typ() string {
 			}
 			out = append(out, item+"[]")
 		case "object":
-			out = append(out, "Record<string, unknown>")
+			out = append(out, "Record<string, "+s.values()+">")
 		}
 	}
 	if len(out) == 0 {
 		return "unknown"
 	}
 	return strings.Join(out, " | ")
+}
+
+// values is the type of an object's values, where it says one.
+func (s *tsSchema) values() string {
+	of, ok := s.Additional.(map[string]any)
+	if !ok {
+		return "unknown"
+	}
+	var v tsSchema
+	if b, err := json.Marshal(of); err != nil || json.Unmarshal(b, &v) != nil {
+		return "unknown"
+	}
+	return v.typ()
 }
 
 type tsOperation struct {

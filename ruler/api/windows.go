@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"nocturne/internal/record"
+	"nocturne/ruler/operator"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
@@ -26,8 +29,10 @@ func (s *server) windowRoutes() []route {
 	id := param{name: "id", kind: kindText, max: 64, path: true, doc: "window id"}
 	return []route{
 		{method: "GET", path: "/windows", name: "windows", summary: "Planned work: windows in which changes are told to nobody, of rule files and of the store",
-			params: []param{{name: "standing", kind: kindBool, def: "true", doc: "only those that hold or will; false = all"}, limitParam(), offsetParam()}, result: WindowList{}, handle: s.windows},
+			params: []param{{name: "standing", kind: kindBool, def: "true", doc: "only those that hold or will; false = all"}, {name: "over", kind: kindBool, def: "false", doc: "only those that are over or ended, the last first"},
+				{name: "server", kind: kindServer, doc: "only those that are about this server"}, limitParam(), offsetParam()}, result: WindowList{}, handle: s.windows},
 		{method: "POST", path: "/windows", name: "window_plan", summary: "Plan work", body: WindowRequest{}, result: WindowChange{}, role: roleEditor, handle: s.windowPlan},
+		{method: "POST", path: "/windows/preview", name: "window_preview", summary: "Say what a plan means, or what is wrong with it: nothing is planned", body: WindowRequest{}, result: WindowPreview{}, handle: s.windowPreview},
 		{method: "GET", path: "/windows/{id}", name: "window", summary: "One window, and its versions", params: []param{id}, result: WindowDetail{}, handle: s.window},
 		{method: "PUT", path: "/windows/{id}", name: "window_change", summary: "Change a window of the store", params: []param{id}, body: WindowRequest{}, result: WindowChange{}, role: roleEditor, handle: s.windowChange},
 		{method: "DELETE", path: "/windows/{id}", name: "window_end", summary: "End a window of the store now; its versions stay",
@@ -57,6 +62,8 @@ type Window struct {
 	EndsAt    *time.Time          `json:"ends_at" doc:"null = weekly"`
 	Weekly    Weekly              `json:"weekly" doc:"without days = once"`
 	Until     *time.Time          `json:"until" doc:"of an active one: when it stops to hold"`
+	NextAt    *time.Time          `json:"next_at" doc:"when it begins next; null = never again, or it is unknown"`
+	Concerns  int                 `json:"concerns" doc:"how many servers it is about, as they are now"`
 	Version   int                 `json:"version" doc:"0 = of a file"`
 	ChangedBy string              `json:"changed_by"`
 	ChangedAt *time.Time          `json:"changed_at"`
@@ -91,6 +98,25 @@ type WindowRequest struct {
 	Comment         string              `json:"comment" doc:"why it was changed"`
 }
 
+// WindowPreview is what a plan would be.
+type WindowPreview struct {
+	Window   Window         `json:"window"`
+	Times    []WindowTime   `json:"times" doc:"when it would hold: the one that would run, and the next ones"`
+	Examples []WindowServer `json:"examples" doc:"some of the servers that it is about"`
+}
+
+// WindowTime is one time of a window.
+type WindowTime struct {
+	From *time.Time `json:"from"`
+	To   *time.Time `json:"to"`
+}
+
+// WindowServer is a server that a window is about.
+type WindowServer struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
 // WindowChange is what an edit did.
 type WindowChange struct {
 	Window     Window   `json:"window"`
@@ -122,6 +148,11 @@ func (s *server) windowShown(w *rulebook.Window) Window {
 	if out.State == "active" {
 		until, _ := w.Plan.Covers(now)
 		out.Until = at(until)
+	}
+	if out.State == "active" || out.State == "planned" {
+		if from, _, ok := w.Plan.Next(now); ok {
+			out.NextAt = at(from)
+		}
 	}
 	return out
 }
@@ -165,21 +196,112 @@ func (s *server) windows(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := s.known.all(r.ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	out := WindowList{Items: []Window{}, Limit: r.int("limit"), Offset: r.int("offset")}
+	standing, over := *r.bool("standing"), *r.bool("over")
+	plans := map[string]*rule.Window{}
 	for _, w := range book.Windows() {
 		v := s.windowShown(&w)
-		if *r.bool("standing") && (v.State == "over" || v.State == "ended") {
+		if gone := v.State == "over" || v.State == "ended"; over && !gone || !over && standing && gone || !aboutServer(known, r.id("server"), w.Plan) {
 			continue
 		}
+		plans[v.ID] = w.Plan
 		out.Items = append(out.Items, v)
 	}
 	slices.SortStableFunc(out.Items, func(a, b Window) int {
-		return cmp.Or(cmp.Compare(slices.Index(windowStates, a.State), slices.Index(windowStates, b.State)), cmp.Compare(a.ID, b.ID))
+		byState := cmp.Compare(slices.Index(windowStates, a.State), slices.Index(windowStates, b.State))
+		if over {
+			byState = windowTime(&b).Compare(windowTime(&a))
+		}
+		return cmp.Or(byState, windowTime(&a).Compare(windowTime(&b)), cmp.Compare(a.ID, b.ID))
 	})
 	out.Total = len(out.Items)
 	from := min(out.Offset, out.Total)
 	out.Items = out.Items[from:min(from+out.Limit, out.Total)]
+	for i := range out.Items {
+		v := &out.Items[i]
+		v.Concerns, _ = concerned(known, plans[v.ID])
+	}
 	return out, nil
+}
+
+// windowTime is the time that orders windows of a state: when the active one ends,
+// when the planned one begins, when the others ended.
+func windowTime(v *Window) time.Time {
+	for _, t := range []*time.Time{v.Until, v.NextAt} {
+		if t != nil {
+			return *t
+		}
+	}
+	last := v.EndsAt
+	if v.State == "ended" || last == nil {
+		last = v.ChangedAt
+	}
+	if last == nil {
+		return time.Time{}
+	}
+	return *last
+}
+
+// aboutServer tells whether a plan is about one server; without one, whatever it is about.
+func aboutServer(known []store.Server, id record.ID, plan *rule.Window) bool {
+	if id.IsZero() {
+		return true
+	}
+	i := slices.IndexFunc(known, func(v store.Server) bool { return v.ID == id })
+	return i >= 0 && plan != nil && plan.Servers.Match(serverLabel(&known[i]))
+}
+
+// concerned counts the servers that a plan is about, and names some.
+func concerned(known []store.Server, plan *rule.Window) (int, []WindowServer) {
+	n, examples := 0, []WindowServer{}
+	for i := range known {
+		if plan == nil || !plan.Servers.Match(serverLabel(&known[i])) {
+			continue
+		}
+		if n++; len(examples) < 5 {
+			examples = append(examples, WindowServer{ID: known[i].ID.String(), Name: clip(known[i].Name, maxName)})
+		}
+	}
+	return n, examples
+}
+
+// serverLabel returns what a Selector asks for, as the engine knows it.
+func serverLabel(v *store.Server) func(key string) string {
+	facts := operator.ServerFacts{Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated}
+	return facts.Label
+}
+
+// knownServers are all servers, read at most every knownFor: a form asks with every key.
+type knownServers struct {
+	mu    sync.Mutex
+	until time.Time
+	last  []store.Server
+}
+
+const knownFor = 5 * time.Second
+
+func (k *knownServers) all(ctx context.Context, s *server) ([]store.Server, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := s.now(); now.Before(k.until) && k.until.Sub(now) <= knownFor {
+		return k.last, nil
+	}
+	var all []store.Server
+	for {
+		page, err := s.reader.Servers(ctx, store.ServerQuery{Limit: store.MaxServers, Offset: len(all)})
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, page.Servers...); len(all) >= page.Total || len(page.Servers) == 0 {
+			break
+		}
+	}
+	k.last, k.until = all, s.now().Add(knownFor)
+	return all, nil
 }
 
 func (s *server) window(r *request) (any, error) {
@@ -195,7 +317,13 @@ func (s *server) window(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return WindowDetail{Window: s.windowShown(&w), Versions: mapSlice(versions, func(v store.Window) RuleVersion {
+	known, err := s.known.all(r.ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	shown := s.windowShown(&w)
+	shown.Concerns, _ = concerned(known, w.Plan)
+	return WindowDetail{Window: shown, Versions: mapSlice(versions, func(v store.Window) RuleVersion {
 		return versionOf(&store.RuleVersion{Version: v.Version, At: v.At, Author: v.Author, Action: v.Action, Comment: v.Comment, YAML: v.YAML})
 	})}, nil
 }
@@ -287,6 +415,42 @@ func (s *server) windowPlan(r *request) (any, error) {
 		}
 		return b.Plan(ctx, r.editor(q.Comment), text)
 	})
+}
+
+func (s *server) windowPreview(r *request) (any, error) {
+	var q WindowRequest
+	if err := r.decode(&q); err != nil {
+		return nil, err
+	}
+	q.ID = cmp.Or(q.ID, "preview")
+	q.Reason = cmp.Or(strings.TrimSpace(q.Reason), "–") // it is written last
+	text, err := s.windowText(&q, r.actor)
+	if err != nil {
+		return nil, err
+	}
+	w, err := rulebook.ReadWindow(text)
+	if err != nil {
+		return nil, windowProblem(err)
+	}
+	known, err := s.known.all(r.ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out := WindowPreview{Window: s.windowShown(&w), Times: []WindowTime{}}
+	out.Window.Concerns, out.Examples = concerned(known, w.Plan)
+	now := s.now()
+	if until, ok := w.Plan.Covers(now); ok {
+		out.Times = append(out.Times, WindowTime{From: out.Window.StartsAt, To: at(until)})
+	}
+	for from := now; len(out.Times) < 3; {
+		begins, ends, ok := w.Plan.Next(from)
+		if !ok || len(w.Plan.Days) == 0 && len(out.Times) > 0 {
+			break
+		}
+		out.Times = append(out.Times, WindowTime{From: at(begins), To: at(ends)})
+		from = begins.Add(time.Minute)
+	}
+	return out, nil
 }
 
 func randomBytes(n int) []byte {

@@ -3,6 +3,9 @@ package api
 import (
 	"slices"
 	"testing"
+	"time"
+
+	"nocturne/ruler/api/apitest"
 )
 
 func TestPlannedWork(t *testing.T) {
@@ -51,5 +54,54 @@ func TestPlannedWork(t *testing.T) {
 	hostile := post[WindowChange](b, "/windows", `{"id":"x","servers":{"name":["a\n- id: b","'\"{}[]: #"]},"duration_seconds":60,"reason":"y\n  - id: b"}`, 200)
 	if len(hostile.Window.Servers["name"]) != 2 || get[WindowList](b, "/windows").Total != 2 {
 		t.Errorf("text became structure: %+v", hostile.Window)
+	}
+}
+
+// A preview says what a plan would be, and keeps nothing.
+func TestWindowPreview(t *testing.T) {
+	b := newBench(t, nil)
+	p := post[WindowPreview](b, "/windows/preview", `{"servers":{"site":["NORTH"]},"weekly":{"days":["tue","sat"],"from":"22:00","to":"02:00","zone":"Europe/Zurich"}}`, 200)
+	if p.Window.Concerns == 0 || len(p.Examples) != min(5, p.Window.Concerns) || len(p.Times) != 3 || p.Times[0].To.Sub(*p.Times[0].From) != 4*time.Hour || !p.Times[0].From.Equal(*p.Window.NextAt) {
+		t.Errorf("%+v", p)
+	}
+	if n := get[ServerList](b, "/servers?site=north").Total; n != p.Window.Concerns {
+		t.Errorf("%d servers of the site, %d in the preview", n, p.Window.Concerns)
+	}
+	if p := post[WindowPreview](b, "/windows/preview", `{"servers":{"name":["nobody"]},"duration_seconds":3600,"reason":"x"}`, 200); p.Window.State != "active" || p.Window.Concerns != 0 || len(p.Times) != 1 {
+		t.Errorf("%+v", p)
+	}
+	if w := b.call("POST", Prefix+"/windows/preview", `{"all_servers":true,"weekly":{"days":["mon"],"from":"22","to":"02:00","zone":""}}`, nil); w.Code != 400 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if get[WindowList](b, "/windows?standing=false").Total != 1 {
+		t.Error("a preview was kept")
+	}
+}
+
+// What is over is listed apart, and a server knows what is planned on it.
+func TestWindowsListed(t *testing.T) {
+	b := newBench(t, nil)
+	name := get[ServerDetail](b, "/servers/"+apitest.ID(5).String()).Server.Name
+	post[WindowChange](b, "/windows", `{"id":"one","servers":{"name":["`+name+`"]},"duration_seconds":3600,"reason":"new boards"}`, 200)
+	about := func(n int) (ids []string) {
+		for _, w := range get[WindowList](b, "/windows?server="+apitest.ID(n).String()).Items {
+			ids = append(ids, w.ID)
+		}
+		return ids
+	}
+	if !slices.Contains(about(5), "one") || slices.Contains(about(7), "one") {
+		t.Errorf("about 5: %q, about 7: %q", about(5), about(7))
+	}
+	if w := get[WindowDetail](b, "/windows/one").Window; w.Concerns != 1 {
+		t.Errorf("%+v", w)
+	}
+	if get[WindowList](b, "/windows?over=true").Total != 0 {
+		t.Error("nothing is over yet")
+	}
+	if w := b.call("DELETE", Prefix+"/windows/one?version=1", "", nil); w.Code != 200 {
+		t.Fatal(w.Body)
+	}
+	if l := get[WindowList](b, "/windows?over=true"); l.Total != 1 || l.Items[0].ID != "one" || l.Items[0].NextAt != nil {
+		t.Errorf("%+v", l)
 	}
 }

@@ -56,6 +56,26 @@ func (w *Window) Covers(now time.Time) (until time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// Next is the first time from now on at which the window begins, and when it ends
+// then; ok is false when it never does again.
+func (w *Window) Next(now time.Time) (from, to time.Time, ok bool) {
+	if len(w.Days) == 0 {
+		return w.From, w.To, !w.From.Before(now)
+	}
+	y, m, d := now.In(w.zone).Date()
+	for ahead := range 9 { // a week, and today's that may have begun
+		if !slices.Contains(w.Days, time.Date(y, m, d+ahead, 0, 0, 0, 0, w.zone).Weekday()) {
+			continue
+		}
+		from = time.Date(y, m, d+ahead, 0, int(w.Start/time.Minute), 0, 0, w.zone)
+		to = time.Date(y, m, d+ahead, 0, int((w.Start+w.Length)/time.Minute), 0, 0, w.zone)
+		if !from.Before(now) {
+			return from, to, true
+		}
+	}
+	return time.Time{}, time.Time{}, false
+}
+
 // String says who planned what.
 func (w *Window) String() string { return fmt.Sprintf("%s (%s, %s)", w.ID, w.Who, w.Why) }
 

@@ -46,6 +46,26 @@ windows:
 	f(1, "2026-12-02T04:00:00Z", "")
 	f(2, "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z")
 	f(2, "2026-12-01T00:00:00Z", "")
+	next := func(window int, now, want string) {
+		t.Helper()
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if from, to, ok := p.Windows[window].Next(at); ok {
+			got = from.UTC().Format(time.RFC3339) + " " + to.UTC().Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("window %d after %s: %q, want %q", window, now, got, want)
+		}
+	}
+	next(0, "2026-11-28T21:00:00Z", "2026-11-28T21:00:00Z 2026-11-29T03:00:00Z")
+	next(0, "2026-11-28T21:00:01Z", "2026-12-05T21:00:00Z 2026-12-06T03:00:00Z")
+	next(0, "2026-10-24T12:00:00Z", "2026-10-24T20:00:00Z 2026-10-25T03:00:00Z") // an hour longer
+	next(1, "2026-11-01T00:00:00Z", "2026-12-01T20:00:00Z 2026-12-02T04:00:00Z")
+	next(1, "2026-12-01T21:00:00Z", "")
+	next(2, "2026-12-03T00:00:00Z", "2026-12-07T00:00:00Z 2026-12-08T00:00:00Z")
 	if s := p.Windows[0].String(); s != "patching (platform team, monthly patching)" {
 		t.Error(s)
 	}

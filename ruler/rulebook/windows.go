@@ -19,17 +19,20 @@ type Window struct {
 	Plan   *rule.Window  // nil = the store's text cannot be read
 	Off    string        // why it does not count although nobody ended it; "" = it does
 	Stored *store.Window // of FromStore
+	over   bool          // its last time has passed: it may still count for records that are read again
 }
 
 // Ended tells whether somebody ended it.
 func (w *Window) Ended() bool { return w.Stored != nil && w.Stored.Action == store.WindowEnded }
 
 // maxPlans is how many windows of the store may stand at once: each change is
-// held against all of them. keepPlans is for how long one that is over counts: a
-// ruler that reads old records again judges as it did.
+// held against all of them. keepPlans is for how long one that is over counts, and
+// keepOver how many of those do, the last ones: a ruler that reads old records
+// again judges as it did.
 const (
 	maxPlans  = 200
 	keepPlans = 31 * 24 * time.Hour
+	keepOver  = 500
 
 	isOver = "is over" // why most windows do not count any more: nothing to warn of
 )
@@ -53,12 +56,27 @@ func windowsOf(files []*rule.Window, stored []store.Window, now time.Time) []Win
 		case len(plan.Days) == 0 && now.Sub(plan.To) > keepPlans:
 			w.Plan, w.Off = plan, isOver
 		default:
-			w.Plan = plan
+			w.Plan, w.over = plan, len(plan.Days) == 0 && !now.Before(plan.To)
 		}
 		out = append(out, w)
 	}
+	forgetOld(out)
 	slices.SortStableFunc(out, func(a, b Window) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// forgetOld lets only the last of those that are over count.
+func forgetOld(all []Window) {
+	var over []*Window
+	for i := range all {
+		if w := &all[i]; w.over && !w.Ended() {
+			over = append(over, w)
+		}
+	}
+	slices.SortStableFunc(over, func(a, b *Window) int { return b.Plan.To.Compare(a.Plan.To) })
+	for _, w := range over[min(keepOver, len(over)):] {
+		w.Off = isOver
+	}
 }
 
 // standing are those of the store that count: rules of files have the others.
@@ -74,7 +92,16 @@ func standing(all []Window) []*rule.Window {
 
 // checkWindows refuses an edit that makes one window too many.
 func (s *set) checkWindows(e *edit) error {
-	if n := len(standing(s.windows)); e != nil && e.window != nil && e.window.Action != store.WindowEnded && n > maxPlans {
+	if e == nil || e.window == nil || e.window.Action == store.WindowEnded {
+		return nil
+	}
+	n := 0
+	for i := range s.windows {
+		if w := &s.windows[i]; w.Source == FromStore && w.Off == "" && !w.over && !w.Ended() {
+			n++
+		}
+	}
+	if n > maxPlans {
 		return invalid(rule.Errors{{File: StoreFile, Line: 1, Text: fmt.Sprintf("%d windows stand", n), Hint: fmt.Sprintf("at most %d; end those that are not needed", maxPlans)}})
 	}
 	return nil
@@ -91,6 +118,15 @@ func oneWindow(text string) (*rule.Window, error) {
 		return nil, rule.Errors{{File: StoreFile, Line: 1, Text: "it is not one window", Hint: "write the lines of one, without \"windows:\""}}
 	}
 	return pack.Windows[0], nil
+}
+
+// ReadWindow reads the text of a window as Plan would, and keeps nothing.
+func ReadWindow(text string) (Window, error) {
+	plan, err := oneWindow(text)
+	if err != nil {
+		return Window{}, invalid(err)
+	}
+	return Window{ID: plan.ID, Source: FromStore, Plan: plan}, nil
 }
 
 // overWindows lays the edit over what is stored.

@@ -89,6 +89,7 @@ type ChangeQuery struct {
 	Place    string
 	Field    string
 	Serial   string // of the device, or of one that came or left
+	Planned  *bool  // nobody was told, for it was planned; or the others
 	Since    time.Time
 	Before   time.Time
 	BeforeID int64 // for paging: only ids below

@@ -1614,7 +1614,7 @@ export interface Table {
 }
 
 export interface TargetGroup {
-  labels: Record<string, unknown>;
+  labels: Record<string, string>;
   targets: string[];
 }
 
@@ -1732,16 +1732,20 @@ export interface Window {
   changed_by: string;
   /** of the newest version */
   comment: string;
+  /** how many servers it is about, as they are now */
+  concerns: number;
   /** servers in words, with conditions that only a file can write */
   condition: string;
   /** null = weekly */
   ends_at: string | null;
   id: string;
+  /** when it begins next; null = never again, or it is unknown */
+  next_at: string | null;
   /** why it does not count although nobody ended it */
   off: string;
   reason: string;
   /** label to values; all keys must agree, any of the values, without regard to case; empty = all servers */
-  servers: Record<string, unknown>;
+  servers: Record<string, string[]>;
   /** file or store; those of files are changed in their files */
   source: string;
   /** null = weekly */
@@ -1775,6 +1779,14 @@ export interface WindowList {
   total: number;
 }
 
+export interface WindowPreview {
+  /** some of the servers that it is about */
+  examples: WindowServer[];
+  /** when it would hold: the one that would run, and the next ones */
+  times: WindowTime[];
+  window: Window;
+}
+
 export interface WindowRequest {
   /** instead of servers */
   all_servers?: boolean;
@@ -1789,13 +1801,23 @@ export interface WindowRequest {
   /** what people read; 1 to 120 bytes */
   reason?: string;
   /** name, site, rack, role, owner, os: label to values */
-  servers?: Record<string, unknown>;
+  servers?: Record<string, string[]>;
   /** null = now */
   starts_at?: string | null;
   /** of a change: the newest, as it was read */
   version?: number;
   /** instead of times */
   weekly?: Weekly;
+}
+
+export interface WindowServer {
+  id: string;
+  name: string;
+}
+
+export interface WindowTime {
+  from: string | null;
+  to: string | null;
 }
 
 export interface Work {
@@ -1822,7 +1844,7 @@ export interface Operations {
   changes: {
     method: "GET";
     path: "/changes";
-    params: { server?: string; category?: "heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent"; kind?: "added" | "removed" | "replaced" | "moved" | "field"; device_type?: string; place?: string; field?: string; serial?: string; since?: string; before?: string; limit?: number; before_id?: number; };
+    params: { server?: string; category?: "heartbeat" | "eventlog" | "raid" | "hardware" | "updates" | "software" | "smart" | "sensors" | "check" | "agent"; kind?: "added" | "removed" | "replaced" | "moved" | "field"; device_type?: string; place?: string; field?: string; serial?: string; planned?: boolean; since?: string; before?: string; limit?: number; before_id?: number; };
     body: undefined;
     answer: ChangeList;
   };
@@ -2466,11 +2488,19 @@ export interface Operations {
     body: WindowRequest;
     answer: WindowChange;
   };
+  /** Say what a plan means, or what is wrong with it: nothing is planned */
+  window_preview: {
+    method: "POST";
+    path: "/windows/preview";
+    params: { };
+    body: WindowRequest;
+    answer: WindowPreview;
+  };
   /** Planned work: windows in which changes are told to nobody, of rule files and of the store */
   windows: {
     method: "GET";
     path: "/windows";
-    params: { standing?: boolean; limit?: number; offset?: number; };
+    params: { standing?: boolean; over?: boolean; server?: string; limit?: number; offset?: number; };
     body: undefined;
     answer: WindowList;
   };

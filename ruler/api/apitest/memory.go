@@ -164,7 +164,7 @@ func (f *Fleet) Changes(_ context.Context, q store.ChangeQuery) (store.ChangePag
 	is := func(want, got string) bool { return want == "" || want == got }
 	for _, c := range f.ChangeLog {
 		if (q.Server.IsZero() || q.Server == c.Server || q.Server == c.FromServer) && (q.Category == 0 || q.Category == c.Category) && is(q.Kind, c.Kind) && is(q.Type, c.Type) &&
-			is(q.Place, c.Place) && is(q.Field, c.Field) && about(&c, q.Serial) && !c.At.Before(q.Since) && (q.Before.IsZero() || c.At.Before(q.Before)) && (q.BeforeID == 0 || c.ID < q.BeforeID) {
+			is(q.Place, c.Place) && is(q.Field, c.Field) && about(&c, q.Serial) && (q.Planned == nil || *q.Planned == (c.Muted != "")) && !c.At.Before(q.Since) && (q.Before.IsZero() || c.At.Before(q.Before)) && (q.BeforeID == 0 || c.ID < q.BeforeID) {
 			for i := range f.List {
 				c.Simulated = c.Simulated || f.List[i].ID == c.Server && f.List[i].Simulated
 			}

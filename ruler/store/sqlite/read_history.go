@@ -53,6 +53,9 @@ func (s *Store) Changes(ctx context.Context, q store.ChangeQuery) (store.ChangeP
 		f.add("c.id IN (SELECT id FROM changes WHERE occupant = ? UNION SELECT id FROM changes WHERE kind <> 'field' AND before = ? UNION SELECT id FROM changes WHERE kind <> 'field' AND after = ?)",
 			q.Serial, q.Serial, q.Serial)
 	}
+	if q.Planned != nil {
+		f.add(map[bool]string{true: "c.muted <> ''", false: "c.muted = ''"}[*q.Planned])
+	}
 	if !q.Since.IsZero() {
 		f.add("c.stream >= ?", unix(q.Since))
 	}

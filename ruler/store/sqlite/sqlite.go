@@ -67,6 +67,9 @@ var schemaWindows string
 //go:embed models.sql
 var schemaModels string
 
+//go:embed planned.sql
+var schemaPlanned string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -83,6 +86,7 @@ var migrations = []string{
 	schemaUsers,
 	schemaWindows,
 	schemaModels,
+	schemaPlanned,
 }
 
 const readers = 4

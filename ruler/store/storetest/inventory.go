@@ -179,6 +179,12 @@ func movesOfBoth(t *testing.T, f *fixture) {
 			t.Errorf("history of %d: %+v", server, p.Changes)
 		}
 	}
+	for _, planned := range []bool{true, false} {
+		p := must[store.ChangePage](t)(f.Changes(ctx, store.ChangeQuery{Planned: &planned}))
+		if len(p.Changes) != 1 || (p.Changes[0].Muted != "") != planned {
+			t.Errorf("planned %v: %+v", planned, p.Changes)
+		}
+	}
 	if p := must[store.ChangePage](t)(f.Changes(ctx, store.ChangeQuery{Server: id(3)})); len(p.Changes) != 1 || !p.Changes[0].FromServer.IsZero() || p.Changes[0].FromName != "" {
 		t.Errorf("history of another: %+v", p.Changes)
 	}
