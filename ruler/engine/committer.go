@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"nocturne/ruler/store"
@@ -74,16 +75,9 @@ func (c *committer) commit(ctx context.Context, batch []request) {
 		c.metrics.committed(len(batch), time.Since(start), err)
 		var fenced *store.FencedError
 		if errors.As(err, &fenced) {
-			var rest []request
-			for _, r := range batch {
-				if r.commit.Partition == fenced.Partition {
-					r.answer <- err
-					continue
-				}
-				rest = append(rest, r)
-			}
-			if len(rest) < len(batch) {
-				batch = rest
+			if at := oldest(batch, fenced.Partition); at >= 0 {
+				batch[at].answer <- err
+				batch = slices.Delete(batch, at, at+1)
 				continue
 			}
 		}
@@ -92,4 +86,17 @@ func (c *committer) commit(ctx context.Context, batch []request) {
 		}
 		return
 	}
+}
+
+// oldest returns where the commit of a partition under its lowest epoch is, -1
+// where there is none. After a claim that did not wait for an answer there are
+// two: the one before it is fenced, and the one after must not hear of that.
+func oldest(batch []request, partition int) int {
+	found := -1
+	for i, r := range batch {
+		if r.commit.Partition == partition && (found < 0 || r.commit.Epoch < batch[found].commit.Epoch) {
+			found = i
+		}
+	}
+	return found
 }
