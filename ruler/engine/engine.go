@@ -67,7 +67,7 @@ type Engine struct {
 	failures  failures
 	committer *committer
 	fleetWake chan struct{}
-	idle      time.Duration
+	pace      pace
 	servers   atomic.Int64 // of all partitions, as last counted
 	status    [stream.Partitions]status
 	health    [stream.Partitions + 1]health // the last is the fleet operator's
@@ -93,7 +93,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(...notify.Notification) {}
 	}
-	e := &Engine{cfg: cfg, rules: newRuleset(Generation{cfg.Generation, cfg.Rules, cfg.Gone}), reloaded: make(chan struct{}), idle: lingerIdle, fleetWake: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, rules: newRuleset(Generation{cfg.Generation, cfg.Rules, cfg.Gone}), reloaded: make(chan struct{}), pace: usualPace, fleetWake: make(chan struct{}, 1)}
 	if _, err := newPartition(0, e.rules, nil); err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func start(t *testing.T, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.idle = 50 * time.Millisecond
+	e.pace.idle = 50 * time.Millisecond
 	run, stop := context.WithCancel(ctx)
 	r := &running{engine: e, stop: stop, done: make(chan error, 1)}
 	go func() { r.done <- e.Run(run) }()

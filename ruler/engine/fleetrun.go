@@ -21,7 +21,6 @@ const (
 	factsMost        = 100_000
 	factsCommit      = 2_000                   // worked off in one commit: partitions wait behind it
 	factsSlack       = 1500 * time.Millisecond // partitions get their ticks within a second of each other
-	factsWait        = 10 * time.Second        // wall clock; then a partition that lags is not waited for
 	fleetEvery       = time.Second
 	countEvery       = 30 * time.Second
 	streamQuiet      = 30 * time.Second // without an entry: ticks come every second
@@ -156,7 +155,7 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 		r.stuck, r.reached = now, through
 	}
 	ready := slices.IndexFunc(facts, func(f store.Fact) bool { return f.At.After(through.Add(r.slack)) })
-	if ready < 0 || now.Sub(r.stuck) > factsWait {
+	if ready < 0 || now.Sub(r.stuck) > r.engine.pace.facts {
 		ready = len(facts)
 	}
 	if ready == 0 {

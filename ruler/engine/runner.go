@@ -29,13 +29,19 @@ type runner struct {
 // errReload says that all is committed and the rules are to be taken anew.
 var errReload = errors.New("rules were changed")
 
-const (
-	readAhead   = 16                     // entries, of at most record.MaxEntry bytes
-	batchSize   = 256                    // entries applied between two looks around
-	lingerFacts = 500 * time.Millisecond // how long working state may wait for company
-	lingerIdle  = 2 * time.Second        // and a clock that ticks
-	holdBytes   = 16 << 20               // applied and not handed out; then the commit is waited for
-)
+// pace is how much is done at a time, and how long is waited for more. No size
+// changes what comes of it.
+type pace struct {
+	ahead int           // entries read ahead, of at most record.MaxEntry bytes
+	batch int           // entries applied between two looks around
+	hold  int64         // bytes applied and not handed out; then the commit is waited for
+	idle  time.Duration // how long a clock that ticks may wait for company
+	facts time.Duration // wall clock; then a partition that lags is not waited for
+}
+
+var usualPace = pace{ahead: 16, batch: 256, hold: 16 << 20, idle: 2 * time.Second, facts: 10 * time.Second}
+
+const lingerFacts = 500 * time.Millisecond // how long working state may wait for company
 
 func (r *runner) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -43,7 +49,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.claim(ctx); err != nil {
 		return err
 	}
-	entries := make(chan stream.Message, readAhead)
+	entries := make(chan stream.Message, r.engine.pace.ahead)
 	failed := make(chan error, 1)
 	reader := func(from stream.Position) {
 		failed <- r.read(ctx, from, entries)
@@ -195,7 +201,7 @@ func (r *runner) applyAll(m stream.Message, in <-chan stream.Message) error {
 		if err := r.apply(m); err != nil {
 			return err
 		}
-		if n == batchSize || r.full() {
+		if n == r.engine.pace.batch || r.full() {
 			return nil
 		}
 		select {
@@ -231,7 +237,7 @@ func (r *runner) apply(m stream.Message) error {
 }
 
 // full tells whether so much is applied that the commit must be waited for.
-func (r *runner) full() bool { return r.flight != nil && r.part.counts.bytes > holdBytes }
+func (r *runner) full() bool { return r.flight != nil && r.part.counts.bytes > r.engine.pace.hold }
 
 // submit hands the gathered batch to the committer when it is time.
 func (r *runner) submit(ctx context.Context) {
@@ -241,10 +247,10 @@ func (r *runner) submit(ctx context.Context) {
 	}
 	wait := lingerFacts
 	switch {
-	case p.out.urgent, p.counts.bytes > holdBytes/4:
+	case p.out.urgent, p.counts.bytes > r.engine.pace.hold/4:
 		wait = 0
 	case p.idle():
-		wait = r.engine.idle
+		wait = r.engine.pace.idle
 	}
 	now := r.engine.cfg.Now()
 	if wait > 0 && !r.waiting.IsZero() {

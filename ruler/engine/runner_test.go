@@ -11,7 +11,7 @@ import (
 // A ruler that catches up finds more entries waiting than it applies between two
 // looks around: the one after those must not get lost.
 func TestNoEntryIsLostWhenManyWait(t *testing.T) {
-	const entries = 3*batchSize + 1
+	entries := 3*usualPace.batch + 1
 	e, err := New(Config{Log: newWorld(t).log})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestNoEntryIsLostWhenManyWait(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p.counts.entries != entries || p.losses.LogTruncated != 0 {
+	if p.counts.entries != int64(entries) || p.losses.LogTruncated != 0 {
 		t.Errorf("%d of %d entries applied, %d called lost", p.counts.entries, entries, p.losses.LogTruncated)
 	}
 }

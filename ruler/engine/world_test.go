@@ -374,8 +374,9 @@ func (d *driver) commit(p *partition) error {
 
 func (d *driver) runFleet() error {
 	commits, stop := context.WithCancel(ctx)
-	defer stop()
-	go d.engine.committer.run(commits)
+	done := make(chan struct{})
+	go func() { d.engine.committer.run(commits); close(done) }()
+	defer func() { stop(); <-done }() // else it could take a request of the next call
 	if d.fleet == nil {
 		r := &fleetRunner{engine: d.engine, started: t0}
 		if err := r.claim(ctx); err != nil {
