@@ -122,6 +122,7 @@ func (d *Driver) hold(ctx context.Context, ok func()) error {
 		return err
 	}
 	ok()
+	d.started = false // another one may have written since this one did
 	d.met.leader.Set(1)
 	defer d.met.leader.Set(0)
 	g, ctx := errgroup.WithContext(ctx)

@@ -547,6 +547,34 @@ func TestLeaseStolen(t *testing.T) {
 	})
 }
 
+// A bridge that gets its lease back does not know what the other one wrote in
+// between: none of it is written twice.
+func TestLeaseComesBack(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.start()
+		r.send(server(1), 5)
+		r.settle(3 * time.Minute)
+		r.saved.Steal("b2") // as if the first had not renewed it in time
+		second := sink.New(sink.Config{Name: "memory", Holder: "b2", Stream: r.log, Sink: r.mem, Store: r.saved.NewStore(), Ledger: true})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- second.Run(ctx) }()
+		r.settle(time.Minute)
+		r.send(server(1), 5)
+		r.settle(10 * time.Second) // written, and the position still trails
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		r.saved.Release()
+		r.settle(time.Minute)
+		if n := gather(t, r.reg, "eventbridge_sink_leader"); n != 1 {
+			t.Error("nobody took over")
+		}
+		r.check()
+	})
+}
+
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
