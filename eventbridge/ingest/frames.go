@@ -92,6 +92,7 @@ func (h *Handler) split(body []byte, p registry.Principal) *verdicts {
 		h.Metrics.Ingest.In(uint64(head.Count))
 		if len(v.results) >= h.Config.MaxFrames {
 			refused(frameLimit, uint64(head.Count), "more frames than a request may hold: send the rest in another one")
+			v.results[len(v.results)-1].Status = StatusBusy // a producer lets go of what is refused
 			break
 		}
 		frame := body[:min(n, len(body))]

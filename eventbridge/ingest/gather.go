@@ -143,12 +143,13 @@ var errStopping = errors.New("the bridge is stopping")
 // is stored or known not to be. After a frame that was not stored none of the
 // later ones is, so that order holds. The error tells why some were not.
 func (g *Gatherer) Submit(ctx context.Context, number int, frames []Frame) ([]Outcome, error) {
-	var bytes int64
+	var bytes int64 // more than the queue can hold wait for all of it
 	var records uint64
 	for i := range frames {
 		bytes += int64(len(frames[i].Bytes))
 		records += frames[i].Records
 	}
+	bytes = min(bytes, g.cfg.QueueBytes)
 	p, j := g.parts[number], &job{outcomes: make([]Outcome, len(frames)), left: len(frames), done: make(chan struct{})}
 	if len(frames) == 0 {
 		return nil, nil

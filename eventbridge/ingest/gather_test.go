@@ -189,6 +189,26 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// A request may be larger than the queue: it goes when the queue is empty.
+func TestRequestLargerThanTheQueue(t *testing.T) {
+	l := newGate(streamtest.New(time.Unix(1, 0)))
+	g, m := gatherer(t, l, GathererConfig{QueueBytes: 1000, QueueWait: 20 * time.Millisecond})
+	run(t, g.Run)
+	large := submit(t, g, some(3, 500))
+	go l.pass(nil)
+	if s := <-large; s.err != nil || len(s.out) != 3 || !s.out[2].Stored {
+		t.Fatalf("answer %+v", s)
+	}
+	again := submit(t, g, some(1, 1000))
+	l.pass(nil)
+	if s := <-again; s.err != nil {
+		t.Errorf("afterwards: %v", s.err)
+	}
+	if n := m.Append.Totals(); n.Waiting != 0 || !n.Balanced() {
+		t.Errorf("stage %+v", n)
+	}
+}
+
 // A bridge that stops stores what it has taken and takes no more.
 func TestStopDrains(t *testing.T) {
 	mem := streamtest.New(time.Unix(1, 0))
