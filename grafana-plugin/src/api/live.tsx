@@ -9,7 +9,7 @@ const settle = 250; // ms in which changes are gathered
 function concerns(kind: LiveEvent['kind'], path: string): boolean {
   switch (kind) {
     case 'notification':
-      return /^\/(notifications|overview|servers|silent|devices|device-facets|delivered)/.test(path);
+      return /^\/(notifications|overview|servers|silent|devices|device-facets|delivered|rules\/\{id\}$)/.test(path);
     case 'server':
       return /^\/(overview|server|silent|changes|devices|device-facets)/.test(path);
     default:

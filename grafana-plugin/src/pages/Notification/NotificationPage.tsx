@@ -77,7 +77,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
             [t('fact.opened', 'Opened'), <When key="o" at={n.opened_at} />],
             [t('fact.resolved', 'Resolved'), n.resolved_at && <When key="r" at={n.resolved_at} />],
             [t('fact.problem', 'Problem'), words(n.class)],
-            [t('fact.rule', 'Rule'), <Link key="u" to={link.notifications({ rule: n.rule_id, state: 'all' })}>{n.rule_id}</Link>],
+            [t('fact.rule', 'Rule'), n.rule_id && <RuleFact key="u" id={n.rule_id} />],
             [t('fact.probe', 'Asked itself'), n.probe && <Data key="p">{n.probe}</Data>],
             [t('fact.runbook', 'Runbook'), runbook && (/^https?:\/\//.test(runbook) ? <a key="b" className={s.link} href={runbook} rel="noreferrer">{clean(runbook, 120)}</a> : <Data key="b">{runbook}</Data>)],
           ]}
@@ -153,6 +153,15 @@ function Detail({ of: d }: { of: NotificationDetail }) {
   );
 }
 
+/** The rule, and what else it told of. */
+function RuleFact({ id }: { id: string }) {
+  return (
+    <>
+      <Link to={link.rule(id)}>{clean(id, 80)}</Link> · <Link to={link.notifications({ rule: id, state: 'all' })}>{t('notification.ofRule', 'all it told of')}</Link>
+    </>
+  );
+}
+
 function Pairs({ of }: { of: Fact[] }) {
   return <Facts of={of.map((f): [string, React.ReactNode] => [clean(f.name, 80), <Data key={f.name} max={2000}>{f.value || '–'}</Data>])} />;
 }
@@ -162,7 +171,7 @@ function Why({ of: p }: { of: Part }) {
     <Item after={<Status of={p.state === 'resolved' ? 'resolved' : p.severity} />}>
       <Line>
         <strong>
-          <Data max={120}>{p.rule || p.rule_id}</Data>
+          <Link to={link.rule(p.rule_id)}>{clean(p.rule || p.rule_id, 120)}</Link>
         </strong>
         {p.cause && <Tag>{t('why.cause', 'the cause')}</Tag>}
       </Line>
