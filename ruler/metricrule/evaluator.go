@@ -92,6 +92,7 @@ type Evaluator struct {
 // group is one group of rules, and whether it knows since when alerts are pending.
 type group struct {
 	*rules.Group
+	pack     *Pack // it was built of
 	restored bool
 }
 
@@ -167,7 +168,7 @@ func (e *Evaluator) build(ctx context.Context, p *Pack, was map[string]*group) (
 	}
 	out := map[string]*group{}
 	for name, g := range loaded {
-		out[name] = &group{Group: g}
+		out[name] = &group{Group: g, pack: p}
 		old := was[name]
 		if old == nil {
 			continue
@@ -298,6 +299,9 @@ func (e *Evaluator) drive(ctx context.Context, g *group, out chan<- finding) err
 		if missed := now.Sub(next) / g.Interval(); missed > 0 {
 			e.metrics.missed.Add(float64(missed))
 			next = next.Add(missed * g.Interval())
+		}
+		if next.Sub(now) > g.Interval() { // the clock was set back
+			next = g.EvalTimestamp(now.UnixNano()).Add(g.Interval())
 		}
 		timer.Reset(max(next.Sub(now), 0))
 	}

@@ -62,7 +62,8 @@ func (e *Evaluator) States() []State {
 	return out
 }
 
-// examined keeps how a rule did.
+// examined keeps how a rule did, unless the rules were changed meanwhile: its
+// place may be another one's now.
 func (e *Evaluator) examined(g *group, i int, r rules.Rule) {
 	h := Health{Interval: g.Interval(), At: r.GetEvaluationTimestamp(), Took: r.GetEvaluationDuration()}
 	if err := r.LastError(); err != nil {
@@ -73,5 +74,8 @@ func (e *Evaluator) examined(g *group, i int, r rules.Rule) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if g.pack != e.pack {
+		return
+	}
 	e.health[place{g.File(), g.Name(), i}] = h
 }
