@@ -45,8 +45,10 @@ func (m *memory) Desired(_ context.Context, since time.Time) ([]notify.Desired, 
 	defer m.mu.Unlock()
 	var out []notify.Desired
 	for _, n := range m.rows {
-		told := slices.ContainsFunc(m.accepted[n.ID], func(d notify.Delivery) bool { return d.State == notify.Resolved })
-		if n.State == notify.Firing || !n.Resolved.Before(since) || !told {
+		waits := slices.ContainsFunc(m.accepted[n.ID], func(d notify.Delivery) bool { // for the end, having heard the beginning
+			return d.State == notify.Firing && !slices.ContainsFunc(m.accepted[n.ID], func(e notify.Delivery) bool { return e.State == notify.Resolved && e.Target == d.Target })
+		})
+		if n.State == notify.Firing || !n.Resolved.Before(since) || waits {
 			out = append(out, notify.Desired{Notification: n, Accepted: slices.Clone(m.accepted[n.ID])})
 		}
 	}

@@ -159,6 +159,29 @@ func counter(t *testing.T, r *rig, name, result string) float64 {
 	return 0
 }
 
+// An Alertmanager that swallows requests for hours, as one does whose machine is
+// off, hears afterwards of what came and went meanwhile.
+func TestSilentAlertmanager(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		time.Sleep(time.Minute)
+		r.am.set(func() { r.am.slow = time.Hour })
+		short := r.open("short")
+		time.Sleep(time.Minute)
+		r.close(short)
+		stays := r.open("stays")
+		time.Sleep(5 * time.Hour)
+		r.am.set(func() { r.am.slow = 0 })
+		back := time.Now()
+		time.Sleep(10 * time.Minute)
+		if got := r.am.of(short.ID, back); len(got) < 2 || !got[0].firing() || got[len(got)-1].firing() {
+			t.Errorf("of what came and went it was told %+v", got)
+		}
+		if got := r.am.of(stays.ID, back); len(got) == 0 || !got[0].firing() {
+			t.Errorf("of what fires it was told %+v", got)
+		}
+	})
+}
+
 func TestRefusedOneDoesNotHinderOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.am.set(func() { r.am.refuse = "bad" })

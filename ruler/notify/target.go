@@ -48,7 +48,7 @@ type told struct {
 	resolved time.Time // last time that it accepted the end
 	version  uint64
 	sets     int       // label sets beyond the first that it accepted
-	seen     time.Time // when the stored table last listed it
+	seen     time.Time // when the stored table last listed it, or it was sent
 	loaded   bool      // what the store knew of it is in
 }
 
@@ -100,12 +100,7 @@ func (t *target) enqueue(d Desired, news bool) {
 // known returns what the target accepted of a notification, as we know it and,
 // the first time, as the store does.
 func (t *target) known(d *Desired, news bool) *told {
-	k := t.told[d.ID]
-	if k == nil {
-		k = &told{}
-		t.told[d.ID] = k
-	}
-	k.seen = time.Now()
+	k := t.record(d.ID, time.Now())
 	if news || k.loaded {
 		return k
 	}
@@ -122,6 +117,18 @@ func (t *target) known(d *Desired, news bool) *told {
 			k.sets = max(k.sets, a.State.Escalated())
 		}
 	}
+	return k
+}
+
+// record returns what the target accepted of a notification that is dealt with
+// now: it is not forgotten while it is on its way, in neither queue nor answer.
+func (t *target) record(id string, now time.Time) *told {
+	k := t.told[id]
+	if k == nil {
+		k = &told{}
+		t.told[id] = k
+	}
+	k.seen = now
 	return k
 }
 
@@ -224,7 +231,7 @@ func (t *target) pop(b *batch, names []string, now time.Time, limit int) []strin
 		if w == nil {
 			continue
 		}
-		k := t.told[id]
+		k := t.record(id, now)
 		as := w.State
 		if as == Resolved && k.resolved.IsZero() {
 			switch {
@@ -256,11 +263,7 @@ func (t *target) accepted(b batch, now time.Time) []Delivery {
 	defer t.mu.Unlock()
 	out := make([]Delivery, 0, len(b.rows))
 	for i, w := range b.rows {
-		k := t.told[w.ID]
-		if k == nil {
-			k = &told{seen: now}
-			t.told[w.ID] = k
-		}
+		k := t.record(w.ID, now)
 		known := k.version == w.Version && (b.as[i] == Firing && !k.firing.IsZero() || b.as[i] == Resolved && !k.resolved.IsZero())
 		if b.as[i] == Firing {
 			if k.firing.IsZero() {
