@@ -80,7 +80,7 @@ func (t *target) enqueue(d Desired, news bool) {
 	k := t.known(&d, news)
 	w := t.queue[d.ID]
 	switch {
-	case w == nil && !news && d.State == Resolved && k.firing.IsZero() && time.Since(d.Resolved) > resolvedFor:
+	case w == nil && !news && d.State == Resolved && (k.firing.IsZero() || !k.resolved.IsZero()) && time.Since(d.Resolved) > resolvedFor:
 		return // listed for another target, which has to hear the end
 	case w == nil:
 		t.list(&waiting{Notification: d.Notification, news: news})

@@ -56,6 +56,9 @@ func TestOneOfTwoIsAway(t *testing.T) {
 		if last := func(id string) told { all := near.of(id, began); return all[len(all)-1] }; last("known").firing() || last("between").firing() || !last("stays").firing() {
 			t.Error("the one that is there was told otherwise while the other one is away")
 		}
+		if all := near.of("known", began.Add(20*time.Minute)); len(all) > 0 {
+			t.Errorf("the one that is there is told %d times more of an end that the other one has not heard", len(all))
+		}
 		posts := near.requests()
 		far.set(func() { far.down = nil })
 		back := time.Now()
