@@ -33,11 +33,14 @@ export interface PageProps {
   children: ReactNode;
 }
 
-/** Addresses of Grafana's own pages about a server or the pipeline; null = its data source is not set. */
+/** Addresses of Grafana's own pages, whole, so that they open in a new window too; null = their data source is not set. */
 export interface Explore {
   dashboard(of: 'server' | 'pipeline', server?: string): string;
-  metrics(server: string): string | null;
+  /** what a chart asks, over its time in ms */
+  metrics(queries: string[], from: number, to: number): string | null;
   events(server: string): string | null;
+  /** records found by a query in the log store's language, between two times in ms */
+  logs(query: string, from: number, to: number): string | null;
 }
 
 export interface Host {
@@ -58,9 +61,6 @@ export interface Host {
   logsIn: boolean;
   /** Ways out to what only Grafana has; absent where there is none. */
   explore?: Explore;
-  /** Where records are looked at in the log store's own way, found by a query in its language between two times in ms;
-   *  undefined = nowhere. */
-  logs?(query: string, from: number, to: number): string | undefined;
   /** The frame of a page: title, navigation's state, theme. */
   Page: ComponentType<PageProps>;
 }

@@ -86,7 +86,7 @@ func (s *server) chart(r *request) (any, error) {
 	if err != nil {
 		return nil, chartProblem(err)
 	}
-	out := ChartData{Chart: chartInfo(c), Since: at(span.From), Before: at(span.To), StepSeconds: int64(data.Step.Seconds()), Times: data.Times, Left: data.Cut, Series: []ChartSeries{}}
+	out := ChartData{Chart: chartInfo(c), Since: at(span.From), Before: at(span.To), StepSeconds: int64(data.Step.Seconds()), Times: data.Times, Left: data.Cut, Queries: data.Asked, Series: []ChartSeries{}}
 	for _, l := range data.Series {
 		out.Series = append(out.Series, ChartSeries{Name: clip(l.Name, maxName), Values: l.Values})
 	}

@@ -34,6 +34,9 @@ func TestCharts(t *testing.T) {
 	if d.StepSeconds != 600 || len(d.Series) != 1 || d.Series[0].Name != "C:" || len(d.Series[0].Values) != len(d.Times) || d.Series[0].Values[0] == nil || *d.Series[0].Values[0] != 0.5 || d.Series[0].Values[1] != nil || d.Before.Sub(*d.Since) != 24*time.Hour {
 		t.Errorf("%+v", d)
 	}
+	if len(d.Queries) != 1 || !strings.Contains(d.Queries[0], `server_id="`+db5+`"`) {
+		t.Errorf("asked %q", d.Queries)
+	}
 	f := func(path string, code int) {
 		t.Helper()
 		if w := b.call("GET", Prefix+path, "", nil); w.Code != code {

@@ -25,6 +25,7 @@ type ChartData struct {
 	Times       []time.Time   `json:"times" doc:"where the values are"`
 	Series      []ChartSeries `json:"series"`
 	Left        int           `json:"left_out_series" doc:"series that there were too many of"`
+	Queries     []string      `json:"queries" doc:"what the metrics store was asked, PromQL: to look further there"`
 }
 
 // ChartSeries is one line.

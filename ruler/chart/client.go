@@ -78,7 +78,8 @@ type Data struct {
 	Step   time.Duration
 	Times  []time.Time
 	Series []Series
-	Cut    int // series that were left out
+	Cut    int      // series that were left out
+	Asked  []string // PromQL
 }
 
 // Data asks for a chart. server is ignored where the chart is not of one.
@@ -87,12 +88,14 @@ func (c *Client) Data(ctx context.Context, ch Chart, server record.ID, r Range) 
 		return Data{}, fmt.Errorf("%w: %w", err, ErrAnswer)
 	}
 	step, times := r.points()
-	out := Data{Step: step, Times: times, Series: []Series{}}
+	out := Data{Step: step, Times: times, Series: []Series{}, Asked: []string{}}
 	if len(times) == 0 {
 		return out, nil
 	}
 	for _, q := range ch.queries {
-		lines, err := c.ask(ctx, "/api/v1/query_range", url.Values{"query": {q.fill(server, step)}, "start": {unix(times[0])}, "end": {unix(times[len(times)-1])}, "step": {fmt.Sprintf("%ds", int(step.Seconds()))}})
+		asked := q.fill(server, step)
+		out.Asked = append(out.Asked, asked)
+		lines, err := c.ask(ctx, "/api/v1/query_range", url.Values{"query": {asked}, "start": {unix(times[0])}, "end": {unix(times[len(times)-1])}, "step": {fmt.Sprintf("%ds", int(step.Seconds()))}})
 		if err != nil {
 			return Data{}, fmt.Errorf("chart %s: %w", ch.Name, err)
 		}

@@ -207,6 +207,8 @@ export interface ChartData {
   chart: ChartInfo;
   /** series that there were too many of */
   left_out_series: number;
+  /** what the metrics store was asked, PromQL: to look further there */
+  queries: string[];
   series: ChartSeries[];
   since: string | null;
   step_seconds: number;

@@ -2,11 +2,12 @@
 import { t } from '@grafana/i18n';
 import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
-import { Button, useStyles2 } from '@grafana/ui';
+import { Button, LinkButton, useStyles2 } from '@grafana/ui';
 import { useEffect, useMemo, useState } from 'react';
 import { now, useAnswer } from '../api/client';
 import type { ChartData, ChartInfo } from '../api/schema';
 import { sentence } from '../format';
+import { useHost } from '../host';
 import { Chart } from './Chart';
 import { Pick } from './Filters';
 import { Columns } from './Panel';
@@ -73,9 +74,12 @@ function OneChart({ of: c, server, since }: { of: ChartInfo; server?: string; si
   const data = useAnswer('/charts/{name}', { name: c.name as never, server, since }, { every: 0 });
   return (
     <div className={s.chart}>
-      <h3 className={s.title} title={c.about}>
-        {c.title}
-      </h3>
+      <div className={s.head}>
+        <h3 className={s.title} title={c.about}>
+          {c.title}
+        </h3>
+        {data.data && <ExploreLink of={data.data} />}
+      </div>
       {data.error && !data.data ? (
         <p className={s.left} role="status">
           {sentence(data.error.message)} {data.error.status >= 500 && sentence(data.error.hint)}{' '}
@@ -88,6 +92,13 @@ function OneChart({ of: c, server, since }: { of: ChartInfo; server?: string; si
       )}
     </div>
   );
+}
+
+/** A way to what the chart asks in Grafana's Explore, where there is one. */
+function ExploreLink({ of: d }: { of: ChartData }) {
+  const { explore } = useHost();
+  const href = d.since && d.before && explore?.metrics(d.queries, Date.parse(d.since), Date.parse(d.before));
+  return href ? <LinkButton size="sm" variant="secondary" fill="text" icon="compass" href={href} aria-label={t('charts.explore', 'Explore: {{chart}}', { chart: d.chart.title })} tooltip={t('charts.exploreIt', 'Open in Explore')} /> : null;
 }
 
 function Drawn({ of: d }: { of: ChartData }) {
@@ -103,6 +114,7 @@ function Drawn({ of: d }: { of: ChartData }) {
 
 const styles = (theme: GrafanaTheme2) => ({
   chart: css({ minWidth: 0 }),
+  head: css({ display: 'flex', alignItems: 'center', justifyContent: 'space-between', minHeight: theme.spacing(theme.components.height.sm) }),
   title: css({ margin: 0, fontSize: theme.typography.body.fontSize, fontWeight: theme.typography.fontWeightMedium }),
   left: css({ margin: 0, color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize }),
 });

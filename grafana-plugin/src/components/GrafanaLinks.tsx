@@ -8,18 +8,12 @@ export function GrafanaLinks({ to, server }: { to: 'server' | 'pipeline'; server
   if (!explore) {
     return null;
   }
-  const metrics = server === undefined ? null : explore.metrics(server);
   const events = server === undefined ? null : explore.events(server);
   return (
     <>
       <LinkButton size="sm" variant="secondary" icon="apps" href={explore.dashboard(to, server)}>
         {t('grafana.dashboard', 'Dashboard')}
       </LinkButton>
-      {metrics && (
-        <LinkButton size="sm" variant="secondary" icon="compass" href={metrics}>
-          {t('grafana.metrics', 'Explore metrics')}
-        </LinkButton>
-      )}
       {events && (
         <LinkButton size="sm" variant="secondary" icon="compass" href={events}>
           {t('grafana.events', 'Explore events')}

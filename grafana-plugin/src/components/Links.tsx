@@ -41,7 +41,7 @@ export function SerialLink({ number, type }: { number: string; type?: string }) 
 /** A way to the same records in Grafana's Explore, where there is one. */
 export function LogsLink({ query, from, to }: { query: string; from: number; to: number }) {
   const s = useStyles2(styles);
-  const href = useHost().logs?.(query, from, to);
+  const href = useHost().explore?.logs(query, from, to);
   return href && query ? (
     <a className={s.link} href={href}>
       {t('links.explore', 'Open in Explore')}

@@ -1,16 +1,16 @@
 // The host "Grafana": questions go through the plugin's backend, changes come over Grafana Live.
-import { LiveChannelScope, locationUtil, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
+import { LiveChannelScope, isLiveChannelMessageEvent, isLiveChannelStatusEvent, LiveChannelConnectionState, type AppRootProps } from '@grafana/data';
 import { getBackendSrv, getGrafanaLiveSrv, PluginPage } from '@grafana/runtime';
 import { useMemo } from 'react';
-import { lastValueFrom, tap } from 'rxjs';
+import { lastValueFrom, NEVER, Observable, takeUntil, tap } from 'rxjs';
 import { lineReader } from '../api/lines';
 import { App } from '../App';
 import type { Host, PageProps } from '../host';
-import { explore, exploreLogs, type Settings } from './explore';
+import { explore, type Settings } from './explore';
 import pluginJson from '../plugin.json';
 import { pluginBase } from '../routes';
 
-const host: Omit<Host, 'logs'> = {
+export const host: Host = {
   base: pluginBase,
   stickyTop: 40, // its own bar
   logsIn: false,
@@ -49,8 +49,9 @@ const host: Omit<Host, 'logs'> = {
     try {
       const answer = await lastValueFrom(
         getBackendSrv()
-          .chunked({ url: `api/plugins/${pluginJson.id}/resources/api/v1${path.replaceAll('%', '%25')}${search ? '?' + search : ''}`, method, data: body, showErrorAlert: false, abortSignal: signal })
+          .chunked({ url: `api/plugins/${pluginJson.id}/resources/api/v1${path.replaceAll('%', '%25')}${search ? '?' + search : ''}`, method, data: body, showErrorAlert: false })
           .pipe(
+            takeUntil(aborted(signal)), // its own abortSignal is not heard: whoever unsubscribes hangs up
             tap((piece) => {
               typ ||= piece.headers.get('Content-Type') ?? '';
               if (piece.data && typ.includes('ndjson')) {
@@ -104,6 +105,19 @@ const host: Omit<Host, 'logs'> = {
   },
 };
 
+/** Fails when signal says that it is over. */
+const aborted = (signal?: AbortSignal): Observable<never> =>
+  signal
+    ? new Observable((o) => {
+        const end = () => o.error(signal.reason);
+        if (signal.aborted) {
+          end();
+        }
+        signal.addEventListener('abort', end);
+        return () => signal.removeEventListener('abort', end);
+      })
+    : NEVER;
+
 function parsed(pieces: Uint8Array[]): unknown {
   const decoder = new TextDecoder();
   const text = pieces.map((p) => decoder.decode(p, { stream: true })).join('');
@@ -126,13 +140,6 @@ export const eventsOf = (frame: Frame): string[] => (frame.data?.values?.[eventC
 
 export default function GrafanaApp({ meta }: AppRootProps<Settings>) {
   const { metricsUid, logsUid } = meta.jsonData ?? {};
-  const full = useMemo<Host>(
-    () => ({
-      ...host,
-      explore: explore({ metricsUid, logsUid }),
-      logs: logsUid ? (query, from, to) => locationUtil.assureBaseUrl(exploreLogs(logsUid, query, from, to)) : undefined,
-    }),
-    [metricsUid, logsUid]
-  );
+  const full = useMemo<Host>(() => ({ ...host, explore: explore({ metricsUid, logsUid }) }), [metricsUid, logsUid]);
   return <App host={full} />;
 }

@@ -1,4 +1,5 @@
 // Grafana's own pages about the same things: the dashboards of ../../../dashboards, and Explore.
+import { locationUtil } from '@grafana/data';
 import type { Explore } from '../host';
 
 /** What of the app's settings names data sources. */
@@ -7,33 +8,39 @@ export interface Settings {
   logsUid?: string;
 }
 
-const time = { from: 'now-24h', to: 'now' };
+const lastDay = { from: 'now-24h', to: 'now' };
+const between = (from: number, to: number) => ({ from: String(Math.floor(from)), to: String(Math.ceil(to)) });
 
 const logsType = 'victoriametrics-logs-datasource';
 
 /**
- * Explore with one query; null without a data source.
+ * Explore with queries; null without a data source.
  * https://grafana.com/docs/grafana/latest/explore/get-started-with-explore/#generate-explore-urls-from-external-tools
  */
-function pane(type: string, uid: string | undefined, query: Record<string, unknown>, range = time): string | null {
+function pane(type: string, uid: string | undefined, range: typeof lastDay, queries: Array<Record<string, unknown>>): string | null {
   if (!uid) {
     return null;
   }
   const datasource = { type, uid };
-  const panes = { a: { datasource: uid, queries: [{ refId: 'A', datasource, ...query }], range } };
-  return `/explore?schemaVersion=1&panes=${encodeURIComponent(JSON.stringify(panes))}`;
+  const asked = queries.map((q, i) => ({ refId: String.fromCharCode(65 + i), datasource, ...q }));
+  return at(`/explore?schemaVersion=1&panes=${encodeURIComponent(JSON.stringify({ a: { datasource: uid, queries: asked, range } }))}`);
 }
+
+/** With the path that Grafana is served under. */
+const at = (path: string) => locationUtil.assureBaseUrl(path);
 
 /** The addresses; a name is a text in quotes there, whatever it holds. */
 export function explore({ metricsUid, logsUid }: Settings): Explore {
   return {
-    dashboard: (of, server) => `/d/nocturne-${of}${server === undefined ? '' : `?var-server=${encodeURIComponent(server)}`}`,
-    metrics: (server) => pane('prometheus', metricsUid, { expr: `{server=${JSON.stringify(server)}}`, range: true, editorMode: 'code' }),
-    events: (server) => pane(logsType, logsUid, { expr: `category:=eventlog server:=${JSON.stringify(server)}`, queryType: 'instant', editorMode: 'code' }),
+    dashboard: (of, server) => at(`/d/nocturne-${of}${server === undefined ? '' : `?var-server=${encodeURIComponent(server)}`}`),
+    metrics: (queries, from, to) =>
+      pane(
+        'prometheus',
+        metricsUid,
+        between(from, to),
+        queries.map((expr) => ({ expr, range: true, editorMode: 'code' }))
+      ),
+    events: (server) => pane(logsType, logsUid, lastDay, [{ expr: `category:=eventlog server:=${JSON.stringify(server)}`, queryType: 'instant', editorMode: 'code' }]),
+    logs: (query, from, to) => pane(logsType, logsUid, between(from, to), [{ expr: query, queryType: 'instant' }]),
   };
-}
-
-/** Explore with records of VictoriaLogs between two times in ms. */
-export function exploreLogs(uid: string, query: string, from: number, to: number): string {
-  return pane(logsType, uid, { expr: query, queryType: 'instant' }, { from: String(Math.floor(from)), to: String(Math.ceil(to)) })!;
 }

@@ -46,7 +46,7 @@ test('no log store is said once, as a choice', async () => {
 
 test('Explore is offered where there is one', async () => {
   const s = stage(lists());
-  s.host.logs = (query) => '/explore?' + encodeURIComponent(query);
+  s.host.explore = { dashboard: () => '', metrics: () => null, events: () => null, logs: (query) => '/explore?' + encodeURIComponent(query) };
   show(s, '/events?provider=disk');
   expect((await screen.findByText('Open in Explore', undefined, patient)).getAttribute('href')).toContain(encodeURIComponent('provider:~"(?i)^(?:disk)$"'));
 });

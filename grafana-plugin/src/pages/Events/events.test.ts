@@ -1,5 +1,5 @@
 import type { EventSeries } from '../../api/schema';
-import { exploreLogs } from '../../grafana/explore';
+import { explore } from '../../grafana/explore';
 import { day, filterOf, groupOf, hour, logsQL, spanOf } from './events';
 
 const now = Date.UTC(2026, 10, 28, 17, 45, 12);
@@ -36,7 +36,7 @@ test('a group narrows to itself alone', () => {
 });
 
 test('the link to Explore has data source, query and time', () => {
-  const link = new URL('http://g' + exploreLogs('v"l', 'x "y" & z', 1.5, 2));
+  const link = new URL('http://g' + explore({ logsUid: 'v"l' }).logs('x "y" & z', 1.5, 2));
   expect(link.pathname).toBe('/explore');
   expect(JSON.parse(link.searchParams.get('panes') ?? '')).toEqual({ a: { datasource: 'v"l', queries: [{ refId: 'A', datasource: { type: 'victoriametrics-logs-datasource', uid: 'v"l' }, expr: 'x "y" & z', queryType: 'instant' }], range: { from: '1', to: '2' } } });
 });
