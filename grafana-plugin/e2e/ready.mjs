@@ -18,7 +18,7 @@ if (missing || [loads, ...sizes].some((n) => !Number.isInteger(n) || n < 1)) {
   console.error(missing ?? 'usage: npm run ready -- [servers …] [--loads N]');
   process.exit(2);
 }
-const pages = [['tonight', '/tonight'], ['notifications', '/notifications'], ['servers', '/servers'], ['server', '/servers/ID'], ['register', '/register']];
+const pages = [['tonight', '/tonight'], ['notifications', '/notifications'], ['servers', '/servers'], ['server', '/servers/ID'], ['silent', '/silent'], ['changes', '/changes'], ['events', '/events'], ['devices', '/devices'], ['rules', '/rules'], ['pipeline', '/pipeline'], ['register', '/register']];
 const load = () => loadavg()[0].toFixed(1);
 const at95 = (list) => list.sort((a, b) => a - b)[Math.min(list.length - 1, Math.ceil(list.length * 0.95) - 1)];
 const median = (list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)];
