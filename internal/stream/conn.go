@@ -275,6 +275,7 @@ func (c *Conn) readOnce(ctx context.Context, partition int, from *Position, fn f
 	defer msgs.Stop()
 	stop := context.AfterFunc(ctx, msgs.Stop)
 	defer stop()
+	consumer := "" // the client makes another one by itself after a reconnect, maybe in another life of the stream
 	for {
 		msg, err := msgs.Next(jetstream.NextMaxWait(idleCheck))
 		if errors.Is(err, nats.ErrTimeout) {
@@ -289,6 +290,12 @@ func (c *Conn) readOnce(ctx context.Context, partition int, from *Position, fn f
 		meta, err := msg.Metadata()
 		if err != nil {
 			return fmt.Errorf("read %s: %w", StreamName(partition), err)
+		}
+		if meta.Consumer != consumer {
+			if err := c.verify(ctx, partition, from); err != nil {
+				return err
+			}
+			consumer = meta.Consumer
 		}
 		if meta.Sequence.Stream <= from.Entry {
 			return fmt.Errorf("read %s: entry %d after %d: %w", StreamName(partition), meta.Sequence.Stream, from.Entry, ErrIncarnation)
