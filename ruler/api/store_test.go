@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"nocturne/ruler/api/apitest"
 	"nocturne/ruler/store"
@@ -112,35 +111,5 @@ func TestChangesAreInTheAuditLog(t *testing.T) {
 	}
 	if want := []string{"local demo.incident " + apitest.ID(5).String(), "local join_token.create 0011aabb"}; !slices.Equal(got, want) {
 		t.Errorf("audit log %q, want %q", got, want)
-	}
-}
-
-// BenchmarkTenThousandServers asks about a fleet of 10,000 servers in SQLite and
-// reports the 95th percentile. The figure to reach is 100 ms.
-func BenchmarkTenThousandServers(b *testing.B) {
-	const servers = 10_000
-	f := apitest.Large(servers, servers, now)
-	s := openStore(b)
-	if err := apitest.Fill(context.Background(), s, f); err != nil {
-		b.Fatal(err)
-	}
-	bench := newBench(b, func(c *Config) { c.Reader = s })
-	for _, query := range []string{
-		"/servers", "/servers?sort=name&limit=1000", "/servers?search=srv-099", "/servers?site=site-07&sort=-last_seen", "/servers?offset=9900&sort=os", "/servers?status=critical,warning", "/servers?sort=support_end&offset=5000", "/servers?updates_pending=true&sort=updates", "/server-facets", "/systems", "/updates",
-		"/devices", "/devices?device_type=physical_drive&status=critical", "/devices?device_type=physical_drive&model=ST4000NM0035-1V4107&offset=50000", "/device-facets?device_type=physical_drive", "/serials?search=ZA105",
-		"/overview", "/notifications?state=firing", "/silent", "/discovery",
-	} {
-		b.Run(strings.TrimPrefix(query, "/"), func(b *testing.B) {
-			var took []time.Duration
-			for b.Loop() {
-				start := time.Now()
-				if w := bench.call("GET", Prefix+query, "", nil); w.Code != 200 {
-					b.Fatalf("answered %d %s", w.Code, w.Body)
-				}
-				took = append(took, time.Since(start))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
-		})
 	}
 }

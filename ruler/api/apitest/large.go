@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"nocturne/internal/record"
@@ -37,5 +38,28 @@ func Large(n, parts int, now time.Time) *Fleet {
 			f.Book = append(f.Book, store.RegisterEntry{Name: d.Name, Owner: d.Owner, Warranty: now.Add(time.Duration(i%900-200) * 24 * time.Hour).Truncate(24 * time.Hour), Contract: fmt.Sprintf("C-%04d", i%50), Created: now, Changed: now, By: "local"})
 		}
 	}
+	return f
+}
+
+// Lived is a large fleet with a past: ten configurations and changes of each server, and one server in a hundred is
+// decommissioned.
+func Lived(n int, now time.Time) *Fleet {
+	f := Large(n, n, now)
+	hash := f.snapshot(&f.List[0], record.RAID) // all had the same, so that a store of them is made quickly
+	for i := range f.List {
+		d := &f.List[i]
+		if i%100 == 99 {
+			d.State = store.StateDecommissioned
+		}
+		for k := range 10 {
+			at, id := now.Add(-time.Duration(i%1440+1440*k)*time.Minute), fmt.Sprint(i, "-", k)
+			f.Entries = append(f.Entries, store.HistoryEntry{Server: d.ID, Category: record.RAID, At: at, Hash: hash, RecordID: id, Changes: 1})
+			f.ChangeLog = append(f.ChangeLog, store.Change{
+				Server: d.ID, Name: d.Name, Category: record.RAID, At: at, Stream: at, Kind: "field", Type: record.DevicePhysicalDrive, Place: fmt.Sprintf("c0/e252/s%d", k),
+				Field: record.FieldState, Before: "Onln", After: "Failed", RecordID: id, Hash: hash,
+			})
+		}
+	}
+	slices.SortStableFunc(f.ChangeLog, func(a, b store.Change) int { return b.Stream.Compare(a.Stream) })
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,9 +31,14 @@ func TestLargeQuestionsUseTheirIndexes(t *testing.T) {
 		f := deviceFilter(q)
 		f.without("[]")
 		wantPlan(t, s, calmDevices(&f), append(f.args, 100, 50_000), "USING COVERING INDEX devices_kind", "SCAN d USING INDEX", "SEARCH d USING INDEX")
+		list, args := problemDevices(deviceColumns, q)
+		wantPlan(t, s, list, args, "SEARCH d USING PRIMARY KEY (server=?)", "devices_kind", "SCAN d")
 		count, args := kinds(q)
 		wantPlan(t, s, count, args, "SEARCH d USING PRIMARY KEY (server=?)", "devices_kind")
 	}
+	wantPlan(t, s, groupsQuery, nil, "USING COVERING INDEX servers_group", "TEMP B-TREE")
+	wantPlan(t, s, groupsAtQuery, []any{1}, "USING COVERING INDEX servers_group", "SCAN server_log", "SCAN x", "SCAN s\n")
+	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH server_log USING INDEX server_log_at")
 	page, args := registerPage(store.RegisterQuery{Servers: []record.ID{{1}}, Limit: 100})
 	wantPlan(t, s, page, args, "USING INDEX servers_reported (<expr>=?)", "SCAN servers")
 	wantPlan(t, s, page, args, "USING INDEX servers_name (<expr>=?)", "SCAN s")
@@ -113,5 +119,67 @@ func TestModelsAreTakenOver(t *testing.T) {
 	}
 	if got := read(sums); got != "/:1 /2:1 ST4/F1:1 ST6/F1:1 " {
 		t.Errorf("counts after a change %q", got)
+	}
+}
+
+// Both ways to count the groups of the past say the same.
+func TestGroupsLongAgo(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "ruler.db"))
+	for _, query := range []string{
+		`WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < 99)
+		INSERT INTO servers (id, partition, site, rack, state, clone_of) SELECT randomblob(16), i, 'site' || i % 3, 'rack' || i % 7, CASE WHEN i % 4 THEN 'up' ELSE 'stopped' END, CASE WHEN i % 9 THEN x'' ELSE x'01' END FROM c`,
+		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', 10 + partition, json_object('state', state) FROM servers`,
+		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 50 + partition, json_object('site', 'old', 'rack', rack, 'simulated', json('true')) FROM servers WHERE partition % 5 = 0`,
+		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 150 + partition, json_object('site', site, 'rack', rack, 'simulated', json('false')) FROM servers WHERE partition % 5 = 0`,
+		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', 200 + partition, json_object('state', 'silent') FROM servers WHERE partition % 6 = 0`,
+		`UPDATE servers SET state = 'silent' WHERE partition % 6 = 0`,
+	} {
+		if _, err := s.write.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := int64(0); at < 320; at += 16 {
+		sorted := func(query string) string {
+			g, err := s.groups(t.Context(), query, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.SortFunc(g, func(a, b store.GroupSize) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			return fmt.Sprint(g)
+		}
+		if once, now := sorted(groupsOnceQuery), sorted(groupsAtQuery); once != now {
+			t.Errorf("at %d: all at once %s\nand by what changed %s", at, once, now)
+		}
+	}
+}
+
+// BenchmarkGroupsAt counts the groups of 100,000 servers as they were some
+// seconds ago and a year ago, each with its labels and ten states of its past: it
+// is asked when servers fall silent.
+func BenchmarkGroupsAt(b *testing.B) {
+	s, err := Open(b.Context(), Config{Path: filepath.Join(b.TempDir(), "ruler.db"), Partitions: 16, Hash: "x"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for _, query := range []string{
+		`WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < 99999)
+		INSERT INTO servers (id, partition, name, site, rack, state) SELECT randomblob(16), i % 16, 'srv' || i, 'site' || i % 20, 'rack' || i % 800, 'up' FROM c`,
+		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 1, json_object('name', name, 'site', site, 'rack', rack, 'simulated', json('false')) FROM servers`,
+		`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10)
+		INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', c.i * 1000 + partition, json_object('state', CASE c.i % 2 WHEN 1 THEN 'up' ELSE 'silent' END, 'reason', '') FROM c CROSS JOIN servers`,
+	} {
+		if _, err := s.write.ExecContext(b.Context(), query); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, at := range map[string]int64{"just now": 10_014, "all since": 5000} { // 6,250 and 100,000 servers said something since
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if g, err := s.GroupsAt(b.Context(), moment(at)); err != nil || len(g) == 0 {
+					b.Fatal(len(g), err)
+				}
+			}
+		})
 	}
 }

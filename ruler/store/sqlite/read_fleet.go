@@ -194,8 +194,17 @@ const (
 	deviceColumns = "d.server, d.category, d.type, d.place, d.occupant, d.state, d.fields, d.first, d.changed"
 	deviceOrder   = "d.type, d.model, d.firmware, d.state, d.occupant, d.server, d.category, d.place"
 	problemDevice = ` FROM (SELECT unhex(value->>0) AS server, value->>1 AS type, value->>2 AS place, max(value->>3) AS rank FROM json_each(?) GROUP BY 1, 2, 3) p
-		JOIN devices d ON d.server = p.server AND d.type = p.type AND d.place = p.place`
+		CROSS JOIN devices d ON d.server = p.server AND d.type = p.type AND d.place = p.place`
 )
+
+// problemDevices reads columns of the devices that something is open about: by
+// the list of them, each by its key. The plus keeps away the indexes of what is
+// there: by those every device would be compared with the whole list.
+func problemDevices(columns string, q store.DeviceQuery) (query string, args []any) {
+	f := deviceFilter(q)
+	f.where[0] = "+" + f.where[0]
+	return "SELECT " + columns + ", p.rank" + problemDevice + f.String(), append([]any{problemList(q)}, f.args...)
+}
 
 // inRanks tells whether a query wants devices of a rank.
 func inRanks(q *store.DeviceQuery, rank int) bool {
@@ -223,8 +232,8 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 	}
 	defer func() { _ = tx.Rollback() }() // it wrote nothing
 	bad, fitting := 0, 0                 // devices with a problem, and those of them that are wanted
-	problems := problemList(q)
 	if len(q.Problems) > 0 {
+		list, args := problemDevices(deviceColumns, q)
 		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var rank int
 			v, err := scanDeviceRow(rows, &rank)
@@ -236,7 +245,7 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 				fitting++
 			}
 			return err
-		}, "SELECT "+deviceColumns+", p.rank"+problemDevice+f.String()+" ORDER BY p.rank DESC, "+deviceOrder, append([]any{problems}, f.args...)...)
+		}, list+" ORDER BY p.rank DESC, "+deviceOrder, args...)
 	}
 	page.Total = fitting
 	if err == nil && inRanks(&q, 0) {
@@ -245,7 +254,7 @@ func (s *Store) devices(ctx context.Context, q store.DeviceQuery) (store.DeviceP
 		err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM ("+count+")", args...).Scan(&all)
 		page.Total += all - bad
 		if bad > 0 {
-			f.without(problems)
+			f.without(problemList(q))
 		}
 		if more := limit - len(page.Devices); err == nil && more > 0 && page.Total > fitting {
 			err = each(ctx, tx, func(rows *sql.Rows) error {
@@ -307,7 +316,6 @@ func nameDevices(ctx context.Context, q querier, list []store.DeviceRow) error {
 // index, or has been counted when it was written; what has a problem is taken
 // out or in by itself.
 func (s *Store) DeviceFacets(ctx context.Context, q store.DeviceQuery) (map[string][]store.Count, error) {
-	f := deviceFilter(q)
 	sums := deviceSums{}
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -326,6 +334,7 @@ func (s *Store) DeviceFacets(ctx context.Context, q store.DeviceQuery) (map[stri
 		}, count, args...)
 	}
 	if err == nil && len(q.Problems) > 0 {
+		list, args := problemDevices("d.type, d.model, d.firmware, d.state", q)
 		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var k deviceKind
 			var rank int
@@ -337,7 +346,7 @@ func (s *Store) DeviceFacets(ctx context.Context, q store.DeviceQuery) (map[stri
 				sums.add(k, rank, 1)
 			}
 			return err
-		}, "SELECT d.type, d.model, d.firmware, d.state, p.rank"+problemDevice+f.String(), append([]any{problemList(q)}, f.args...)...)
+		}, list, args...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("count devices: %w", err)

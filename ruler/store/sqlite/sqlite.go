@@ -70,6 +70,9 @@ var schemaModels string
 //go:embed planned.sql
 var schemaPlanned string
 
+//go:embed groups.sql
+var schemaGroups string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -87,6 +90,7 @@ var migrations = []string{
 	schemaWindows,
 	schemaModels,
 	schemaPlanned,
+	schemaGroups,
 }
 
 const readers = 4
