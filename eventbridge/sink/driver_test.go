@@ -110,6 +110,8 @@ type rig struct {
 	mem    *sinktest.Memory
 	saved  *sinktest.Saved
 	driver *sink.Driver
+	rows   int // of a batch; 0 = the default
+	linger time.Duration
 	reg    *prometheus.Registry
 	stop   func() error
 }
@@ -121,7 +123,7 @@ func newRig(t testing.TB) *rig {
 // start runs a new driver, as a new process would.
 func (r *rig) start() {
 	r.reg = prometheus.NewRegistry()
-	r.driver = sink.New(sink.Config{Name: "memory", Holder: "b1", Stream: r.log, Sink: r.mem, Store: r.saved.NewStore(), Ledger: true, Reg: r.reg})
+	r.driver = sink.New(sink.Config{Name: "memory", Holder: "b1", Stream: r.log, Sink: r.mem, Store: r.saved.NewStore(), Ledger: true, Reg: r.reg, MaxRows: r.rows, Linger: r.linger})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.driver.Run(ctx) }()
@@ -394,6 +396,46 @@ func TestDriverKilledAtRandom(t *testing.T) {
 				r.settle(time.Minute)
 				r.check()
 			})
+		})
+	}
+}
+
+// Batches that are full to the row, or hold one row, or come late, and starts in
+// between: every record is there once.
+func TestBatchesOfEverySize(t *testing.T) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
+		bubble(t, func(r *rig) {
+			rnd := rand.New(rand.NewPCG(seed, 8))
+			for range 8 {
+				r.rows, r.linger = 1+rnd.IntN(12), time.Duration(1+rnd.IntN(3))*time.Nanosecond<<(8*rnd.IntN(4))
+				r.start()
+				for range 30 {
+					n := 1 + rnd.IntN(2*r.rows)
+					switch rnd.IntN(3) {
+					case 0:
+						n = r.rows // exactly one batch
+					case 1:
+						n = r.rows + 1
+					}
+					r.send(server(rnd.IntN(5)), n)
+					if rnd.IntN(3) == 0 {
+						r.settle(time.Duration(rnd.IntN(int(2 * r.linger))))
+					}
+				}
+				if rnd.IntN(2) == 0 {
+					r.settle(time.Duration(rnd.IntN(int(2 * time.Minute))))
+				}
+				if err := r.stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.start()
+			r.settle(3 * time.Minute)
+			r.check()
 		})
 	}
 }
