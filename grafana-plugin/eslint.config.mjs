@@ -9,6 +9,7 @@ export default ts.config(
     files: ['src/**/*.ts', 'src/**/*.tsx'],
     rules: {
       eqeqeq: 'error',
+      'no-console': ['error', { allow: ['warn', 'error'] }],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
       '@typescript-eslint/no-unused-vars': ['error', { args: 'all', argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       'react-hooks/exhaustive-deps': 'error',

@@ -37,6 +37,7 @@ const plugin = (env) => ({
   ...base(env),
   name: 'plugin',
   entry: { module: ['./publicPath.js', './module.tsx'] },
+  devtool: 'source-map', // Grafana's validator compares it with the source
   externals,
   module: { rules: [code] },
   output: {

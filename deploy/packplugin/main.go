@@ -1,5 +1,6 @@
-// Command packplugin packs grafana-plugin/dist as Grafana's installer takes it,
-// one folder that is called like the plugin: bin/nocturne-fleet-app.zip.
+// Command packplugin looks whether grafana-plugin/dist is whole and packs it as
+// Grafana's installer takes it, one folder that is called like the plugin:
+// bin/nocturne-fleet-app.zip.
 package main
 
 import (
@@ -22,7 +23,12 @@ const (
 var day = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func main() {
-	n, err := pack(os.DirFS("grafana-plugin/dist"), out)
+	dist := os.DirFS("grafana-plugin/dist")
+	err := check(dist)
+	var n int64
+	if err == nil {
+		n, err = pack(dist, out)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "packplugin:", err)
 		os.Exit(1)
