@@ -11,7 +11,7 @@ const real = '5e170000000000000000000000000001';
 const cloned = '5e170000000000000000000000000010';
 const hostile = '5e170000000000000000000000000028';
 const drive = 'a1b2c3d4e5f60718';
-const everyPage = [['tonight', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive], ['register', '/register'], ['silent', '/silent'], ['changes', '/changes'],
+const everyPage = [['tonight', '/'], ['servers', '/servers'], ['server', '/servers/' + failed], ['notifications', '/notifications'], ['notification', '/notifications/' + drive], ['register', '/register'], ['silent', '/silent'], ['changes', '/changes'], ['planned', '/planned'], ['planned-new', '/planned?new=1&name=sim-north-05'], ['work', '/planned/rack-n03'],
   ['rules', '/rules'], ['rules-noise', '/rules?tab=noise'], ['rule', '/rules/nic-link-lost'], ['rule-edit', '/rules/nic-link-lost/edit'], ['rule-new', '/rules/new'],
   ['events', '/events'], ['event', '/events/' + failed + '-1z-2-28'], ['events-first', '/events?tab=first'], ['devices', '/devices'], ['serial', '/devices/serial?number=ZA10504K'], ['delivered', '/delivered'], ['pipeline', '/pipeline'], ['add', '/add'], ['settings', '/settings'], ['settings-tokens', '/settings?tab=tokens'],
   ['settings-roles', '/settings?tab=roles'], ['settings-join', '/settings?tab=join'], ['settings-audit', '/settings?tab=audit'], ['account', '/account'], ['login', '/login'], ['welcome', '/welcome#' + 'A'.repeat(43)]];

@@ -10,6 +10,8 @@ export const paths = {
   register: '/register',
   silent: '/silent',
   changes: '/changes',
+  planned: '/planned',
+  work: '/planned/:id',
   rules: '/rules',
   ruleNew: '/rules/new',
   rule: '/rules/:id',
@@ -57,6 +59,9 @@ export const link = {
   register: (query: Query = {}) => withQuery(paths.register, query),
   silent: () => paths.silent,
   changes: (query: Query = {}) => withQuery(paths.changes, query),
+  /** new: a form; name, site …: with these; copy: like that one */
+  planned: (query: Query = {}) => withQuery(paths.planned, query),
+  work: (id: string) => `/planned/${encodeURIComponent(id)}`,
   rules: (query: Query = {}) => withQuery(paths.rules, query),
   rule: (id: string) => `/rules/${encodeURIComponent(id)}`,
   /** copy: the id of a rule whose text is the beginning */

@@ -17,6 +17,7 @@ const looks: Record<string, Look> = {
   on: { tone: 'good', icon: 'check-circle', word: () => t('status.on', 'on') },
   off: { tone: 'calm', icon: 'pause', word: () => t('status.off', 'off') },
   planned: { tone: 'calm', icon: 'pause', word: () => t('status.planned', 'stopped') },
+  maintenance: { tone: 'info', icon: 'calendar-alt', word: () => t('status.maintenance', 'runs now') },
   stopped: { tone: 'calm', icon: 'pause', word: () => t('status.planned', 'stopped') },
   new: { tone: 'calm', icon: 'hourglass', word: () => t('status.new', 'not heard yet') },
   waiting: { tone: 'calm', icon: 'hourglass', word: () => t('status.new', 'not heard yet') },

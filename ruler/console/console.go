@@ -47,7 +47,7 @@ var types = map[string]string{
 
 // pages are the paths that the page itself shows, as grafana-plugin/src/routes.ts
 // names them.
-var pages = regexp.MustCompile(`^/(|tonight|notifications(/[0-9A-Za-z-]{1,64})?|servers(/[0-9A-Za-z-]{1,64})?|register|silent|changes|events(/[0-9A-Za-z-]{1,128})?|devices(/serial)?|rules(/[0-9A-Za-z%_.-]{1,90}(/edit)?)?|delivered|pipeline|add|settings|login|welcome|account)$`)
+var pages = regexp.MustCompile(`^/(|tonight|notifications(/[0-9A-Za-z-]{1,64})?|servers(/[0-9A-Za-z-]{1,64})?|register|silent|changes|planned(/[0-9A-Za-z-]{1,90})?|events(/[0-9A-Za-z-]{1,128})?|devices(/serial)?|rules(/[0-9A-Za-z%_.-]{1,90}(/edit)?)?|delivered|pipeline|add|settings|login|welcome|account)$`)
 
 // forever is said of files whose name changes with their content.
 const forever = "public, max-age=31536000, immutable"

@@ -2,6 +2,7 @@
 import { t } from '@grafana/i18n';
 import type { Change, LogEvent, Notification, SilentServer } from '../api/schema';
 import { clean } from '../format';
+import { planOf } from '../pages/Planned/planned';
 import { link } from '../routes';
 import { Item, Line } from './List';
 import { Link, ServerLink } from './Links';
@@ -60,8 +61,20 @@ export function ChangeItem({ of: c, server }: { of: Change; server?: boolean }) 
         <Dim>
           <When at={c.at} />
         </Dim>
+        {c.muted && <Planned why={c.muted} />}
       </Line>
     </Item>
+  );
+}
+
+/** A change of which nobody was told, for it was planned: by whom and why. */
+function Planned({ why }: { why: string }) {
+  const plan = planOf(why);
+  return (
+    <>
+      <Tag title={clean(why, 400)}>{t('change.planned', 'planned')}</Tag>
+      <Dim>{plan ? <Link quiet to={link.work(plan.id)}><Data max={120}>{plan.text}</Data></Link> : <Data max={160}>{why}</Data>}</Dim>
+    </>
   );
 }
 

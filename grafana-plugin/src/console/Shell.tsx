@@ -28,6 +28,7 @@ const entries: Entry[] = [
   { to: paths.register, icon: 'clipboard-alt', text: () => t('nav.register', 'Expected servers') },
   { to: paths.silent, icon: 'bell-slash', text: () => t('nav.silent', 'Silent servers') },
   { to: paths.changes, icon: 'history', text: () => t('nav.changes', 'Changes') },
+  { to: paths.planned, icon: 'calendar-alt', text: () => t('nav.planned', 'Planned work') },
   { to: paths.rules, icon: 'sliders-v-alt', text: () => t('nav.rules', 'Rules') },
   { to: paths.events, icon: 'list-ul', text: () => t('nav.events', 'Events') },
   { to: paths.devices, icon: 'database', text: () => t('nav.devices', 'Devices') },

@@ -63,11 +63,12 @@ servers: {site: [bern, north]}
 weekly: {days: [tue, thu], from: "22:00", to: "02:00", zone: Europe/Zurich}
 `
 
-// Book opens a rule book over kept rules and the demo's file.
-func Book(kept store.Rules, now func() time.Time) (*rulebook.Book, error) {
+// Book opens a rule book over kept rules, the demo's file, and planned work of
+// files.
+func Book(kept store.Rules, now func() time.Time, work ...*rule.Window) (*rulebook.Book, error) {
 	files := func() (rulebook.Files, error) {
 		rules, err := rule.Parse("alerts/records/demo.yml", []byte(RuleFile))
-		return rulebook.Files{Rules: rules, Active: rules, Texts: map[string][]byte{"alerts/records/demo.yml": []byte(RuleFile)}}, err
+		return rulebook.Files{Rules: rules, Windows: work, Active: rules, Texts: map[string][]byte{"alerts/records/demo.yml": []byte(RuleFile)}}, err
 	}
 	return rulebook.Open(context.Background(), rulebook.Config{Files: files, Store: kept, Now: now})
 }

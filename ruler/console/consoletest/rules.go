@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,7 +19,11 @@ import (
 // deleted.
 func rules(kept *sqlite.Store) (*rulebook.Book, error) {
 	ctx := context.Background()
-	book, err := apitest.Book(kept, time.Now)
+	pack, err := rule.ParsePack("alerts/records/planned.yml", []byte(fileWindow))
+	if err != nil {
+		return nil, err
+	}
+	book, err := apitest.Book(kept, time.Now, pack.Windows...)
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +38,42 @@ func rules(kept *sqlite.Store) (*rulebook.Book, error) {
 	if _, _, err := book.Create(ctx, ada, gone); err != nil {
 		return nil, err
 	}
-	_, err = book.Delete(ctx, bob, "nic-old", 1)
-	return book, err
+	if _, err := book.Delete(ctx, bob, "nic-old", 1); err != nil {
+		return nil, err
+	}
+	return book, planned(ctx, book)
+}
+
+const fileWindow = `windows:
+  - id: weekly-patching
+    who: platform team
+    why: monthly firmware updates
+    servers: {role: {not: sql}, site: south}
+    weekly: {days: [tue, thu], from: "22:00", to: "02:00", zone: Europe/Zurich}
+`
+
+// planned is work that runs, work that comes and work that is over.
+func planned(ctx context.Context, book *rulebook.Book) error {
+	now := time.Now().UTC().Truncate(time.Minute)
+	ada, bob := rulebook.Editor{Actor: "ada", Via: "console"}, rulebook.Editor{Actor: "bob", Via: "console", Comment: "the cabinet has two more"}
+	once := func(id, why, servers string, from, to time.Duration) string {
+		return fmt.Sprintf("id: %s\nwho: ada\nwhy: %q\nservers: %s\nfrom: %s\nto: %s\n", id, why, servers, now.Add(from).Format(time.RFC3339), now.Add(to).Format(time.RFC3339))
+	}
+	for _, text := range []string{
+		once("rack-n03", "new boards in rack n03, ticket 4711", "{site: [north], rack: [n03]}", -time.Hour, 5*time.Hour),
+		once("more-memory", "64 GB more for the new database", "{name: [sim-north-05]}", 50*time.Hour, 54*time.Hour),
+		once("was-last-week", "controllers: firmware <b>51.16</b>", "{site: [south]}", -170*time.Hour, -166*time.Hour),
+		once("not-needed", "cables", "{site: [north]}", 2*time.Hour, 3*time.Hour),
+	} {
+		if _, _, err := book.Plan(ctx, ada, text); err != nil {
+			return err
+		}
+	}
+	if _, _, err := book.Replan(ctx, bob, "rack-n03", 1, once("rack-n03", "new boards in rack n03, ticket 4711", "{site: [north], rack: [n03, n04]}", -time.Hour, 5*time.Hour)); err != nil {
+		return err
+	}
+	_, _, err := book.End(ctx, bob, "not-needed", 1)
+	return err
 }
 
 func failures() map[string]engine.Failure {

@@ -17,8 +17,8 @@ const types = ['physical_drive', 'virtual_drive', 'controller', 'enclosure', 'me
 export default function ChangesPage() {
   const { Page } = useHost();
   const [q, set] = useFilters();
-  const list = useAnswer('/changes', { kind: oneOf(q.kind, kinds), category: oneOf(q.category, categories), device_type: q.device_type, serial: q.serial, before_id: Number(q.before_id) || undefined, limit: 100 });
-  const narrowed = q.kind || q.category || q.device_type || q.serial;
+  const list = useAnswer('/changes', { kind: oneOf(q.kind, kinds), category: oneOf(q.category, categories), device_type: q.device_type, serial: q.serial, planned: q.planned === 'yes' ? true : q.planned === 'no' ? false : undefined, before_id: Number(q.before_id) || undefined, limit: 100 });
+  const narrowed = q.kind || q.category || q.device_type || q.serial || q.planned;
   const any: [string, string] = ['', t('filters.any', 'any')];
   return (
     <Page title={t('changes.title', 'Changes')} subtitle={t('changes.subtitle', 'What changed when, across the fleet')}>
@@ -27,6 +27,7 @@ export default function ChangesPage() {
         <Pick name={t('changes.kind', 'Kind')} value={q.kind ?? ''} onChange={(kind) => set({ kind, before_id: undefined })} options={[any, ...kinds.map((k): [string, string] => [k, k])]} />
         <Pick name={t('changes.part', 'Part')} value={q.device_type ?? ''} onChange={(v) => set({ device_type: v, before_id: undefined })} options={[any, ...types.map((k): [string, string] => [k, words(k)])]} />
         <Pick name={t('changes.category', 'Category')} value={q.category ?? ''} onChange={(category) => set({ category, before_id: undefined })} options={[any, ...categories.map((k): [string, string] => [k, k])]} />
+        <Pick name={t('changes.planned', 'Planned')} value={q.planned ?? ''} onChange={(planned) => set({ planned, before_id: undefined })} options={[any, ['yes', t('word.yes', 'yes')], ['no', t('word.no', 'no')]]} />
       </Filters>
       <Loaded of={list}>
         {(l) => (

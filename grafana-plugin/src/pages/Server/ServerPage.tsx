@@ -11,6 +11,7 @@ import { GrafanaLinks } from '../../components/GrafanaLinks';
 import { NotificationItem } from '../../components/items';
 import { List } from '../../components/List';
 import { Link, ServerLink } from '../../components/Links';
+import { PlannedNow } from '../../components/PlannedNow';
 import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
@@ -32,6 +33,8 @@ export default function ServerPage() {
   const at = q.at && !Number.isNaN(Date.parse(q.at)) ? q.at : undefined;
   const detail = useAnswer('/servers/{id}', { id, at }, { every: at ? 0 : undefined });
   const s = detail.data?.server;
+  const me = useAnswer('/me', {}, { every: 0 });
+  const may = me.data !== undefined && me.data.role !== 'viewer';
   return (
     <Page
       title={s ? clean(s.name, 100) : t('server.title', 'Server')}
@@ -54,6 +57,7 @@ export default function ServerPage() {
             <Simulated yes={s.simulated} />
             {s.clone && <Tag>{t('servers.clone', 'identity used twice')}</Tag>}
             <Status of={s.status} title={clean(s.status_text)} />
+            {may && <Link to={link.planned({ new: 1, name: s.name })}>{t('server.plan', 'Plan work on this server')}</Link>}
             <GrafanaLinks to="server" server={s.name} />
           </>
         )
@@ -101,6 +105,7 @@ function Detail({ of: d, then }: { of: ServerDetail; then?: string }) {
           ))}
         </Alert>
       )}
+      {!then && <PlannedNow server={s.id} />}
       {s.simulated && !then && overview.data?.features.demo && <BreakIt server={s.id} />}
       {d.notifications.length > 0 && (
         <Panel title={t('server.open', 'Open notifications')} extra={<Link to={link.notifications({ server: s.id, state: 'all' })}>{t('server.openAll', 'All of this server')}</Link>}>

@@ -8,6 +8,7 @@ import type { Overview } from '../../api/schema';
 import { ChangeItem, NotificationItem, SilentItem } from '../../components/items';
 import { Item, List } from '../../components/List';
 import { Link } from '../../components/Links';
+import { PlannedNow } from '../../components/PlannedNow';
 import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dot, Status } from '../../components/Status';
@@ -39,6 +40,7 @@ function Tonight({ of: o }: { of: Overview }) {
         </Alert>
       )}
       <Hero of={o} />
+      <PlannedNow />
       {o.servers.total === 0 && (
         <Empty icon="rocket" title={t('tonight.none', 'There is nothing to watch yet.')}>
           {o.features.add_server && <Link to={link.add()}>{t('tonight.add', 'Add a server')}</Link>}
