@@ -51,7 +51,7 @@ type fleetRunner struct {
 
 func (e *Engine) runFleet(ctx context.Context) error {
 	for {
-		r := &fleetRunner{engine: e, started: e.cfg.Now(), slack: factsSlack}
+		r := &fleetRunner{engine: e, started: e.cfg.Now(), slack: e.pace.slack}
 		err := r.run(ctx)
 		switch {
 		case ctx.Err() != nil:

@@ -37,9 +37,10 @@ type pace struct {
 	hold  int64         // bytes applied and not handed out; then the commit is waited for
 	idle  time.Duration // how long a clock that ticks may wait for company
 	facts time.Duration // wall clock; then a partition that lags is not waited for
+	slack time.Duration // of stream time by which a fact may be ahead of it
 }
 
-var usualPace = pace{ahead: 16, batch: 256, hold: 16 << 20, idle: 2 * time.Second, facts: 10 * time.Second}
+var usualPace = pace{ahead: 16, batch: 256, hold: 16 << 20, idle: 2 * time.Second, facts: 10 * time.Second, slack: factsSlack}
 
 const lingerFacts = 500 * time.Millisecond // how long working state may wait for company
 
