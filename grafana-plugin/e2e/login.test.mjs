@@ -120,7 +120,10 @@ suite('login', (the) => {
     await page.getByLabel('Whose it is').fill('backup-script');
     await page.getByRole('button', { name: 'Make it' }).click();
     await page.locator('pre').filter({ hasText: /^nocturne_/ }).waitFor();
+    assert.equal(await page.getByLabel('Whose it is').inputValue(), '');
+    await page.getByLabel('Whose it is').fill('the-next');
     await page.getByRole('button', { name: 'I have it' }).click();
+    assert.equal(await page.getByLabel('Whose it is').inputValue(), 'the-next');
     assert.equal(await page.locator('pre').count(), 0);
     assert.equal(await page.locator('tr').filter({ hasText: 'old-script' }).count(), 0, 'ended ones are hidden');
     const row = page.locator('tr').filter({ hasText: 'backup-script' });

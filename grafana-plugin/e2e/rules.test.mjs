@@ -65,6 +65,7 @@ suite('rules', (the) => {
     await page.shot('rule-store');
     await versions.getByRole('button', { name: 'Restore version 1' }).click();
     await page.getByRole('button', { name: 'Restore version 2' }).waitFor();
+    await versions.getByText('Version 1 is back, as version 3.').waitFor();
     await versions.getByText('+severity: warning').waitFor();
     page.expected.push(/404/);
     await page.view('/rules/nic-old');
@@ -100,6 +101,24 @@ suite('rules', (the) => {
     assert.match(await written(), /\{prpovider/);
     const colour = await page.locator('.cm-line span').first().evaluate((e) => getComputedStyle(e).color !== getComputedStyle(e.closest('.cm-content')).color);
     assert.ok(colour, 'keys have a colour');
+  });
+
+  it('asks before what was written is lost', async () => {
+    page = await the.page();
+    await page.view('/rules/nic-link-lost');
+    await page.getByRole('link', { name: 'Edit and try' }).click();
+    await page.getByText('Nothing changes.').waitFor();
+    await type('id: nic-link-lost\n# half of it');
+    page.expected.push(/not saved/);
+    const asked = (deed) => Promise.all([page.waitForEvent('dialog'), deed()]);
+    await asked(() => page.getByRole('link', { name: 'Tonight' }).click());
+    assert.ok(page.url().endsWith('/edit'));
+    assert.match(await written(), /half of it/);
+    page.yes = true;
+    await asked(() => page.getByRole('link', { name: 'Tonight' }).click());
+    await page.panel('The fleet').waitFor();
+    await page.getByRole('link', { name: 'Rules' }).click(); // nothing is asked where nothing was written
+    await page.getByText('4 rules').waitFor();
   });
 
   it('completes keys', async () => {

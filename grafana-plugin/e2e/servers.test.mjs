@@ -114,6 +114,14 @@ suite('labels and the register', (the) => {
     await page.getByRole('button', { name: 'Select none' }).click();
     await page.getByLabel('Select all that match').check();
     await page.getByRole('region', { name: /^Labels of all \d+ that match$/ }).waitFor();
+    const all = Number((await page.getByRole('region', { name: /^Labels of all/ }).getByRole('heading').innerText()).replace(/\D/g, ''));
+    const first = page.locator('tbody tr').first().getByRole('checkbox');
+    await first.uncheck();
+    const but = page.getByRole('region', { name: new RegExp(`^Labels of ${all - 1} servers$`) });
+    await but.waitFor();
+    assert.equal(await page.locator('tbody tr').nth(1).getByRole('checkbox').isChecked(), true);
+    await first.check();
+    await page.getByRole('region', { name: /^Labels of all \d+ that match$/ }).waitFor();
   });
 
   it('adds, changes and removes an expected server', async () => {

@@ -73,12 +73,17 @@ export async function openBrowser(dir, url) {
         if (['error', 'warning'].includes(m.type()) && !expected.some((e) => e.test(m.text()))) wrong.push(`${m.type()}: ${m.text()}`);
       });
       page.on('pageerror', (e) => wrong.push('exception: ' + e.message));
-      page.on('dialog', (d) => wrong.push('dialog: ' + d.message()) && d.dismiss());
+      page.on('dialog', (d) => {
+        if (!expected.some((e) => e.test(d.message()))) wrong.push('dialog: ' + d.message());
+        void (page.yes ? d.accept() : d.dismiss());
+      });
       page.on('request', (r) => {
         if (!r.url().startsWith(url + '/')) wrong.push('request elsewhere: ' + r.url());
       });
       return Object.assign(page, {
         wrong, expected,
+        /** what a question of the browser is answered with */
+        yes: false,
         /** Opens a page and waits until it shows its answers, or why there are none. */
         view: async (path) => {
           await page.goto(url + path);

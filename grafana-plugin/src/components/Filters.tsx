@@ -3,6 +3,7 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Input, useStyles2 } from '@grafana/ui';
 import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
+import { clean } from '../format';
 
 /** The row of filters above a list. */
 export function Filters({ children }: { children: ReactNode }) {
@@ -45,7 +46,7 @@ export function Search({ name, value, placeholder, onChange, narrow }: { name?: 
   );
 }
 
-/** One of a few words. The browser's own list: it works with every keyboard and on every phone. */
+/** One of a few words; one that is none of them (from an address) is shown as it is. The browser's own list: it works with every keyboard and on every phone. */
 export function Pick({ name, bare, value, options, onChange }: { name: string; /** the name is for the ears only */ bare?: boolean; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
   const s = useStyles2(styles);
   const id = useId();
@@ -57,6 +58,7 @@ export function Pick({ name, bare, value, options, onChange }: { name: string; /
         </label>
       )}
       <select id={id} aria-label={bare ? name : undefined} className={bare ? s.narrow : s.select} value={value} onChange={(e) => onChange(e.target.value)}>
+        {value !== '' && !options.some(([v]) => v === value) && <option value={value}>{clean(value, 80)}</option>}
         {options.map(([v, text]) => (
           <option key={v} value={v}>
             {text}

@@ -1,10 +1,9 @@
 // The host "console": the ruler itself, on the same origin.
 import { lineReader } from '../api/lines';
-import type { Answer, Host, LiveEvent, Question } from '../host';
+import type { Answer, Host, Question } from '../host';
 import { toLogin } from './Door';
 import { ConsolePage } from './Shell';
-
-const kinds: Array<LiveEvent['kind']> = ['notification', 'server', 'reset'];
+import { followStream } from './stream';
 
 /** Asks; whoever is not logged in is led to the login. */
 async function send({ method, path, query, body, signal }: Question): Promise<Response> {
@@ -61,16 +60,7 @@ export const consoleHost: Host = {
     return { status: res.status, json: undefined, date: Date.parse(res.headers.get('Date') ?? '') };
   },
 
-  // The browser comes back by itself, and says what it heard last.
-  follow(listen, open) {
-    const source = new EventSource('/api/v1/stream');
-    source.onopen = () => open(true);
-    source.onerror = () => open(false);
-    for (const kind of kinds) {
-      source.addEventListener(kind, (e) => listen({ kind, data: (e as MessageEvent).data }));
-    }
-    return () => source.close();
-  },
+  follow: (listen, open) => followStream('/api/v1/stream', listen, open),
 
   Page: ConsolePage,
 };

@@ -2,7 +2,7 @@ import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, Field, Input, useStyles2 } from '@grafana/ui';
-import { useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import { Refusal, useChange } from '../../api/client';
 import type { RegisterEntry, RegisterRequest } from '../../api/schema';
 import { Panel } from '../../components/Panel';
@@ -24,6 +24,8 @@ const fields: Array<[Name, () => string, string]> = [
 export function EditEntry({ of, close }: { of?: RegisterEntry; close: () => void }) {
   const s = useStyles2(styles);
   const id = useId();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector('input')?.focus(), []); // it opens above a long table: focus brings it into sight
   const [name, setName] = useState(of?.name ?? '');
   const [values, setValues] = useState<Record<Name, string>>(() => Object.fromEntries(fields.map(([f]) => [f, of?.[f] ?? ''])) as Record<Name, string>);
   const [sure, setSure] = useState(false);
@@ -42,6 +44,7 @@ export function EditEntry({ of, close }: { of?: RegisterEntry; close: () => void
   return (
     <Panel title={of ? clean(of.name, 100) : t('register.addTitle', 'A server that is expected')} extra={<Button size="sm" variant="secondary" icon="times" onClick={close}>{t('diff.close', 'Close')}</Button>}>
       <form
+        ref={form}
         onSubmit={(e) => {
           e.preventDefault();
           void act(() => put.mutateAsync({ params: { name: name.trim() }, body: { ...values, version: of?.version ?? 0 } }));

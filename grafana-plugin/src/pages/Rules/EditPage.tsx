@@ -10,6 +10,7 @@ import { List, Item } from '../../components/List';
 import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Data, Dim } from '../../components/Text';
+import { useUnsaved } from '../../components/useUnsaved';
 import { clean, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
@@ -40,7 +41,8 @@ export default function EditPage() {
   const wanted = id ?? copy;
   const [have, setHave] = useState<string>(); // a question that is switched off is not asked again by what changes elsewhere
   const from = useAnswer('/rules/{id}', { id: wanted ?? '' }, { every: 0, enabled: wanted !== undefined && have !== wanted });
-  if (wanted !== have && from.isFetchedAfterMount && from.data?.rule.id === wanted) {
+  // What the rule's page has just read is not asked for again.
+  if (wanted !== have && (from.isFetchedAfterMount || !from.isStale) && from.data?.rule.id === wanted) {
     setHave(wanted);
   }
   const title = id ? t('edit.title', 'Edit {{id}}', { id: clean(id, 80) }) : t('edit.new', 'Make a rule');
@@ -121,11 +123,7 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
   const update = useChange('PUT', '/rules/{id}');
   const busy = create.isPending || update.isPending;
   const changed = text !== start;
-  useEffect(() => {
-    const warn = (e: BeforeUnloadEvent) => changed && !saved.current && e.preventDefault();
-    window.addEventListener('beforeunload', warn);
-    return () => window.removeEventListener('beforeunload', warn);
-  }, [changed]);
+  useUnsaved(() => changed && !saved.current);
   const save = async (based = on) => {
     setFailed('');
     try {

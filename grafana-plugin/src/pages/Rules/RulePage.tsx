@@ -203,7 +203,7 @@ function Text({ of: d, admin }: { of: RuleDetail; admin: boolean }) {
 
 function VersionsOf({ id, admin }: { id: string; admin: boolean }) {
   const versions = useAnswer('/rules/{id}/versions', { id });
-  return <Loaded of={versions}>{(v) => <Versions key={v.items[0]?.version} id={id} of={v.items} admin={admin} />}</Loaded>;
+  return <Loaded of={versions}>{(v) => <Versions id={id} of={v.items} admin={admin} />}</Loaded>;
 }
 
 function Delete({ of: d }: { of: RuleDetail }) {

@@ -23,13 +23,14 @@ const deeds: Record<string, () => string> = {
 
 export function Versions({ id, of: list, admin }: { id: string; of: RuleVersion[]; admin: boolean }) {
   const newest = list[0]?.version ?? 0;
-  const [from, setFrom] = useState(Math.max(1, newest - 1));
-  const [to, setTo] = useState(newest);
+  const [picked, setPicked] = useState<{ from?: number; to?: number }>({});
+  const { from = Math.max(1, newest - 1), to = newest } = picked;
   const [said, setSaid] = useState('');
   const restore = useChange('POST', '/rules/{id}/restore');
   const back = async (v: number) => {
     try {
       await restore.mutateAsync({ params: { id }, body: { restore: v, version: newest } });
+      setPicked({}); // what it changed
       setSaid(t('versions.restored', 'Version {{v}} is back, as version {{n}}.', { v, n: newest + 1 }));
     } catch (e) {
       setSaid(told(e));
@@ -72,8 +73,8 @@ export function Versions({ id, of: list, admin }: { id: string; of: RuleVersion[
       {list.length > 1 && (
         <>
           <Stack wrap="wrap" gap={1}>
-            <Pick name={t('versions.from', 'From version')} value={String(from)} onChange={(v) => setFrom(Number(v))} options={options} />
-            <Pick name={t('versions.to', 'to version')} value={String(to)} onChange={(v) => setTo(Number(v))} options={options} />
+            <Pick name={t('versions.from', 'From version')} value={String(from)} onChange={(v) => setPicked({ ...picked, from: Number(v) })} options={options} />
+            <Pick name={t('versions.to', 'to version')} value={String(to)} onChange={(v) => setPicked({ ...picked, to: Number(v) })} options={options} />
           </Stack>
           <Between id={id} from={from} to={to} />
         </>

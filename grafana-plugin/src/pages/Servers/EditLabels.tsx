@@ -21,7 +21,12 @@ export interface Chosen {
   /** all that match */
   all: boolean;
   some: Record<string, Server>;
+  /** except these, where it is all */
+  but: Record<string, Server>;
 }
+
+/** How many they are, of as many as match. */
+export const countOf = (c: Chosen, total: number) => (c.all ? Math.max(0, total - Object.keys(c.but).length) : Object.keys(c.some).length);
 
 type Label = 'site' | 'rack' | 'role' | 'owner';
 type Edit = { do: 'leave' | 'set' | 'clear'; value: string };
@@ -48,7 +53,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
   const [edits, setEdits] = useState(untouched);
   const [progress, setProgress] = useState('');
   const [outcome, setOutcome] = useState<Outcome>();
-  const count = chosen.all ? total : Object.keys(chosen.some).length;
+  const count = countOf(chosen, total);
   const value = (l: Label) => (edits[l].do === 'leave' ? null : edits[l].do === 'clear' ? '' : edits[l].value.trim());
   const ready = labels.some(([l]) => edits[l].do !== 'leave') && labels.every(([l]) => edits[l].do !== 'set' || edits[l].value.trim() !== '');
   const apply = async () => {
@@ -57,7 +62,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
     setOutcome(undefined);
     setProgress(t('labels.reading', 'Reading …'));
     try {
-      const servers = chosen.all ? await everyServer(host, query) : Object.values(chosen.some);
+      const servers = chosen.all ? (await everyServer(host, query)).filter((v) => !(v.id in chosen.but)) : Object.values(chosen.some);
       const byId = new Map(servers.map((v) => [v.id, v]));
       for (let i = 0; i < servers.length; i += atOnce) {
         const changes = servers.slice(i, i + atOnce).map((v): LabelChange => ({ server_id: v.id, labels_version: v.labels_version, site: value('site'), rack: value('rack'), role: value('role'), owner: value('owner') }));
@@ -97,7 +102,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
   return (
     <div className={s.around}>
       <Panel
-        title={chosen.all ? t('labels.titleAll', 'Labels of all {{n}} that match', { n: number(count) }) : count === 1 ? t('labels.title1', 'Labels of one server') : t('labels.titleN', 'Labels of {{n}} servers', { n: number(count) })}
+        title={chosen.all && count === total ? t('labels.titleAll', 'Labels of all {{n}} that match', { n: number(count) }) : count === 1 ? t('labels.title1', 'Labels of one server') : t('labels.titleN', 'Labels of {{n}} servers', { n: number(count) })}
         extra={<Button size="sm" variant="secondary" icon="times" onClick={() => keep([])}>{t('labels.none', 'Select none')}</Button>}
       >
         <form

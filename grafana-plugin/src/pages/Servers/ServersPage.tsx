@@ -19,7 +19,7 @@ import { useHost } from '../../host';
 import { link } from '../../routes';
 import { look } from '../../status';
 import { ChooseColumns, useColumns } from './columns';
-import { EditLabels, type Chosen } from './EditLabels';
+import { countOf, EditLabels, type Chosen } from './EditLabels';
 import { everyServer, question, supports, useServers, type Query } from './useServers';
 
 export default function ServersPage() {
@@ -63,7 +63,7 @@ export default function ServersPage() {
             {l.total ? (
               <LongTable
                 label={t('servers.title', 'Servers')} columns={shown.shown} total={total} row={row} id={(v) => v.id} status={(v) => v.status} sort={query.sort} onSort={(v) => set({ sort: v })} onRange={setRange}
-                pick={may ? { name: (v) => `${t('servers.pick', 'Select')} ${clean(v.name, 80)}`, is: chosen.is, set: chosen.set, all: chosen.chosen.all, setAll: chosen.setAll } : undefined}
+                pick={may ? { name: (v) => `${t('servers.pick', 'Select')} ${clean(v.name, 80)}`, is: chosen.is, set: chosen.set, all: chosen.chosen.all && Object.keys(chosen.chosen.but).length === 0, setAll: chosen.setAll } : undefined}
               />
             ) : narrowed ? (
               <Empty icon="search" title={t('servers.none', 'No server matches.')}>
@@ -79,19 +79,26 @@ export default function ServersPage() {
   );
 }
 
-/** Who is selected: some, or all that match. Another question begins anew. */
+const none: Chosen = { all: false, some: {}, but: {} };
+
+function put(servers: Record<string, Server>, v: Server, on: boolean): Record<string, Server> {
+  const { [v.id]: _, ...others } = servers;
+  return on ? { ...others, [v.id]: v } : others;
+}
+
+/** Who is selected: some, or all that match but a few. Another question begins anew. */
 function useChosen(query: Query) {
   const of = JSON.stringify({ ...query, sort: undefined });
-  const [state, setState] = useState<{ of: string; chosen: Chosen }>({ of, chosen: { all: false, some: {} } });
-  const chosen: Chosen = state.of === of ? state.chosen : { all: false, some: state.chosen.some };
+  const [state, setState] = useState<{ of: string; chosen: Chosen }>({ of, chosen: none });
+  const chosen: Chosen = state.of === of ? state.chosen : { ...none, some: state.chosen.some };
   const change = (next: Chosen) => setState({ of, chosen: next });
   return {
     chosen,
-    count: (total: number) => (chosen.all ? total : Object.keys(chosen.some).length),
-    is: (v: Server) => chosen.all || v.id in chosen.some,
-    set: (v: Server, on: boolean) => change({ all: false, some: on ? { ...chosen.some, [v.id]: v } : Object.fromEntries(Object.entries(chosen.some).filter(([id]) => id !== v.id)) }),
-    setAll: (on: boolean) => change({ all: on, some: {} }),
-    keep: (servers: Server[]) => change({ all: false, some: Object.fromEntries(servers.map((v) => [v.id, v])) }),
+    count: (total: number) => countOf(chosen, total),
+    is: (v: Server) => (chosen.all ? !(v.id in chosen.but) : v.id in chosen.some),
+    set: (v: Server, on: boolean) => change(chosen.all ? { ...chosen, but: put(chosen.but, v, !on) } : { ...chosen, some: put(chosen.some, v, on) }),
+    setAll: (on: boolean) => change({ ...none, all: on }),
+    keep: (servers: Server[]) => change({ ...none, some: Object.fromEntries(servers.map((v) => [v.id, v])) }),
   };
 }
 

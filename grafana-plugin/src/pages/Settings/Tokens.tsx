@@ -25,6 +25,7 @@ export function Tokens() {
   const all = oneOf(q.show, shows) === 'all';
   const [no, act] = useDeed();
   const [made, setMade] = useState<TokenAnswer>();
+  const [sent, setSent] = useState(0); // empties the form
   const [role, setRole] = useState('viewer');
   const [kind, setKind] = useState('token');
   const [ttl, setTtl] = useState(String(90 * day));
@@ -46,7 +47,7 @@ export function Tokens() {
   return (
     <Rows>
       <Panel title={t('tokens.new', 'Make a token')}>
-        <Form key={made?.token.id} send={(texts) => void act(async () => setMade(await add.mutateAsync({ params: {}, body: { name: texts.name, role, kind, ttl_seconds: Number(ttl) } })))}>
+        <Form key={sent} send={(texts) => void act(async () => (setMade(await add.mutateAsync({ params: {}, body: { name: texts.name, role, kind, ttl_seconds: Number(ttl) } })), setSent(sent + 1)))}>
           <Field label={t('tokens.whose', 'Whose it is')} noMargin>
             <Input id="token-name" name="name" autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={64} pattern="[A-Za-z0-9._@\-]+" title={t('welcome.name', 'Letters, digits and . _ - @')} required />
           </Field>

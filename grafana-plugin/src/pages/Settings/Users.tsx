@@ -22,6 +22,7 @@ export function Users() {
   const remove = useChange('DELETE', '/users/{id}');
   const [no, act] = useDeed();
   const [link, setLink] = useState<UserLink>();
+  const [sent, setSent] = useState(0); // empties the form
   const [role, setRoleText] = useState('viewer');
   const busy = add.isPending || renew.isPending || setRole.isPending || remove.isPending;
   const self = (u: UserInfo) => me.data?.via === 'session' && me.data.name === u.name;
@@ -49,7 +50,7 @@ export function Users() {
   return (
     <Rows>
       <Panel title={t('users.invite', 'Invite somebody')}>
-        <Form key={link?.user.id} send={(texts) => void act(async () => setLink(await add.mutateAsync({ params: {}, body: { name: texts.name, role } })))}>
+        <Form key={sent} send={(texts) => void act(async () => (setLink(await add.mutateAsync({ params: {}, body: { name: texts.name, role } })), setSent(sent + 1)))}>
           <Field label={t('login.name', 'Name')} noMargin>
             <Input id="user-name" name="name" autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={64} pattern="[A-Za-z0-9._@\-]+" title={t('welcome.name', 'Letters, digits and . _ - @')} required />
           </Field>
