@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"nocturne/ruler/promapi"
 )
 
@@ -65,49 +67,64 @@ type Disk struct {
 	History     time.Duration
 }
 
-// Stores says how large the stores are, how they grow and how long their disks last.
+// Stores says how large the stores are, how they grow and how long their disks
+// last. The questions are asked side by side, as many at a time as there are slots.
 func (c *Client) Stores(ctx context.Context, now time.Time) ([]Store, []Disk, error) {
-	var out []Store
-	for _, s := range stores {
-		t, err := c.trend(ctx, s.size, now)
-		if err != nil {
-			return nil, nil, err
-		}
-		v := Store{Name: s.name, Title: s.title, Bytes: t.last, PerDay: t.perDay, History: t.history}
-		if s.fickle {
-			v.PerDay = nil
-		}
-		if v.Keep, err = c.keep(ctx, s.keep); err != nil {
-			return nil, nil, err
-		}
-		if v.MaxBytes, err = c.number(ctx, s.limit); err != nil {
-			return nil, nil, err
-		}
-		out = append(out, v)
+	g, ctx := errgroup.WithContext(ctx)
+	out, all := make([]Store, len(stores)), make([]*Disk, len(disks))
+	for i := range stores {
+		g.Go(func() (err error) {
+			out[i], err = c.store(ctx, &stores[i], now)
+			return err
+		})
 	}
-	found, err := c.disks(ctx, now)
-	return out, found, err
+	for i := range disks {
+		g.Go(func() (err error) {
+			all[i], err = c.disk(ctx, i, now)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	var found []Disk
+	for _, d := range all {
+		if d != nil {
+			found = merge(found, *d)
+		}
+	}
+	return out, found, nil
 }
 
-func (c *Client) disks(ctx context.Context, now time.Time) ([]Disk, error) {
-	var out []Disk
-	for _, d := range disks {
-		t, err := c.trend(ctx, d.free, now)
-		if err != nil {
-			return nil, err
-		}
-		total, err := c.number(ctx, d.total)
-		if err != nil {
-			return nil, err
-		}
-		if t.last == nil || total == nil || *total <= 0 {
-			continue
-		}
-		v := Disk{Parts: []string{d.part}, Free: *t.last, Total: *total, History: t.history}
-		v.forecast(t.perDay)
-		out = merge(out, v)
+func (c *Client) store(ctx context.Context, s *store, now time.Time) (Store, error) {
+	t, err := c.trend(ctx, s.size, now)
+	v := Store{Name: s.name, Title: s.title, Bytes: t.last, PerDay: t.perDay, History: t.history}
+	if s.fickle {
+		v.PerDay = nil
 	}
-	return out, nil
+	if err == nil {
+		v.Keep, err = c.keep(ctx, s.keep)
+	}
+	if err == nil {
+		v.MaxBytes, err = c.number(ctx, s.limit)
+	}
+	return v, err
+}
+
+// disk asks for the disk of a part; nil = nothing is known of it.
+func (c *Client) disk(ctx context.Context, i int, now time.Time) (*Disk, error) {
+	d := disks[i]
+	t, err := c.trend(ctx, d.free, now)
+	if err != nil {
+		return nil, err
+	}
+	total, err := c.number(ctx, d.total)
+	if err != nil || t.last == nil || total == nil || *total <= 0 {
+		return nil, err
+	}
+	v := &Disk{Parts: []string{d.part}, Free: *t.last, Total: *total, History: t.history}
+	v.forecast(t.perDay)
+	return v, nil
 }
 
 // forecast takes the change of free space per day.
