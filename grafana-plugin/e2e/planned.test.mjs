@@ -23,7 +23,7 @@ suite('planned', (the) => {
     page = await the.page();
     await page.view('/');
     const line = page.getByRole('group', { name: 'Planned work' });
-    assert.match(await text(line), /Planned work until .*\d\d:\d\d on (one server|\d+ servers): new boards in rack n03/);
+    assert.match(await text(line), /Planned work until .*\d\d:\d\d on (one server|\d+ servers)[\s\S]*new boards in rack n03/);
     await line.getByRole('link', { name: /on 3 servers/ }).click();
     await page.panel('The plan').waitFor();
     assert.match(await text(page.panel('Versions')), /changed by bob[\s\S]*the cabinet has two more[\s\S]*planned by ada/);

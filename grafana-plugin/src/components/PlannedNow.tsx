@@ -26,11 +26,13 @@ export function PlannedNow({ server }: { server?: string }) {
       {of.slice(0, shown).map((w) => (
         <div key={w.id} className={s.line}>
           <Icon name="calendar-alt" aria-hidden />
-          <span>
+          <span title={w.until ? absolute(w.until) : undefined}>
             <Link to={link.work(w.id)}>{w.state === 'active' ? running(w, server !== undefined) : t('plannedNow.coming', 'Planned work begins')}</Link>
-            {w.state !== 'active' && <> <When at={w.next_at} /></>}: <Dim><Data max={120}>{w.reason}</Data></Dim>
-            {w.until && <time className={s.ear} dateTime={w.until}>{absolute(w.until)}</time>}
           </span>
+          {w.state !== 'active' && <When at={w.next_at} />}
+          <Dim>
+            <Data max={120}>{w.reason}</Data>
+          </Dim>
         </div>
       ))}
       {of.length > shown && <Link to={link.planned()}>{t('plannedNow.more', 'More planned work')}</Link>}
@@ -49,6 +51,5 @@ function running(w: Window, one: boolean): string {
 
 const styles = (theme: GrafanaTheme2) => ({
   box: css({ display: 'flex', flexDirection: 'column', gap: theme.spacing(0.5), padding: theme.spacing(1, 2), background: theme.colors.background.primary, border: `1px solid ${theme.colors.border.weak}`, borderLeft: `4px solid ${theme.colors.info.main}`, borderRadius: theme.shape.radius.default }),
-  line: css({ display: 'flex', alignItems: 'baseline', gap: theme.spacing(1), '& svg': { flex: 'none', alignSelf: 'center' }, overflowWrap: 'anywhere' }),
-  ear: css({ position: 'absolute', width: 1, height: 1, overflow: 'hidden', clipPath: 'inset(50%)', whiteSpace: 'nowrap' }),
+  line: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'baseline', gap: theme.spacing(0, 1), '& svg': { flex: 'none', alignSelf: 'center' }, overflowWrap: 'anywhere' }),
 });
