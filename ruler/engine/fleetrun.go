@@ -99,7 +99,11 @@ func (r *fleetRunner) run(ctx context.Context) error {
 				counted = now
 				r.engine.count(ctx)
 			}
-			if err := r.pass(ctx, now); err != nil {
+			at := r.engine.through()
+			if err := r.facts(ctx, at); err != nil { // what happened by then, before time passes to it
+				return err
+			}
+			if err := r.pass(ctx, now, at); err != nil {
 				return err
 			}
 		}
@@ -230,10 +234,10 @@ func (r *fleetRunner) sizes(ctx context.Context) func(at time.Time) (map[group]i
 	}
 }
 
-// pass lets time pass: folds end, and the bridges are looked at.
-func (r *fleetRunner) pass(ctx context.Context, now time.Time) error {
+// pass lets time pass to a moment of the stream: folds end, and the bridges are
+// looked at.
+func (r *fleetRunner) pass(ctx context.Context, now, at time.Time) error {
 	var o outcome
-	at := r.engine.through()
 	r.fleet.tick(at, &o)
 	r.renew(&o, at)
 	r.say(r.moves.Tick(moveAt(at)), &o)
