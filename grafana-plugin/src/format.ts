@@ -122,3 +122,6 @@ export function sentence(text: string): string {
   const s = clean(text, 600).trim();
   return s && s[0].toUpperCase() + s.slice(1) + (/[.!?…]$/.test(s) ? '' : '.');
 }
+
+/** For texts with names in them: React escapes what it shows, i18next need not. */
+export const plain = { interpolation: { escapeValue: false } };

@@ -13,12 +13,12 @@ import { Line } from '../../components/List';
 import { ServerLink } from '../../components/Links';
 import { Columns, Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
-import { number, sentence } from '../../format';
+import { number, plain, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Tabs } from '../Rules/Tabs';
 import { told } from '../Rules/Switch';
-import { between, dayName, days, labelName, labels, lacking, longText, plain, requestOf, unready, until, when, type Draft, type Label } from './planned';
+import { between, dayName, days, labelName, labels, lacking, longText, requestOf, unready, until, when, type Draft, type Label } from './planned';
 import { Values } from './Values';
 
 /** of: what is changed; absent = a new plan. */

@@ -11,12 +11,12 @@ import { Link } from '../../components/Links';
 import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Data, Dim, Tag, When } from '../../components/Text';
-import { clean, number, sentence } from '../../format';
+import { clean, number, plain, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Code } from '../Rules/Code';
 import { told } from '../Rules/Switch';
-import { draftOf, plain, until, when } from './planned';
+import { draftOf, until, when } from './planned';
 import { PlanForm } from './PlanForm';
 import { State, Where, zone } from './PlannedPage';
 

@@ -1,7 +1,7 @@
 // What a form of planned work holds, and how it becomes what the API takes. Pure.
 import { t } from '@grafana/i18n';
 import type { Window, WindowRequest } from '../../api/schema';
-import { clock, part, span, weekday } from '../../format';
+import { clock, part, plain, span, weekday } from '../../format';
 
 export const labels = ['name', 'site', 'rack', 'role', 'owner', 'os'] as const;
 export type Label = (typeof labels)[number];
@@ -116,9 +116,6 @@ export function between(from: string | null, to: string | null): string {
   const same = from && to && part(Date.parse(from), weekday) === part(Date.parse(to), weekday);
   return `${one(from)} – ${one(to, !same)}`;
 }
-
-/** For texts with names in them: React escapes what it shows, i18next need not. */
-export const plain = { interpolation: { escapeValue: false } };
 
 /** When a window holds: once, or every week by the clock of its own zone. */
 export function when(w: Window): string {

@@ -11,7 +11,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Data, Dim } from '../../components/Text';
 import { useUnsaved } from '../../components/useUnsaved';
-import { clean, sentence } from '../../format';
+import { clean, plain, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Backtest } from './Backtest';
@@ -45,7 +45,7 @@ export default function EditPage() {
   if (wanted !== have && (from.isFetchedAfterMount || !from.isStale) && from.data?.rule.id === wanted) {
     setHave(wanted);
   }
-  const title = id ? t('edit.title', 'Edit {{id}}', { id: clean(id, 80) }) : t('edit.new', 'Make a rule');
+  const title = id ? t('edit.title', 'Edit {{id}}', { id: clean(id, 80), ...plain }) : t('edit.new', 'Make a rule');
   const back = <Link to={id ? link.rule(id) : link.rules()}>{id ? t('edit.back', 'The rule') : t('rule.all', 'All rules')}</Link>;
   if (me.data && me.data.role === 'viewer') {
     return (

@@ -14,7 +14,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { clean, number, sentence, span } from '../../format';
+import { clean, number, plain, sentence, span } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Code } from './Code';
@@ -97,7 +97,7 @@ function Shown({ of: d, admin }: { of: RuleDetail; admin: boolean }) {
   const r = d.rule;
   return (
     <Rows>
-      {!r.enabled && <Alert severity="warning" title={t('rule.notCarried', 'It is not carried out: it {{why}}', { why: sentence(r.off).replace(/^./, (c) => c.toLowerCase()) })} />}
+      {!r.enabled && <Alert severity="warning" title={t('rule.notCarried', 'It is not carried out: it {{why}}', { why: sentence(r.off).replace(/^./, (c) => c.toLowerCase()), ...plain })} />}
       {r.warnings.map((w) => (
         <Alert key={w} severity="warning" title={sentence(w)} />
       ))}

@@ -9,6 +9,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { oneOf, useFilters } from '../../components/useFilters';
+import { plain } from '../../format';
 import { Form, Refused, Secret, Sure, useDeed } from './parts';
 import { roles } from './roles';
 
@@ -41,7 +42,7 @@ export function Tokens() {
     },
     {
       id: 'do', name: () => t('users.do', 'Do'),
-      cell: (k) => (ended(k) ? undefined : <Sure what={t('tokens.revoke', 'Revoke')} yes={t('tokens.revokeYes', 'Revoke {{name}}', { name: k.name })} label={k.name} busy={revoke.isPending} act={() => void act(() => revoke.mutateAsync({ params: { id: k.id } }))} />),
+      cell: (k) => (ended(k) ? undefined : <Sure what={t('tokens.revoke', 'Revoke')} yes={t('tokens.revokeYes', 'Revoke {{name}}', { name: k.name, ...plain })} label={k.name} busy={revoke.isPending} act={() => void act(() => revoke.mutateAsync({ params: { id: k.id } }))} />),
     },
   ];
   return (
@@ -60,7 +61,7 @@ export function Tokens() {
       </Panel>
       <Refused of={no} />
       {made && (
-        <Secret title={t('tokens.madeFor', 'The token of {{name}}', { name: made.token.name })} value={made.value} done={() => setMade(undefined)}>
+        <Secret title={t('tokens.madeFor', 'The token of {{name}}', { name: made.token.name, ...plain })} value={made.value} done={() => setMade(undefined)}>
           {t('tokens.once', 'It is shown this once: the ruler keeps only a hash of it.')}
         </Secret>
       )}

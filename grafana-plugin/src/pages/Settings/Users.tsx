@@ -8,6 +8,7 @@ import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
+import { plain } from '../../format';
 import { Buttons, Form, Refused, Secret, Sure, useDeed } from './parts';
 import { roles, roleText } from './roles';
 
@@ -33,7 +34,7 @@ export function Users() {
     { id: 'created', name: () => t('users.created', 'Invited'), cell: (u) => <><When at={u.created_at} /> {t('users.by', 'by')} <Data max={40}>{u.created_by}</Data></>, minor: true },
     {
       id: 'role', name: () => t('account.role', 'Role'),
-      cell: (u) => <Pick name={t('users.roleOf', 'Role of {{name}}', { name: u.name })} bare value={u.role} options={roleOptions} onChange={(r) => void act(() => setRole.mutateAsync({ params: { id: u.id }, body: { role: r } }))} />,
+      cell: (u) => <Pick name={t('users.roleOf', 'Role of {{name}}', { name: u.name, ...plain })} bare value={u.role} options={roleOptions} onChange={(r) => void act(() => setRole.mutateAsync({ params: { id: u.id }, body: { role: r } }))} />,
     },
     {
       id: 'do', name: () => t('users.do', 'Do'),
@@ -42,7 +43,7 @@ export function Users() {
           <Button size="sm" variant="secondary" fill="outline" disabled={busy} aria-label={`${t('users.link', 'New link')}: ${u.name}`} onClick={() => void act(async () => setLink(await renew.mutateAsync({ params: { id: u.id }, body: {} })))}>
             {t('users.link', 'New link')}
           </Button>
-          <Sure what={t('users.remove', 'Remove')} yes={t('users.removeYes', 'Remove {{name}}', { name: u.name })} label={u.name} busy={busy} act={() => void act(() => remove.mutateAsync({ params: { id: u.id } }))} />
+          <Sure what={t('users.remove', 'Remove')} yes={t('users.removeYes', 'Remove {{name}}', { name: u.name, ...plain })} label={u.name} busy={busy} act={() => void act(() => remove.mutateAsync({ params: { id: u.id } }))} />
         </Buttons>
       ),
     },
@@ -61,7 +62,7 @@ export function Users() {
       </Panel>
       <Refused of={no} />
       {link && (
-        <Secret title={t('users.linkFor', 'A link for {{name}}', { name: link.user.name })} value={window.location.origin + link.path} done={() => setLink(undefined)}>
+        <Secret title={t('users.linkFor', 'A link for {{name}}', { name: link.user.name, ...plain })} value={window.location.origin + link.path} done={() => setLink(undefined)}>
           {t('users.linkText', 'Whoever opens it chooses the password: send it to that person only. It works once, is shown this once, and ends')} <When at={link.expires_at} />.
         </Secret>
       )}
