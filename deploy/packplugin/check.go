@@ -88,7 +88,8 @@ func check(dist fs.FS) error {
 		pictures = append(pictures, s.Path)
 	}
 	for _, name := range pictures {
-		say(checkPicture(dist, name) == nil, "plugin.json: picture %q: %w", name, checkPicture(dist, name))
+		err := checkPicture(dist, name)
+		say(err == nil, "plugin.json: picture %q: %w", name, err)
 	}
 	for _, name := range []string{"module.js", "module.js.map", "README.md", "CHANGELOG.md", "LICENSE", "go_plugin_build_manifest"} {
 		info, err := fs.Stat(dist, name)

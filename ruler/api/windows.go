@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/internal/record"
-	"nocturne/ruler/operator"
+	"nocturne/ruler/engine"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/rulebook"
 	"nocturne/ruler/store"
@@ -196,21 +196,25 @@ func (s *server) windows(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := s.known.all(r.ctx, s)
-	if err != nil {
-		return nil, err
-	}
 	out := WindowList{Items: []Window{}, Limit: r.int("limit"), Offset: r.int("offset")}
 	standing, over := *r.bool("standing"), *r.bool("over")
 	plans := map[string]*rule.Window{}
 	for _, w := range book.Windows() {
 		v := s.windowShown(&w)
-		if gone := v.State == "over" || v.State == "ended"; over && !gone || !over && standing && gone || !aboutServer(known, r.id("server"), w.Plan) {
+		if gone := v.State == "over" || v.State == "ended"; over && !gone || !over && standing && gone {
 			continue
 		}
 		plans[v.ID] = w.Plan
 		out.Items = append(out.Items, v)
 	}
+	if len(out.Items) == 0 { // as on most nights: no server needs to be read
+		return out, nil
+	}
+	known, err := s.known.all(r.ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out.Items = slices.DeleteFunc(out.Items, func(v Window) bool { return !aboutServer(known, r.id("server"), plans[v.ID]) })
 	slices.SortStableFunc(out.Items, func(a, b Window) int {
 		byState := cmp.Compare(slices.Index(windowStates, a.State), slices.Index(windowStates, b.State))
 		if over {
@@ -271,7 +275,7 @@ func concerned(known []store.Server, plan *rule.Window) (int, []WindowServer) {
 
 // serverLabel returns what a Selector asks for, as the engine knows it.
 func serverLabel(v *store.Server) func(key string) string {
-	facts := operator.ServerFacts{Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated}
+	facts := engine.FactsOf(v)
 	return facts.Label
 }
 

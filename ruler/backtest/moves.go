@@ -23,6 +23,11 @@ func across(r *rule.Rule) time.Duration {
 	return 0
 }
 
+// about tells whether one of the rules follows parts of a type.
+func about(rules []*rule.Rule, typ string) bool {
+	return slices.ContainsFunc(rules, func(v *rule.Rule) bool { return across(v) > 0 && slices.Contains(v.Spec.(*rule.Change).Devices, typ) })
+}
+
 // moves tries the rules on the parts that moved between servers, which the
 // ruler wrote down as it saw them.
 func (r *run) moves(ctx context.Context) error {
@@ -43,7 +48,7 @@ func (r *run) moves(ctx context.Context) error {
 	for _, list := range r.known {
 		for i := range list {
 			v := &list[i]
-			facts[v.ID] = operator.ServerFacts{ID: v.ID, Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated, Heard: true}
+			facts[v.ID] = engine.FactsOf(v)
 		}
 	}
 	of := func(id record.ID) operator.ServerFacts {
@@ -78,14 +83,14 @@ func (r *run) moves(ctx context.Context) error {
 // moved lists the moves of the time asked for, oldest first.
 func (r *run) moved(ctx context.Context) ([]store.Change, error) {
 	var out []store.Change
-	q := store.ChangeQuery{Kind: "moved", Since: r.from, Limit: 1000}
+	q := store.ChangeQuery{Kind: engine.MovedKind, Since: r.from, Limit: 1000}
 	for {
 		page, err := r.cfg.State.Changes(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		for i := range page.Changes {
-			if c := &page.Changes[i]; !c.FromServer.IsZero() {
+			if c := &page.Changes[i]; !c.FromServer.IsZero() && about(r.rules, c.Type) {
 				out = append(out, *c)
 			}
 		}

@@ -81,10 +81,22 @@ func (r *fleetRunner) run(ctx context.Context) error {
 	tick := time.NewTicker(fleetEvery)
 	defer tick.Stop()
 	counted := r.engine.cfg.Now()
-	for {
-		if err := r.facts(ctx, r.engine.through()); err != nil {
+	for ticked := false; ; {
+		at := r.engine.through()
+		if err := r.facts(ctx, at); err != nil {
 			return err
 		}
+		if ticked { // time passes to where facts were taken to
+			now := r.engine.cfg.Now()
+			if now.Sub(counted) >= countEvery {
+				counted = now
+				r.engine.count(ctx)
+			}
+			if err := r.pass(ctx, now, at); err != nil {
+				return err
+			}
+		}
+		ticked = false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -94,18 +106,7 @@ func (r *fleetRunner) run(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
-			now := r.engine.cfg.Now()
-			if now.Sub(counted) >= countEvery {
-				counted = now
-				r.engine.count(ctx)
-			}
-			at := r.engine.through()
-			if err := r.facts(ctx, at); err != nil { // what happened by then, before time passes to it
-				return err
-			}
-			if err := r.pass(ctx, now, at); err != nil {
-				return err
-			}
+			ticked = true
 		}
 	}
 }
@@ -240,7 +241,7 @@ func (r *fleetRunner) pass(ctx context.Context, now, at time.Time) error {
 	var o outcome
 	r.fleet.tick(at, &o)
 	r.renew(&o, at)
-	r.say(r.moves.Tick(moveAt(at)), &o)
+	o.say(r.moves.Tick(moveAt(at)))
 	problem := r.engine.problem(now, r.started)
 	if problem != r.problem {
 		r.problem, r.since = problem, now

@@ -129,7 +129,7 @@ func (r *fleetRunner) parts(ctx context.Context, f *store.Fact, o *outcome) erro
 		stays = append(stays, operator.Stay{Serial: v.Serial, Type: v.Type, Place: v.Place, Model: v.Model, Server: v.Server, Since: v.Since, Until: v.Until})
 	}
 	s := operator.Sighting{Server: f.Server, At: f.At, Seen: f.Seen, Judged: time.Unix(0, r.fleet.Judged)}
-	r.say(r.moves.Tick(moveAt(f.At)), o)
+	o.say(r.moves.Tick(moveAt(f.At)))
 	for _, p := range operator.Passages(stays, s, r.across) {
 		if err := r.passed(ctx, &p, f, o); err != nil {
 			return err
@@ -146,12 +146,12 @@ func moveAt(at time.Time) notify.At {
 
 // passed writes down that a part moved, once, and asks the rules.
 func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.Fact, o *outcome) error {
-	ch := store.Change{Server: p.To, Category: f.Category, At: p.At(), Stream: p.At(), Kind: movedKind, Type: p.Type, Place: p.Place, From: p.FromPlace, FromServer: p.From,
+	ch := store.Change{Server: p.To, Category: f.Category, At: p.At(), Stream: p.At(), Kind: MovedKind, Type: p.Type, Place: p.Place, From: p.FromPlace, FromServer: p.From,
 		Occupant: p.Serial, After: p.Serial, RecordID: f.RecordID}
 	same := func(c store.Change) bool {
 		return c.Server == ch.Server && c.FromServer == ch.FromServer && c.Category == ch.Category && c.Type == ch.Type && c.Occupant == ch.Occupant && c.Stream.Equal(ch.Stream)
 	}
-	known, err := r.engine.cfg.Store.Changes(ctx, store.ChangeQuery{Serial: p.Serial, Kind: movedKind, Server: p.To, Limit: 1000})
+	known, err := r.engine.cfg.Store.Changes(ctx, store.ChangeQuery{Serial: p.Serial, Kind: MovedKind, Server: p.To, Limit: 1000})
 	if err != nil {
 		return err
 	}
@@ -173,11 +173,17 @@ func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.
 		}
 	}
 	o.changes = append(o.changes, ch)
-	r.say(said, o)
+	o.say(said)
 	return nil
 }
 
-const movedKind = "moved"
+// MovedKind is the kind of a change that says that a part moved.
+const MovedKind = "moved"
+
+// FactsOf is what operators know of a server that the store has.
+func FactsOf(v *store.Server) operator.ServerFacts {
+	return operator.ServerFacts{ID: v.ID, Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated, Heard: !v.LastSeen.IsZero()}
+}
 
 // registered is what the register says of one server.
 func (r *fleetRunner) registered(ctx context.Context, id record.ID) (operator.ServerFacts, error) {
@@ -185,11 +191,11 @@ func (r *fleetRunner) registered(ctx context.Context, id record.ID) (operator.Se
 	if errors.Is(err, store.ErrNotFound) {
 		return operator.ServerFacts{ID: id}, nil
 	}
-	return operator.ServerFacts{ID: id, Name: d.Name, Site: d.Site, Rack: d.Rack, Role: d.Role, Owner: d.Owner, OS: d.OSType, Simulated: d.Simulated, Heard: true}, err
+	return FactsOf(&d.Server), err
 }
 
 // say writes down what rules said.
-func (r *fleetRunner) say(all []notify.Said, o *outcome) {
+func (o *outcome) say(all []notify.Said) {
 	for i := range all {
 		o.said(&all[i].Transition, all[i].Verdict.Kind)
 	}

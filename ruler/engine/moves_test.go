@@ -124,7 +124,7 @@ func TestMovesEnd(t *testing.T) {
 	if n := len(d.fleet.moves.Open()); n != 3 {
 		t.Fatalf("%d are open after a restart", n)
 	}
-	d.fleet.say(d.fleet.moves.Tick(moveAt(t0.Add(24*time.Hour+2*time.Minute))), &o)
+	o.say(d.fleet.moves.Tick(moveAt(t0.Add(24*time.Hour + 2*time.Minute))))
 	if len(o.notes) != 1 || o.notes[0].Reason != "shown for 24h" || !o.notes[0].Resolved.Equal(t0.Add(24*time.Hour+91*time.Second)) {
 		t.Fatalf("after a day: %+v", o.notes)
 	}

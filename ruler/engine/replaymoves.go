@@ -22,23 +22,17 @@ func NewReplayMoves(r *rule.Rule) *ReplayMoves {
 // Passed takes a move; they come in order of time.
 func (r *ReplayMoves) Passed(p *operator.Passage, from, to operator.ServerFacts, recordID string) {
 	at := moveAt(p.At())
-	r.say(r.moves.Tick(at))
-	r.say(r.moves.Passed(p, from, to, recordID, at))
+	r.out.say(r.moves.Tick(at))
+	r.out.say(r.moves.Passed(p, from, to, recordID, at))
 }
 
 // Found ends what is over by then, and hands out what the rule said. It is
 // called once.
 func (r *ReplayMoves) Found(end notify.At) Found {
-	r.say(r.moves.Tick(end))
+	r.out.say(r.moves.Tick(end))
 	f := Found{Evidence: r.out.evidence}
 	for i := range r.out.notes {
 		f.Notifications = append(f.Notifications, row(&r.out.notes[i], store.FleetPartition))
 	}
 	return f
-}
-
-func (r *ReplayMoves) say(all []notify.Said) {
-	for i := range all {
-		r.out.said(&all[i].Transition, all[i].Verdict.Kind)
-	}
 }

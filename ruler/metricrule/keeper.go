@@ -411,6 +411,5 @@ func (k *keeper) remember(id record.ID, v known) {
 }
 
 func found(s *store.Server, until time.Time) known {
-	return known{ok: true, until: until, retired: s.State == store.StateDecommissioned,
-		facts: operator.ServerFacts{ID: s.ID, Name: s.Name, Site: s.Site, Rack: s.Rack, Role: s.Role, Owner: s.Owner, OS: s.OSType, Simulated: s.Simulated}}
+	return known{ok: true, until: until, retired: s.State == store.StateDecommissioned, facts: engine.FactsOf(s)}
 }
