@@ -125,3 +125,9 @@ export function sentence(text: string): string {
 
 /** For texts with names in them: React escapes what it shows, i18next need not. */
 export const plain = { interpolation: { escapeValue: false } };
+
+/** Until when, as people say it: the day only where it is another one. */
+export function until(at: string, now: number): string {
+  const ms = Date.parse(at);
+  return part(ms, weekday) === part(now, weekday) ? part(ms, clock) : `${part(ms, weekday)} ${part(ms, clock)}`;
+}

@@ -1,6 +1,7 @@
 // Typed calls of the ruler's API. Paths, parameters, bodies and answers come from schema.ts, which is made from the
 // ruler's own table of routes: a call that does not fit does not compile.
 import { useMutation, useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
+import { sentence } from '../format';
 import { useHost, type Answer, type Host } from '../host';
 import type { Operations } from './schema';
 
@@ -25,6 +26,9 @@ export class Refusal extends Error {
     this.name = 'Refusal';
   }
 }
+
+/** An error in a line. */
+export const told = (e: unknown) => (e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
 
 let skew = 0;
 

@@ -6,7 +6,7 @@ import { Button, LinkButton, useStyles2 } from '@grafana/ui';
 import { useEffect, useMemo, useState } from 'react';
 import { now, useAnswer } from '../api/client';
 import type { ChartData, ChartInfo } from '../api/schema';
-import { sentence } from '../format';
+import { plain, sentence } from '../format';
 import { useHost } from '../host';
 import { Chart } from './Chart';
 import { Pick } from './Filters';
@@ -98,7 +98,7 @@ function OneChart({ of: c, server, since }: { of: ChartInfo; server?: string; si
 function ExploreLink({ of: d }: { of: ChartData }) {
   const { explore } = useHost();
   const href = d.since && d.before && explore?.metrics(d.queries, Date.parse(d.since), Date.parse(d.before));
-  return href ? <LinkButton size="sm" variant="secondary" fill="text" icon="compass" href={href} aria-label={t('charts.explore', 'Explore: {{chart}}', { chart: d.chart.title })} tooltip={t('charts.exploreIt', 'Open in Explore')} /> : null;
+  return href ? <LinkButton size="sm" variant="secondary" fill="text" icon="compass" href={href} aria-label={t('charts.explore', 'Explore: {{chart}}', { chart: d.chart.title, ...plain })} tooltip={t('charts.exploreIt', 'Open in Explore')} /> : null;
 }
 
 function Drawn({ of: d }: { of: ChartData }) {

@@ -2,7 +2,6 @@
 import { t } from '@grafana/i18n';
 import type { Change, LogEvent, Notification, SilentServer } from '../api/schema';
 import { clean } from '../format';
-import { planOf } from '../pages/Planned/planned';
 import { link } from '../routes';
 import { Item, Line } from './List';
 import { Link, ServerLink } from './Links';
@@ -65,6 +64,12 @@ export function ChangeItem({ of: c, server }: { of: Change; server?: boolean }) 
       </Line>
     </Item>
   );
+}
+
+/** What a change says of the plan it was part of: "planned: id (who, why) until …: what changed". */
+export function planOf(muted: string): { id: string; text: string } | undefined {
+  const [, id, text] = /^planned: ([a-z0-9-]{1,90}) \((.*)\) until \d{4}-\d\d-\d\d \d\d:\d\d [A-Z]+:/s.exec(muted) ?? [];
+  return id ? { id, text } : undefined;
 }
 
 /** A change of which nobody was told, for it was planned: by whom and why. */

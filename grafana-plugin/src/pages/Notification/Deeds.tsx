@@ -4,13 +4,12 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, Input, Stack, useStyles2 } from '@grafana/ui';
 import { useState } from 'react';
-import { Refusal, useAnswer, useChange } from '../../api/client';
+import { told, useAnswer, useChange } from '../../api/client';
 import type { Deed, DeedRequest, NotificationDetail } from '../../api/schema';
 import { Pick } from '../../components/Filters';
 import { Item, List } from '../../components/List';
 import { Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
-import { sentence } from '../../format';
 
 const spans: Array<[string, () => string]> = [
   ['3600', () => t('silence.hour', 'an hour')],
@@ -43,7 +42,7 @@ export function Deeds({ of: d }: { of: NotificationDetail }) {
       setText('');
       setSaid(done);
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   return (

@@ -1,7 +1,7 @@
 import { t } from '@grafana/i18n';
 import { Button, Stack } from '@grafana/ui';
 import { useState } from 'react';
-import { Refusal, useAnswer, useChange } from '../../api/client';
+import { told, useAnswer, useChange } from '../../api/client';
 import type { Notification } from '../../api/schema';
 import { Dim } from '../../components/Text';
 import { sentence } from '../../format';
@@ -34,7 +34,7 @@ export function BulkDeeds({ of, done }: { of: Notification[]; done: () => void }
         done();
       }
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   return (

@@ -6,19 +6,18 @@ import { Alert, Button, Field, Input, useStyles2 } from '@grafana/ui';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useId, useState } from 'react';
 import { useNavigate } from 'react-router-dom';
-import { call, now, Refusal, useAnswer, useChange } from '../../api/client';
+import { call, now, Refusal, told, useAnswer, useChange } from '../../api/client';
 import type { Window, WindowPreview } from '../../api/schema';
 import { Moment } from '../../components/Filters';
 import { Line } from '../../components/List';
 import { ServerLink } from '../../components/Links';
 import { Columns, Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
-import { number, plain, sentence } from '../../format';
+import { number, plain, sentence, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
-import { Tabs } from '../Rules/Tabs';
-import { told } from '../Rules/Switch';
-import { between, dayName, days, labelName, labels, lacking, longText, requestOf, unready, until, when, type Draft, type Label } from './planned';
+import { Tabs } from '../../components/Tabs';
+import { between, dayName, days, labelName, labels, lacking, longText, requestOf, unready, when, type Draft, type Label } from './planned';
 import { Values } from './Values';
 
 /** of: what is changed; absent = a new plan. */

@@ -10,10 +10,10 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, Tag, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { clean, number, plain } from '../../format';
+import { clean, number, plain, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
-import { draftOf, fresh, until, when } from './planned';
+import { draftOf, fresh, when } from './planned';
 import { PlanForm } from './PlanForm';
 
 const most = 1000; // of what stands there are at most 200, and those of files

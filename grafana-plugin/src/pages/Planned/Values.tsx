@@ -5,8 +5,7 @@ import { t } from '@grafana/i18n';
 import { IconButton, Input, useStyles2 } from '@grafana/ui';
 import { useId, useState } from 'react';
 import { Data } from '../../components/Text';
-import { clean } from '../../format';
-import { plain } from '../../format';
+import { clean, plain } from '../../format';
 
 export function Values({ name, values, offered, onTyped, onChange, placeholder }: { name: string; values: string[]; offered: string[]; onTyped?: (text: string) => void; onChange: (values: string[]) => void; placeholder?: string }) {
   const s = useStyles2(styles);

@@ -3,20 +3,19 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, Input, Stack } from '@grafana/ui';
 import { useState } from 'react';
 import { useParams } from 'react-router-dom';
-import { now, useAnswer, useChange } from '../../api/client';
+import { now, told, useAnswer, useChange } from '../../api/client';
 import type { RuleVersion, Window, WindowDetail } from '../../api/schema';
 import { Facts } from '../../components/Facts';
-import { Item, Line, List } from '../../components/List';
+import { List } from '../../components/List';
 import { Link } from '../../components/Links';
 import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
-import { Data, Dim, Tag, When } from '../../components/Text';
-import { clean, number, plain, sentence } from '../../format';
+import { Data, Dim, When } from '../../components/Text';
+import { VersionItem } from '../../components/VersionItem';
+import { clean, number, plain, sentence, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
-import { Code } from '../Rules/Code';
-import { told } from '../Rules/Switch';
-import { draftOf, until, when } from './planned';
+import { draftOf, when } from './planned';
 import { PlanForm } from './PlanForm';
 import { State, Where, zone } from './PlannedPage';
 
@@ -120,17 +119,7 @@ function Versions({ of: list }: { of: RuleVersion[] }) {
     <Panel title={t('versions.title', 'Versions')}>
       <List label={t('versions.title', 'Versions')}>
         {list.map((v) => (
-          <Item key={v.version} before={<Tag>{v.version}</Tag>}>
-            <Line>
-              <span>{deeds[v.action]?.() ?? v.action} {t('versions.by', 'by')} <Data max={80}>{v.author}</Data></span>
-              <Dim><When at={v.at} /></Dim>
-            </Line>
-            {v.comment && <Data max={500}>{v.comment}</Data>}
-            <details>
-              <summary>{t('versions.text', 'Its text')}</summary>
-              <Code label={t('versions.textOf', 'Text of version {{n}}', { n: v.version })}>{v.yaml}</Code>
-            </details>
-          </Item>
+          <VersionItem key={v.version} of={v} deed={deeds[v.action]?.() ?? v.action} />
         ))}
       </List>
     </Panel>

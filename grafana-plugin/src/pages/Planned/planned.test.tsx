@@ -3,7 +3,9 @@ import userEvent from '@testing-library/user-event';
 import type { Window } from '../../api/schema';
 import * as data from '../../test/data';
 import { show, stage } from '../../test/host';
-import { between, draftOf, fresh, lacking, lengthOf, planOf, requestOf, unready, until, when } from './planned';
+import { planOf } from '../../components/items';
+import { until } from '../../format';
+import { between, draftOf, fresh, lacking, lengthOf, requestOf, unready, when } from './planned';
 
 const now = Date.parse('2026-12-01T10:20:00Z');
 const window: Window = {

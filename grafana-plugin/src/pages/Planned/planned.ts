@@ -77,7 +77,7 @@ export function lengthOf(from: string, to: string): number {
 
 /** How many bytes of a reason the ruler keeps. */
 export const mostReason = 120;
-const size = (text: string) => [...text].reduce((n, c) => n + ((c.codePointAt(0) ?? 0) < 0x80 ? 1 : (c.codePointAt(0) ?? 0) < 0x800 ? 2 : (c.codePointAt(0) ?? 0) < 0x10000 ? 3 : 4), 0);
+const size = (text: string) => new TextEncoder().encode(text).length;
 
 /** What is missing before the ruler can be asked; '' = nothing. */
 export function lacking(d: Draft, now: number): string {
@@ -125,17 +125,5 @@ export function when(w: Window): string {
   return t('planned.weeklyText', 'every {{days}} {{from}}–{{to}}, {{zone}}', { days: w.weekly.days.map(dayName).join(', '), from: w.weekly.from, to: w.weekly.to, zone: w.weekly.zone || 'UTC', ...plain });
 }
 
-/** Until when, as people say it: the day only where it is another one. */
-export function until(at: string, now: number): string {
-  const ms = Date.parse(at);
-  return part(ms, weekday) === part(now, weekday) ? part(ms, clock) : `${part(ms, weekday)} ${part(ms, clock)}`;
-}
-
 /** "4 h", of a weekly time. */
 export const longText = (d: Draft) => span(lengthOf(d.from, d.to));
-
-/** What a change says of the plan it was part of: "planned: id (who, why) until …: what changed". */
-export function planOf(muted: string): { id: string; text: string } | undefined {
-  const [, id, text] = /^planned: ([a-z0-9-]{1,90}) \((.*)\) until \d{4}-\d\d-\d\d \d\d:\d\d [A-Z]+:/s.exec(muted) ?? [];
-  return id ? { id, text } : undefined;
-}

@@ -3,10 +3,10 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, Field, Input, useStyles2 } from '@grafana/ui';
 import { useEffect, useId, useRef, useState } from 'react';
-import { Refusal, useChange } from '../../api/client';
+import { told, useChange } from '../../api/client';
 import type { RegisterEntry, RegisterRequest } from '../../api/schema';
 import { Panel } from '../../components/Panel';
-import { clean, sentence } from '../../format';
+import { clean } from '../../format';
 
 type Name = Exclude<keyof RegisterRequest, 'version'>;
 const fields: Array<[Name, () => string, string]> = [
@@ -37,7 +37,7 @@ export function EditEntry({ of, close }: { of?: RegisterEntry; close: () => void
       await deed();
       close();
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   const busy = put.isPending || remove.isPending;

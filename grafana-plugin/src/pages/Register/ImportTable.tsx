@@ -4,7 +4,7 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Alert, Button, TextArea, useStyles2 } from '@grafana/ui';
 import { useId, useState } from 'react';
-import { Refusal, useChange } from '../../api/client';
+import { told, useChange } from '../../api/client';
 import type { ImportAnswer, ImportChange, ImportProblem } from '../../api/schema';
 import { Panel } from '../../components/Panel';
 import { Table, type Column } from '../../components/Table';
@@ -51,7 +51,7 @@ export function ImportTable({ close }: { close: () => void }) {
       setAnswer(await change.mutateAsync({ params: {}, body: { csv, dry_run: dry } }));
     } catch (e) {
       setAnswer(undefined);
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   const text = (v: string) => {

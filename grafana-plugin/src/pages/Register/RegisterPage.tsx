@@ -4,7 +4,7 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, useStyles2 } from '@grafana/ui';
 import { useState } from 'react';
-import { call, now, Refusal, useAnswer } from '../../api/client';
+import { call, now, told, useAnswer } from '../../api/client';
 import type { RegisterEntry } from '../../api/schema';
 import { download } from '../../components/csv';
 import { Filters, Pick, Search } from '../../components/Filters';
@@ -16,7 +16,7 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { clean, number, sentence } from '../../format';
+import { clean, number } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { EditEntry } from './EditEntry';
@@ -143,7 +143,7 @@ function Export() {
       download(table.name, table.csv);
       setSaid(t('register.exported', '{{n}} entries written.', { n: number(table.lines) }));
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   return (

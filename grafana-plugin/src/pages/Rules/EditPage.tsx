@@ -3,7 +3,7 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, Input, Spinner, Stack } from '@grafana/ui';
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { useNavigate, useParams, useSearchParams } from 'react-router-dom';
-import { call, Refusal, useAnswer, useChange } from '../../api/client';
+import { call, Refusal, told, useAnswer, useChange } from '../../api/client';
 import type { RuleMistake, RuleReport, RuleVersion } from '../../api/schema';
 import { Link } from '../../components/Links';
 import { List, Item } from '../../components/List';
@@ -15,10 +15,9 @@ import { clean, plain, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Backtest } from './Backtest';
-import { Code, Diff } from './Code';
+import { Code, Diff } from '../../components/Code';
 import { begin, Form, kinds } from './Form';
-import { told } from './Switch';
-import { Tabs } from './Tabs';
+import { Tabs } from '../../components/Tabs';
 import { put, scalar } from './yaml';
 
 /** What a refusal says beside its words. */

@@ -3,7 +3,7 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, Input, Stack } from '@grafana/ui';
 import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router-dom';
-import { useAnswer, useChange } from '../../api/client';
+import { told, useAnswer, useChange } from '../../api/client';
 import type { MetricHealth, RuleDetail, VerdictCount } from '../../api/schema';
 import { Facts } from '../../components/Facts';
 import { NotificationItem } from '../../components/items';
@@ -17,9 +17,9 @@ import { Data, Dim, When } from '../../components/Text';
 import { clean, number, plain, sentence, span } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
-import { Code } from './Code';
+import { Code } from '../../components/Code';
 import { OnOff, Where } from './RulesPage';
-import { Switch, told } from './Switch';
+import { Switch } from './Switch';
 import { Versions } from './Versions';
 
 export default function RulePage() {

@@ -14,7 +14,7 @@ import { clean, number } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { NoisePanel } from './Noise';
-import { Tabs } from './Tabs';
+import { Tabs } from '../../components/Tabs';
 
 const kinds = ['match', 'state', 'change', 'count', 'flap', 'sequence', 'absent', 'clone', 'risk', 'metric'] as const;
 const severities = ['critical', 'warning', 'info'] as const;

@@ -2,12 +2,9 @@
 import { t } from '@grafana/i18n';
 import { Button, Input, Stack } from '@grafana/ui';
 import { useState } from 'react';
-import { useAnswer, useChange, Refusal } from '../../api/client';
+import { told, useAnswer, useChange } from '../../api/client';
 import type { Rule } from '../../api/schema';
 import { sentence } from '../../format';
-
-/** An error in a line. */
-export const told = (e: unknown) => (e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
 
 export function Switch({ of: r }: { of: Rule }) {
   const me = useAnswer('/me', {}, { every: 0 });

@@ -2,15 +2,14 @@
 import { t } from '@grafana/i18n';
 import { Button, Stack } from '@grafana/ui';
 import { useState } from 'react';
-import { useAnswer, useChange } from '../../api/client';
+import { told, useAnswer, useChange } from '../../api/client';
 import type { RuleVersion } from '../../api/schema';
 import { Pick } from '../../components/Filters';
-import { Item, Line, List } from '../../components/List';
+import { List } from '../../components/List';
 import { Panel } from '../../components/Panel';
 import { Loaded } from '../../components/States';
-import { Data, Dim, Tag, When } from '../../components/Text';
-import { Code, Diff } from './Code';
-import { told } from './Switch';
+import { VersionItem } from '../../components/VersionItem';
+import { Diff } from '../../components/Code';
 
 const deeds: Record<string, () => string> = {
   create: () => t('versions.create', 'made'),
@@ -41,9 +40,11 @@ export function Versions({ id, of: list, admin }: { id: string; of: RuleVersion[
     <Panel title={t('versions.title', 'Versions')}>
       <List label={t('versions.title', 'Versions')}>
         {list.map((v) => (
-          <Item
+          <VersionItem
             key={v.version}
-            before={<Tag>{v.version}</Tag>}
+            of={v}
+            deed={deeds[v.action]?.() ?? v.action}
+            newest={v.version === newest}
             after={
               admin && v.version !== newest && v.action !== 'delete' ? (
                 <Button size="sm" variant="secondary" icon="history" disabled={restore.isPending} aria-label={t('versions.restoreN', 'Restore version {{n}}', { n: v.version })} onClick={() => void back(v.version)}>
@@ -51,22 +52,7 @@ export function Versions({ id, of: list, admin }: { id: string; of: RuleVersion[
                 </Button>
               ) : undefined
             }
-          >
-            <Line>
-              <span>
-                {deeds[v.action]?.() ?? v.action} {t('versions.by', 'by')} <Data max={80}>{v.author}</Data>
-              </span>
-              <Dim>
-                <When at={v.at} />
-              </Dim>
-              {v.version === newest && <Tag>{t('versions.newest', 'newest')}</Tag>}
-            </Line>
-            {v.comment && <Data max={500}>{v.comment}</Data>}
-            <details>
-              <summary>{t('versions.text', 'Its text')}</summary>
-              <Code label={t('versions.textOf', 'Text of version {{n}}', { n: v.version })}>{v.yaml}</Code>
-            </details>
-          </Item>
+          />
         ))}
       </List>
       <p role="status">{said}</p>

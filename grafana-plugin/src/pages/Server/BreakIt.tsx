@@ -1,10 +1,9 @@
 import { t } from '@grafana/i18n';
 import { Button, Stack } from '@grafana/ui';
 import { useState } from 'react';
-import { Refusal, useChange } from '../../api/client';
+import { told, useChange } from '../../api/client';
 import { Panel } from '../../components/Panel';
 import { Dim } from '../../components/Text';
-import { sentence } from '../../format';
 
 const incidents: Array<[string, () => string, () => string]> = [
   ['drive', () => t('break.drive', 'Fail a drive'), () => t('break.driveText', 'predicted, failed, degraded, replaced, rebuilt, optimal')],
@@ -24,7 +23,7 @@ export function BreakIt({ server }: { server: string }) {
     try {
       setSaid((await change.mutateAsync({ params: {}, body: { kind, server_id: server } })).text);
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
   };
   return (

@@ -6,7 +6,7 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, Input, useStyles2 } from '@grafana/ui';
 import { useQueryClient } from '@tanstack/react-query';
 import { useId, useState } from 'react';
-import { call, Refusal, useAnswer } from '../../api/client';
+import { call, told, useAnswer } from '../../api/client';
 import type { LabelChange, LabelsResult, Server } from '../../api/schema';
 import { Pick } from '../../components/Filters';
 import { Item, List } from '../../components/List';
@@ -82,7 +82,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
         setProgress(t('labels.progress', '{{n}} of {{all}} …', { n: number(Math.min(servers.length, i + atOnce)), all: number(servers.length) }));
       }
     } catch (e) {
-      out.stopped = e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e);
+      out.stopped = told(e);
     }
     setProgress('');
     setOutcome(out);

@@ -4,7 +4,7 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, useStyles2 } from '@grafana/ui';
 import { useState } from 'react';
-import { Refusal, useAnswer } from '../../api/client';
+import { told, useAnswer } from '../../api/client';
 import type { Server } from '../../api/schema';
 import { csv, download } from '../../components/csv';
 import { Filters, Pick, Search } from '../../components/Filters';
@@ -14,7 +14,7 @@ import { LongTable } from '../../components/LongTable';
 import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { useFilters } from '../../components/useFilters';
-import { clean, number, sentence } from '../../format';
+import { clean, number } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { look } from '../../status';
@@ -158,7 +158,7 @@ function AsTable({ query }: { query: Query }) {
       download(`nocturne-servers-${new Date().toISOString().slice(0, 10)}.csv`, csv([[...fields], ...servers.map((v) => fields.map((f) => String(v[f] ?? '').replaceAll('\u0000', '')))]));
       setSaid(t('servers.csvDone', '{{n}} servers written.', { n: number(servers.length) }));
     } catch (e) {
-      setSaid(e instanceof Refusal ? `${sentence(e.message)} ${sentence(e.hint)}` : String(e));
+      setSaid(told(e));
     }
     setBusy(false);
   };

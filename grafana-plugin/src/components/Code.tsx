@@ -2,7 +2,7 @@
 import { css, cx } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { useStyles2 } from '@grafana/ui';
-import { clean } from '../../format';
+import { clean } from '../format';
 
 /** YAML as it is written, each line made inert. */
 export function Code({ children, label }: { children: string; label: string }) {
