@@ -39,15 +39,33 @@ func newWine(t *testing.T) *wine {
 	prefix := filepath.Join(t.TempDir(), "prefix")
 	w := &wine{t: t, prefix: prefix, env: append(os.Environ(), "WINEPREFIX="+prefix, "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", "DISPLAY=")}
 	t.Cleanup(w.powerOff)
-	for _, args := range [][]string{{"wineboot", "-i"}, {"wineserver", "-w"}} {
-		if out, err := w.command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-	}
+	w.makePrefix()
 	if err := os.WriteFile(w.drive("windows", "system32", "bcryptprimitives.dll"), wineshim.BCryptPrimitives(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// makePrefix makes the prefix, anew where Wine failed: now and then its first program, wineboot itself, is looked for
+// before the prefix has it, and ends with "Application could not be started".
+func (w *wine) makePrefix() {
+	w.t.Helper()
+	for try := 1; ; try++ {
+		out, err := w.command("wineboot", "-i").CombinedOutput()
+		if werr := w.command("wineserver", "-w").Run(); werr != nil {
+			w.t.Fatalf("wineserver -w: %v", werr)
+		}
+		if err == nil {
+			return
+		}
+		if try == 3 {
+			w.t.Fatalf("wineboot -i failed %d times: %v\n%s", try, err, out)
+		}
+		w.t.Logf("wineboot -i, try %d: %v\n%s", try, err, out)
+		if err := os.RemoveAll(w.prefix); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func (w *wine) command(name string, args ...string) *exec.Cmd {
