@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"nocturne/internal/trust"
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
 	"nocturne/ruler/metricrule"
@@ -93,6 +94,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if *check {
+		if !cfg.TLS.IsZero() {
+			if _, err := trust.Show(cfg.TLS.Files, nil); err != nil {
+				return fmt.Errorf("tls: %w", err)
+			}
+		}
 		fmt.Fprintf(stderr, "configuration is valid, %d rules, %d metric rules\n", len(rules), len(metrics.Rules()))
 		return nil
 	}

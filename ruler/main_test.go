@@ -107,7 +107,7 @@ func TestTokenCommands(t *testing.T) {
 func TestUserCommands(t *testing.T) {
 	dir := t.TempDir()
 	cfg := filepath.Join(dir, "ruler.yml")
-	if err := os.WriteFile(cfg, []byte("data: "+filepath.ToSlash(dir)+"\nlisten: 0.0.0.0:9480\n"), 0o600); err != nil {
+	if err := os.WriteFile(cfg, []byte("data: "+filepath.ToSlash(dir)+"\nlisten: 0.0.0.0:9480\ntls: {cert_file: page.pem, key_file: page.key}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	call := func(args ...string) (string, string, error) {
@@ -116,7 +116,7 @@ func TestUserCommands(t *testing.T) {
 		return out.String(), rest.String(), err
 	}
 	for _, args := range [][]string{{"users", "link", "-config", cfg}, {"users", "add", "-config", cfg, "-name", "ada", "-role", "admin"}, {"users", "link", "-config", cfg, "ADA"}} {
-		if link, said, err := call(args...); err != nil || !strings.HasPrefix(link, "http://localhost:9480/welcome#") || !strings.Contains(said, "works once") {
+		if link, said, err := call(args...); err != nil || !strings.HasPrefix(link, "https://localhost:9480/welcome#") || !strings.Contains(said, "works once") {
 			t.Errorf("%q: %q %q %v", args, link, said, err)
 		}
 	}

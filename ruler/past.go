@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -13,11 +14,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"nocturne/internal/trust"
 	"nocturne/ruler/api"
 	"nocturne/ruler/config"
 	"nocturne/ruler/rule"
@@ -26,15 +27,15 @@ import (
 // runningCommands ask the ruler that runs: it has the store and the stream.
 func runningCommands() []command {
 	return []command{
-		{name: "rules list", args: "[-config FILE] [-url URL] [-token-file FILE]", summary: "list the rules of the ruler that runs, carried out or not", run: listRules},
-		{name: "rules backtest", args: "[-config FILE] [-url URL] [-token-file FILE] [-since 30d] FILE|ID", summary: "try a rule on the past: what would it have told", run: backtestRule},
+		{name: "rules list", args: "[-config FILE] [-url URL] [-ca-file FILE] [-token-file FILE]", summary: "list the rules of the ruler that runs, carried out or not", run: listRules},
+		{name: "rules backtest", args: "[-config FILE] [-url URL] [-ca-file FILE] [-token-file FILE] [-since 30d] FILE|ID", summary: "try a rule on the past: what would it have told", run: backtestRule},
 	}
 }
 
 // rulerFlags say which ruler is asked, and as whom.
 type rulerFlags struct {
-	set                    *flag.FlagSet
-	config, url, tokenFile string
+	set                            *flag.FlagSet
+	config, url, tokenFile, caFile string
 }
 
 func newRulerFlags(name, args string, stdout io.Writer) *rulerFlags {
@@ -42,57 +43,55 @@ func newRulerFlags(name, args string, stdout io.Writer) *rulerFlags {
 	f.set.StringVar(&f.config, "config", "", "configuration file of the ruler that runs")
 	f.set.StringVar(&f.url, "url", "", "where it answers, when that is not listen of -config: http://127.0.0.1:9480")
 	f.set.StringVar(&f.tokenFile, "token-file", "", "file with a token of \"ruler tokens add\"; else that of NOCTURNE_TOKEN is sent; on the ruler's own machine none is needed")
+	f.set.StringVar(&f.caFile, "ca-file", "", "PEM file with who may sign the certificate of -url, instead of the system's list")
 	return f
 }
 
-// tokenVariable is the environment variable with a token.
-const tokenVariable = "NOCTURNE_TOKEN"
-
-func (f *rulerFlags) token() (string, error) {
-	if f.tokenFile == "" {
-		return strings.TrimSpace(os.Getenv(tokenVariable)), nil
-	}
-	b, err := readFile(f.tokenFile, 4<<10)
-	if err != nil {
-		return "", fmt.Errorf("read token: %w", err)
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsAny(token, " \t\r\n") {
-		return "", fmt.Errorf("read token: %s: want one token, as \"ruler tokens add\" prints it", f.tokenFile)
-	}
-	return token, nil
-}
-
-// base is the address that is asked.
-func (f *rulerFlags) base() (string, error) {
+// base is the address that is asked, and whom it is believed; nil = whom the
+// system believes.
+func (f *rulerFlags) base() (string, *tls.Config, error) {
 	if f.url != "" {
 		u, err := url.Parse(f.url)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return "", fmt.Errorf("-url %q: want http://HOST:PORT or https://HOST: %w", f.url, errUsage)
+			return "", nil, fmt.Errorf("-url %q: want http://HOST:PORT or https://HOST: %w", f.url, errUsage)
 		}
-		return strings.TrimSuffix(f.url, "/"), nil
+		if f.caFile == "" {
+			return strings.TrimSuffix(f.url, "/"), nil, nil
+		}
+		believed, err := trust.Trust{CAFile: f.caFile}.TLS(f.url)
+		if err != nil {
+			return "", nil, fmt.Errorf("-ca-file: %w", err)
+		}
+		return strings.TrimSuffix(f.url, "/"), believed, nil
+	}
+	if f.caFile != "" {
+		return "", nil, fmt.Errorf("-ca-file belongs to -url: %w", errUsage)
 	}
 	cfg, err := config.Load(f.config)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	host, port, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
-		return "", fmt.Errorf("listen %q: %w", cfg.Listen, err)
+		return "", nil, fmt.Errorf("listen %q: %w", cfg.Listen, err)
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // it listens everywhere, here too
 	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	var believed *tls.Config
+	if !cfg.TLS.IsZero() {
+		believed = trust.Exactly(cfg.TLS.CertFile)
+	}
+	return cfg.Scheme() + "://" + net.JoinHostPort(host, port), believed, nil
 }
 
 // ask sends a request to the ruler that runs.
 func (f *rulerFlags) ask(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	base, err := f.base()
+	base, believed, err := f.base()
 	if err != nil {
 		return nil, err
 	}
-	token, err := f.token()
+	token, err := trust.Token(f.tokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +112,10 @@ func (f *rulerFlags) ask(ctx context.Context, method, path string, body any) (*h
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	// The token is for the one who was named, whatever he answers.
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: believed, ForceAttemptHTTP2: true, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the ruler at %s: %w (does it run? -config or -url says where)", base, err)
@@ -135,7 +137,7 @@ func refusal(base string, res *http.Response, token bool) error {
 		p.Error += fmt.Sprintf("\n  line %d: %s: %s", m.Line, m.Text, m.Hint)
 	}
 	if res.StatusCode == http.StatusUnauthorized && !token {
-		p.Hint = "name a file with a token of \"ruler tokens add\": -token-file FILE, or set " + tokenVariable
+		p.Hint = "name a file with a token of \"ruler tokens add\": -token-file FILE, or set " + trust.TokenVariable
 	}
 	return fmt.Errorf("%s (%s)", p.Error, p.Hint)
 }
@@ -144,7 +146,7 @@ func refusal(base string, res *http.Response, token bool) error {
 const listTimeout = 30 * time.Second
 
 func listRules(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	f := newRulerFlags("rules list", "[-config FILE] [-url URL] [-token-file FILE]", stdout)
+	f := newRulerFlags("rules list", "[-config FILE] [-url URL] [-ca-file FILE] [-token-file FILE]", stdout)
 	if rest, err := parseFlags(f.set, args); err != nil {
 		return err
 	} else if len(rest) > 0 {
@@ -178,7 +180,7 @@ func listRules(ctx context.Context, args []string, stdout, _ io.Writer) error {
 }
 
 func backtestRule(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := newRulerFlags("rules backtest", "[-config FILE] [-url URL] [-token-file FILE] [-since 30d] FILE|ID", stdout)
+	f := newRulerFlags("rules backtest", "[-config FILE] [-url URL] [-ca-file FILE] [-token-file FILE] [-since 30d] FILE|ID", stdout)
 	since := f.set.String("since", "30d", "how far back: 12h, 30d, at most 90d")
 	args, err := parseFlags(f.set, args)
 	if err != nil {

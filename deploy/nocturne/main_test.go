@@ -2,18 +2,24 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"nocturne/deploy/nocturne/stack"
 	"nocturne/deploy/nocturne/supervise"
+	"nocturne/internal/trust"
+	"nocturne/internal/trust/trusttest"
 )
 
 // call runs a command line as main does.
@@ -60,6 +66,10 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"run", "--keep-stream", "7d"}, exitMisused, "like 168h"},
 		{[]string{"run", "--log-disk", "all"}, exitMisused, "like 50GiB"},
 		{[]string{"run", "--listen", "nonsense"}, exitMisused, "want an address and a port"},
+		{[]string{"run", "--page-listen", "0.0.0.0:9480"}, exitMisused, "give --page-cert FILE and --page-key FILE"},
+		{[]string{"run", "--page-cert", "x.pem"}, exitMisused, "belong together"},
+		{[]string{"run", "--page-listen", ":9480", "--page-cert", "missing.pem", "--page-key", "missing.key"}, exitMisused, "missing.pem"},
+		{[]string{"status", "--token-file", "missing.token", "--data", t.TempDir()}, exitFailed, "missing.token"},
 		{[]string{"simulate", "--data", t.TempDir()}, exitFailed, "start it with nocturne run or nocturne demo"},
 		{[]string{"alertmanager", "--config", "missing.yml", "--data", t.TempDir()}, exitFailed, "missing.yml"},
 	}
@@ -176,6 +186,78 @@ func TestSlowRequestBodiesAreGivenUp(t *testing.T) {
 func TestPlain(t *testing.T) {
 	if got := plain("db\x1b[2J7\nü"); got != "db?[2J7?ü" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Status shows the ruler its token, believes the certificate of the page's file alone, and says what to do when it is refused.
+func TestStatusAsksAsSomebody(t *testing.T) {
+	t.Setenv(trust.TokenVariable, "")
+	dir := t.TempDir()
+	files := trusttest.Certificate(t, dir, "nocturne.example.org")
+	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]string{
+		"":              `401 {"error":"a login is needed","hint":"log in"}`,
+		"Bearer wrong":  `401 {"error":"this token is unknown","hint":"make another"}`,
+		"Bearer viewer": `200 {"ok":true,"text":"All is well."}`,
+		"Bearer narrow": `403 {"error":"this takes the role viewer","hint":"ask an admin"}`,
+		"Bearer proxy":  `502 <html>`,
+	}
+	ruler := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code, body, _ := strings.Cut(answers[r.Header.Get("Authorization")], " ")
+		n, _ := strconv.Atoi(code)
+		w.WriteHeader(n)
+		_, _ = io.WriteString(w, body)
+	}))
+	ruler.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	ruler.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are refused on purpose
+	ruler.StartTLS()
+	defer ruler.Close()
+	address, _ := strings.CutPrefix(ruler.URL, "https://")
+	lock, err := supervise.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Release() }()
+	now := time.Now()
+	state := stack.State{Mode: stack.Run, Ready: &now, Started: now, Page: stack.Page{Listen: address, Files: files}}
+	state.Ports.Ruler = state.Page.Port()
+	write := func() {
+		t.Helper()
+		text, err := json.Marshal(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(stack.Layout{Dir: dir}.State(), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	for token, want := range map[string]string{
+		"": "ruler tokens add -config", "wrong": "does not take this token", "viewer": "All is well.", "narrow": "this takes the role viewer (ask an admin)", "proxy": "answers 502",
+	} {
+		args := []string{"status", "--data", dir}
+		if token != "" {
+			path := filepath.Join(dir, token)
+			if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, "--token-file", path)
+		}
+		if code, out, errs := call(t, args...); !strings.Contains(out, want) || (code == exitOK) != (token == "viewer") {
+			t.Errorf("token %q: code %d, %s%s, want %s", token, code, out, errs, want)
+		}
+	}
+	t.Setenv(trust.TokenVariable, "viewer")
+	if code, out, _ := call(t, "status", "--data", dir); code != exitOK {
+		t.Errorf("the environment's token: %s", out)
+	}
+	state.Page.Files = trusttest.Certificate(t, t.TempDir(), "nocturne.example.org")
+	write()
+	if code, out, _ := call(t, "status", "--data", dir); code == exitOK || !strings.Contains(out, "not that of") {
+		t.Errorf("a stranger is believed: %s", out)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -29,6 +30,9 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	o := stack.Options{Mode: mode, Ports: stack.DefaultPorts(), Keep: stack.DefaultRetention(), Console: e.out}
 	flags.StringVar(&o.Data, "data", "", "`folder` for everything that is kept (default: "+defaultDir(mode)+")")
 	flags.Var(checked{&o.Listen, stack.CheckListen}, "listen", "`address` on the network for other servers to send to, with TLS: 0.0.0.0:9471")
+	flags.StringVar(&o.Page.Listen, "page-listen", "", "`address` on the network for people to open the page, with TLS: 0.0.0.0:9480")
+	flags.StringVar(&o.Page.Files.CertFile, "page-cert", "", "`file` with the page's certificate (PEM), read again when it changes")
+	flags.StringVar(&o.Page.Files.KeyFile, "page-key", "", "`file` with its key")
 	flags.Var(checked{&o.Keep.Metrics, stack.CheckKeepMetrics}, "keep-metrics", "`duration` that metrics are kept: months, or with a unit (d, w, y)")
 	flags.Var(&o.Keep.Logs, "keep-logs", "`duration` that log events are kept: with a unit (d, w, y)")
 	flags.Var(checked{&o.Keep.LogDisk, stack.CheckLogDisk}, "log-disk", "`size` on disk that log events may take; the oldest go first")
@@ -46,6 +50,19 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	level := flags.String("log-level", "info", levelUsage+", by nocturne itself")
 	if err := parse(flags, args); err != nil {
 		return err
+	}
+	for _, file := range []*string{&o.Page.Files.CertFile, &o.Page.Files.KeyFile} {
+		if *file == "" {
+			continue
+		}
+		path, err := filepath.Abs(*file) // others read it too, from other folders
+		if err != nil {
+			return err
+		}
+		*file = path
+	}
+	if err := o.Page.Check(); err != nil {
+		return fmt.Errorf("%w: %s", errMisused, err)
 	}
 	var err error
 	if o.Logger, err = newLogger(e, *level); err != nil {
@@ -98,7 +115,7 @@ func quoted(word string) string {
 
 // welcome says where to look, one address first.
 func welcome(e env, s stack.State, cmd func(string) string, data string, took time.Duration) {
-	page := stack.URL(s.Ports.Ruler)
+	page := s.Page.URL(s.Ports.Ruler)
 	fmt.Fprintf(e.out, "\nReady after %s. Open this page:\n\n    %s\n\n", took.Round(100*time.Millisecond), page)
 	say := func(what, how string) { fmt.Fprintf(e.out, "  %-20s %s\n", what, how) }
 	if s.Mode == stack.Demo {
@@ -112,6 +129,9 @@ func welcome(e env, s stack.State, cmd func(string) string, data string, took ti
 	}
 	say("how it is", cmd("status"))
 	say("metrics, logs", stack.URL(s.Ports.Metrics)+"/vmui/  "+stack.URL(s.Ports.Logs)+"/select/vmui/")
+	if s.Page.Listen != "" {
+		say("first login", "the link (link=) in "+stack.Layout{Dir: data}.Log("ruler"))
+	}
 	say("who gets messages", stack.Layout{Dir: data}.Config("alertmanager"))
 	say("logs of the parts", stack.Layout{Dir: data}.Logs())
 	fmt.Fprint(e.out, "\nCtrl-C ends it.\n\n")

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"nocturne/deploy/nocturne/stack"
+	"nocturne/internal/trust"
 )
 
 const (
@@ -52,19 +53,24 @@ type dropped struct {
 func statusCommand(ctx context.Context, e env, args []string) error {
 	flags := newFlags(e, "status")
 	data := flags.String("data", "", dataUsage)
+	tokenFile := flags.String("token-file", "", "`file` with a token of \"ruler tokens add\", where the page asks for a login; else that of "+trust.TokenVariable+" is sent")
 	if err := parse(flags, args); err != nil {
+		return err
+	}
+	token, err := trust.Token(*tokenFile)
+	if err != nil {
 		return err
 	}
 	dir, state, err := stack.Running(*data)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.out, "nocturne %s, up %s, data in %s, page at %s\n\n", state.Mode, time.Since(state.Started).Round(time.Second), dir, stack.URL(state.Ports.Ruler))
+	fmt.Fprintf(e.out, "nocturne %s, up %s, data in %s, page at %s\n\n", state.Mode, time.Since(state.Started).Round(time.Second), dir, state.Page.URL(state.Ports.Ruler))
 	well, err := printParts(e.out, state)
 	if err != nil {
 		return err
 	}
-	p, err := askPipeline(ctx, stack.URL(state.Ports.Ruler)+"/api/v1/pipeline")
+	p, err := askPipeline(ctx, state, token, stack.Layout{Dir: dir}.Config("ruler"))
 	if err != nil {
 		fmt.Fprintf(e.out, "\nHow far behind is not known: %v\n", err)
 		return errQuiet
@@ -135,26 +141,52 @@ func printPipeline(w io.Writer, p pipeline) error {
 	return nil
 }
 
-func askPipeline(ctx context.Context, url string) (pipeline, error) {
+// askPipeline asks the ruler. config is its configuration file, for what to do when it refuses.
+func askPipeline(ctx context.Context, state stack.State, token, config string) (pipeline, error) {
 	var p pipeline
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, state.Page.Here(state.Ports.Ruler)+"/api/v1/pipeline", nil)
 	if err != nil {
 		return p, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := http.Client{
+		Transport:     &http.Transport{TLSClientConfig: state.Page.Believes(), DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token is for the ruler alone
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return p, fmt.Errorf("ask the ruler: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return p, fmt.Errorf("the ruler answers %s", res.Status)
+		return p, refused(res, token != "", config)
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&p); err != nil {
 		return p, errors.Join(errors.New("the ruler's answer cannot be read"), err)
 	}
 	return p, nil
+}
+
+// refused words an answer that is none, with what to do about it.
+func refused(res *http.Response, token bool, config string) error {
+	switch {
+	case res.StatusCode == http.StatusUnauthorized && !token:
+		return fmt.Errorf("the ruler asks for a login. Make a token, once:\n\n    ruler tokens add -config %s -name status -role viewer\n\nand name a file that holds it, --token-file FILE, or set %s", quoted(config), trust.TokenVariable)
+	case res.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("the ruler does not take this token: it may be revoked, or of another ruler. See: ruler tokens list -config %s", quoted(config))
+	}
+	var said struct {
+		Error string `json:"error"`
+		Hint  string `json:"hint"`
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&said); err != nil || said.Error == "" {
+		return fmt.Errorf("the ruler answers %s", res.Status)
+	}
+	return fmt.Errorf("the ruler answers %s: %s (%s)", res.Status, plain(said.Error), plain(said.Hint))
 }
 
 // plain takes out what a terminal might obey: names and texts may come from servers.

@@ -1,5 +1,6 @@
 // Package trust says whom a client believes and who it is itself in a TLS
-// handshake: CA file, CA fingerprint, client certificate.
+// handshake (CA file, CA fingerprint, client certificate), and what a server
+// shows of itself.
 //
 // Everything is safe for concurrent use. To test: go test ./internal/trust.
 package trust
@@ -13,7 +14,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -185,10 +185,7 @@ func CheckURL(text string) error {
 		return nil
 	case u.Scheme != "http":
 		return fmt.Errorf("url %.200q: write https://HOST:PORT", text)
-	case u.Hostname() == "localhost":
-		return nil
-	}
-	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsLoopback() {
+	case Loopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("url %.200q: plain http is for this machine only, write https://", text)

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nocturne/internal/stream"
+	"nocturne/internal/trust"
 	"nocturne/ruler/api"
 	"nocturne/ruler/backtest"
 	"nocturne/ruler/chart"
@@ -72,6 +73,7 @@ type App struct {
 	metrics  *metricrule.Evaluator // nil = no metric rules
 	server   *http.Server
 	listener net.Listener
+	shown    *trust.Shown // nil = plain HTTP
 
 	book   *rulebook.Book
 	pack   *metricrule.Pack // read and not carried out yet; the book's edits come one by one
@@ -117,6 +119,9 @@ func New(o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("listen on %s for the page and the API (is another ruler running?): %w", a.cfg.Listen, err)
 	}
 	a.onClose("listener", func() error { return ignoreClosed(a.listener.Close()) })
+	if err := a.readCertificate(reg); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(a.cfg.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
@@ -303,7 +308,7 @@ func (a *App) Addr() string { return a.listener.Addr().String() }
 
 // Run works until ctx ends or a part fails.
 func (a *App) Run(ctx context.Context) error {
-	a.log.Info("ruler started", "address", a.Addr(), "data", a.cfg.Data)
+	a.log.Info("ruler started", "address", a.Addr(), "tls", a.shown != nil, "data", a.cfg.Data)
 	if err := a.firstAdmin(ctx); err != nil {
 		return err
 	}
@@ -320,7 +325,7 @@ func (a *App) Run(ctx context.Context) error {
 		g.Go(func() error { return labels.Run(ctx) })
 	}
 	g.Go(func() error {
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.serve(); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the page and the API: %w", err)
 		}
 		return nil
@@ -368,13 +373,17 @@ func (a *App) carryOut(g engine.Generation) error {
 	return err
 }
 
-// reloads takes new rules when asked to. Rules that are wrong change nothing.
+// reloads takes new rules, and a new certificate, when asked to. What is wrong
+// changes nothing.
 func (a *App) reloads(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.hangup:
+		}
+		if a.shown != nil {
+			a.toldOfCertificate(a.shown.Reload())
 		}
 		out, err := a.book.Reload(ctx, rulebook.Editor{Actor: "ruler", Comment: "asked by a signal"})
 		if err != nil {

@@ -25,8 +25,8 @@ func (a *App) firstAdmin(ctx context.Context) error {
 	if !cfg.LoginRequired() {
 		return nil
 	}
-	if cfg.Exposed {
-		a.log.Warn("others reach the page and the API without TLS: passwords and tokens can be read on the way; listen on loopback behind a proxy that speaks TLS", "address", a.Addr())
+	if cfg.Exposed && a.shown == nil {
+		a.log.Warn("others reach the page and the API without TLS (tls.plain): passwords and tokens can be read on the way", "address", a.Addr())
 	}
 	now := time.Now()
 	l, path := api.NewLink("", now)

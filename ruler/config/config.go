@@ -26,6 +26,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/alerts"
+	"nocturne/internal/trust"
 	"nocturne/ruler/api"
 	"nocturne/ruler/eventlog"
 	"nocturne/ruler/metricrule"
@@ -51,6 +52,7 @@ type Config struct {
 	Alertmanager Alertmanager    `yaml:"alertmanager"`
 	// Listen is where the page, the API and /metrics are.
 	Listen string     `yaml:"listen"`
+	TLS    TLS        `yaml:"tls"`
 	API    api.Config `yaml:"api"`
 	Store  Store      `yaml:"store"`
 	// Probe asks silent machines whether they answer.
@@ -61,6 +63,13 @@ type Config struct {
 type Stream struct {
 	URL       string `yaml:"url"`
 	TokenFile string `yaml:"token_file"` // holds the ruler's token
+}
+
+// TLS is what Listen speaks; without files it is plain HTTP.
+type TLS struct {
+	trust.Files `yaml:",inline"`
+	// Plain lets others than this machine reach Listen without TLS.
+	Plain bool `yaml:"plain"`
 }
 
 // Rules say what matters.
@@ -176,8 +185,13 @@ func (c *Config) Validate() error {
 	for _, name := range c.Rules.Packs {
 		check(slices.Contains(alerts.Packs(), name), "rules.packs: no pack %.40q: there are %s", name, strings.Join(alerts.Packs(), ", "))
 	}
-	_, port, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
 	check(err == nil && port != "", "listen %q: want HOST:PORT such as 127.0.0.1:9480", c.Listen)
+	if err := c.TLS.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("tls: %w", err))
+	}
+	check(err != nil || !c.TLS.IsZero() || c.TLS.Plain || trust.Loopback(host), "listen %q: others could read passwords and tokens on the way; name tls.cert_file and tls.key_file, "+
+		"or listen on 127.0.0.1 behind a proxy that speaks TLS, or write tls.plain: true where the way is safe", c.Listen)
 	check(c.Store.Retention >= minRetention, "store.retention %s: want at least %s", c.Store.Retention, minRetention)
 	for _, k := range []struct {
 		name string
@@ -218,7 +232,15 @@ func (c *Config) PageURL() string {
 	if ip := net.ParseIP(host); err != nil || host == "" || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return c.Scheme() + "://" + net.JoinHostPort(host, port)
+}
+
+// Scheme is what Listen speaks: http or https.
+func (c *Config) Scheme() string {
+	if c.TLS.IsZero() {
+		return "http"
+	}
+	return "https"
 }
 
 // Level is the log level.

@@ -43,11 +43,36 @@ func TestValid(t *testing.T) {
 	if n := c.Notify(); len(n.Targets) != 2 || n.ConsoleURL != "https://nocturne.example.org" {
 		t.Errorf("sender %+v", n)
 	}
+	if c.TLS.KeyFile != "/etc/nocturne/page.key" || c.Scheme() != "https" {
+		t.Errorf("TLS %+v", c.TLS)
+	}
 	if c, err = Load(""); err != nil || c.Listen != "127.0.0.1:9480" {
 		t.Errorf("no file: %v, %+v", err, c)
 	}
 	if _, err := Load("testdata/missing.yml"); err == nil || !strings.Contains(err.Error(), "missing.yml") {
 		t.Errorf("missing file: %v", err)
+	}
+}
+
+// Nobody but this machine hears passwords in plain text, unless it is meant so.
+func TestPlainOnTheNetwork(t *testing.T) {
+	for listen, plain := range map[string]bool{
+		"127.0.0.1:9480": true, "127.9.9.9:9480": true, "[::1]:9480": true, "localhost:9480": true, "127.0.0.1:0": true,
+		"0.0.0.0:9480": false, ":9480": false, "[::]:9480": false, "10.0.0.5:9480": false, "ruler.example.org:9480": false,
+	} {
+		c := Default()
+		c.Listen = listen
+		if err := c.Validate(); (err == nil) != plain {
+			t.Errorf("%s: %v", listen, err)
+		}
+		c.TLS.Plain = true
+		if err := c.Validate(); err != nil || c.Scheme() != "http" {
+			t.Errorf("%s, on purpose: %v", listen, err)
+		}
+		c.TLS.Plain, c.TLS.CertFile, c.TLS.KeyFile = false, "page.pem", "page.key"
+		if err := c.Validate(); err != nil || !strings.HasPrefix(c.PageURL(), "https://") {
+			t.Errorf("%s with TLS: %s %v", listen, c.PageURL(), err)
+		}
 	}
 }
 

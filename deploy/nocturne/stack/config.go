@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -107,23 +108,31 @@ func (s *stack) rulerConfig() doc {
 		metrics["interval"] = demoMetrics.String()
 	}
 	rules["metrics"] = []string{filepath.Join(s.Rules(), "metrics", "*.yml")}
-	return doc{
+	api := doc{
+		"bridge":        doc{"url": URL(s.Ports.Admin), "token_file": s.AdminToken()},
+		"demo":          demo,
+		"exporter_port": s.Ports.Exporter,
+	}
+	d := doc{
 		"data":   s.Part("ruler"),
-		"listen": Addr(s.Ports.Ruler),
+		"listen": s.Page.Addr(s.Ports.Ruler),
 		"stream": doc{
 			"url":        "nats://" + Addr(s.Ports.Stream),
 			"token_file": stream.TokenFile(s.in("eventbridge", "stream"), stream.RoleRuler),
 		},
-		"alertmanager": doc{"urls": []string{URL(s.Ports.Alertmanager)}, "console_url": URL(s.Ports.Ruler)},
-		"api": doc{
-			"bridge":        doc{"url": URL(s.Ports.Admin), "token_file": s.AdminToken()},
-			"demo":          demo,
-			"exporter_port": s.Ports.Exporter,
-		},
-		"rules":   rules,
-		"metrics": metrics,
-		"logs":    doc{"url": URL(s.Ports.Logs)},
+		"alertmanager": doc{"urls": []string{URL(s.Ports.Alertmanager)}, "console_url": s.Page.URL(s.Ports.Ruler)},
+		"api":          api,
+		"rules":        rules,
+		"metrics":      metrics,
+		"logs":         doc{"url": URL(s.Ports.Logs)},
 	}
+	if s.Page.TLS() {
+		d["tls"] = doc{"cert_file": s.Page.Files.CertFile, "key_file": s.Page.Files.KeyFile}
+	}
+	if names := s.Page.Names(); len(names) > 0 && s.Page.Listen != "" { // then it asks for a login anyway
+		api["hosts"] = names
+	}
+	return d
 }
 
 // scrapeConfig makes VictoriaMetrics gather what the parts say of themselves:
@@ -132,10 +141,16 @@ func (s *stack) scrapeConfig() doc {
 	job := func(name string, port int) doc {
 		return doc{"job_name": name, "static_configs": []doc{{"targets": []string{Addr(port)}}}}
 	}
+	ruler := job("ruler", s.Ports.Ruler)
+	if s.Page.TLS() {
+		// This machine is asked, by another name than the certificate has, and nothing secret is sent.
+		ruler["scheme"], ruler["tls_config"] = "https", doc{"insecure_skip_verify": true}
+	}
+	ruler["static_configs"] = []doc{{"targets": []string{strings.TrimPrefix(s.Page.Here(s.Ports.Ruler), s.Page.scheme()+"://")}}}
 	return doc{
 		"global": doc{"scrape_interval": scrapeEvery.String(), "scrape_timeout": scrapeTimeout.String()},
 		"scrape_configs": []doc{
-			job("eventbridge", s.Ports.Admin), job("ruler", s.Ports.Ruler), job("alertmanager", s.Ports.Alertmanager),
+			job("eventbridge", s.Ports.Admin), ruler, job("alertmanager", s.Ports.Alertmanager),
 			job("victoria-metrics", s.Ports.Metrics), job("victoria-logs", s.Ports.Logs),
 		},
 	}

@@ -108,8 +108,8 @@ func (s *stack) ruler() supervise.Service {
 	return supervise.Service{
 		Name: "ruler", Purpose: "keeps the state, finds problems, serves the page", Path: s.program("ruler"),
 		Args:     []string{"--config", s.Config("ruler")},
-		Ports:    []supervise.Port{{Addr: Addr(s.Ports.Ruler), Purpose: "the page and the API"}},
-		Ready:    supervise.HTTPReady(URL(s.Ports.Ruler) + "/healthz"),
+		Ports:    []supervise.Port{{Addr: s.Page.Addr(s.Ports.Ruler), Purpose: "the page and the API"}},
+		Ready:    supervise.TLSReady(s.Page.Here(s.Ports.Ruler)+"/healthz", s.Page.Believes()),
 		StopWait: rulerStop,
 	}
 }

@@ -2,7 +2,7 @@
 // which configuration and in which folders. The programs run under [nocturne/deploy/nocturne/supervise].
 //
 // Everything lives in one data folder. Files under config/ are written anew at every start, except alertmanager.yml once
-// somebody made it theirs (its first line says how). Nothing here listens anywhere but on loopback, unless Listen is set.
+// somebody made it theirs (its first line says how). Nothing here listens anywhere but on loopback, unless Listen or Page says so.
 package stack
 
 import (
@@ -29,6 +29,7 @@ type Options struct {
 	Data    string // data folder
 	Bin     string // folder with the programs; that of the running program when empty
 	Listen  string // address on the network for servers to reach us, TLS; "" = this machine only
+	Page    Page   // checked
 	Ports   Ports
 	Keep    Retention
 	Servers int // simulated ones, in demo
@@ -42,6 +43,9 @@ type Options struct {
 
 // Start runs a stack until ctx ends. ready is called with the state once everything is up.
 func Start(ctx context.Context, o Options, ready func(State)) (err error) {
+	if port := o.Page.Port(); port != 0 {
+		o.Ports.Ruler = port
+	}
 	if o.Bin == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -62,7 +66,7 @@ func Start(ctx context.Context, o Options, ready func(State)) (err error) {
 	defer func() { err = errors.Join(err, own.Close()) }()
 	o.Logger = also(o.Logger, own)
 	s := &stack{Options: o, Layout: Layout{o.Data}, state: State{
-		Mode: o.Mode, PID: os.Getpid(), Started: time.Now().UTC(), Listen: o.Listen, Ports: o.Ports,
+		Mode: o.Mode, PID: os.Getpid(), Started: time.Now().UTC(), Listen: o.Listen, Page: o.Page, Ports: o.Ports,
 	}}
 	if err := s.findPrograms(); err != nil {
 		return err

@@ -17,6 +17,7 @@ type State struct {
 	Started time.Time          `json:"started"`
 	Ready   *time.Time         `json:"ready,omitempty"` // when everything was ready for the first time
 	Listen  string             `json:"listen,omitempty"`
+	Page    Page               `json:"page,omitzero"`
 	Ports   Ports              `json:"ports"`
 	Parts   []supervise.Status `json:"parts"`
 }

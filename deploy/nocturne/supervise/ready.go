@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +12,14 @@ import (
 const readyRequestTimeout = 2 * time.Second
 
 // HTTPReady returns a Ready function that is content with a 2xx answer from url.
-func HTTPReady(url string) func(context.Context) error {
+func HTTPReady(url string) func(context.Context) error { return TLSReady(url, nil) }
+
+// TLSReady is the same where url is https, and somebody is believed; nil = whom the system believes.
+func TLSReady(url string, believed *tls.Config) func(context.Context) error {
+	client := http.DefaultClient
+	if believed != nil {
+		client = &http.Client{Transport: &http.Transport{TLSClientConfig: believed, DisableKeepAlives: true}}
+	}
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, readyRequestTimeout)
 		defer cancel()
@@ -19,7 +27,7 @@ func HTTPReady(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
+		res, err := client.Do(req)
 		if err != nil {
 			return err
 		}
