@@ -105,8 +105,9 @@ type Config struct {
 	Client     *http.Client          `yaml:"-"` // nil = one of our own
 	Now        func() time.Time      `yaml:"-"` // nil = time.Now
 
-	lineEvery time.Duration   // for tests; 0 = lineEvery
-	hashing   password.Params // for tests; zero = password.Default
+	lineEvery     time.Duration   // for tests; 0 = lineEvery
+	storageWithin time.Duration   // for tests; 0 = storageWithin
+	hashing       password.Params // for tests; zero = password.Default
 }
 
 // The values of Config.Login. Auto is required where others than this machine are

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"nocturne/internal/record"
 	"nocturne/ruler/chart"
@@ -118,34 +121,71 @@ const (
 	storageWithin = 4 * time.Second
 )
 
-// recentStorage is the last answer about the stores.
+// recentStorage is the last answer about the stores. Nothing waits with the lock
+// held: whoever comes while the stores are asked waits for the same answer.
 type recentStorage struct {
-	mu    sync.Mutex
-	until time.Time
-	last  Storage
+	asking singleflight.Group
+	mu     sync.Mutex
+	until  time.Time
+	last   Storage
+}
+
+func (c *recentStorage) known(now time.Time) (Storage, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last, now.Before(c.until) && c.until.Sub(now) <= storageFor
 }
 
 func (s *server) storage(ctx context.Context) Storage {
 	if s.cfg.Charts == nil {
 		return Storage{Stores: []StoreSize{}, Disks: []StoreDisk{}}
 	}
-	c := &s.sizes
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := s.now(); now.Before(c.until) && c.until.Sub(now) <= storageFor {
-		return c.last
+	if last, ok := s.sizes.known(s.now()); ok {
+		return last
 	}
-	// Others get this answer too: it must not end with whoever asked first.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageWithin)
+	answer := s.sizes.asking.DoChan("", func() (any, error) {
+		// Others get this answer too: it must not end with whoever asked first.
+		return s.askStorage(context.WithoutCancel(ctx)), nil
+	})
+	select {
+	case v := <-answer:
+		return v.Val.(Storage)
+	case <-ctx.Done():
+		return unknownStorage(chart.ErrSlow)
+	}
+}
+
+func (s *server) askStorage(ctx context.Context) Storage {
+	c := &s.sizes
+	if last, ok := c.known(s.now()); ok {
+		return last
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.cfg.storageWithin, storageWithin))
 	defer cancel()
 	stores, disks, err := s.cfg.Charts.Stores(ctx, s.now())
-	c.last, c.until = storageOf(stores, disks), s.now().Add(storageFor)
+	out, good := storageOf(stores, disks), storageFor
 	if err != nil {
 		s.log.Debug("sizes of the stores are not known", "err", err)
-		c.last, c.until = storageOf(nil, nil), s.now().Add(storageRetry)
-		c.last.Error = "the metrics store does not answer"
+		out, good = unknownStorage(err), storageRetry
 	}
-	return c.last
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last, c.until = out, s.now().Add(good)
+	return out
+}
+
+// unknownStorage says why nothing is known of the stores, and what to do.
+func unknownStorage(err error) Storage {
+	out := storageOf(nil, nil)
+	out.Error, out.Hint = "the metrics store cannot be asked", "the ruler's log says why"
+	var p *problem
+	if errors.As(chartProblem(err), &p) {
+		out.Error, out.Hint = p.msg, p.hint
+	}
+	if errors.Is(err, chart.ErrSlow) { // nobody chose the time that is asked for
+		out.Hint = "VictoriaMetrics runs, and is busy: look at its load and at the disk it reads from; the page asks again"
+	}
+	return out
 }
 
 func storageOf(stores []chart.Store, disks []chart.Disk) Storage {

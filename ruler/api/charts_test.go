@@ -1,9 +1,13 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +66,51 @@ func TestCharts(t *testing.T) {
 	f("/charts/behind", http.StatusServiceUnavailable)
 	if p := get[Pipeline](b, "/pipeline"); !p.Storage.Configured || p.Storage.Error == "" || !p.OK && p.Text == "" {
 		t.Errorf("%+v", p.Storage)
+	}
+}
+
+// A store that is slow is told from one that is away. It is asked once for all
+// who wait, and nobody waits longer than he wants to.
+func TestStorageOfASlowStore(t *testing.T) {
+	var asked atomic.Int64
+	release := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer slow.Close()
+	defer close(release)
+	b := newBench(t, func(c *Config) { c.Charts, c.storageWithin = chart.New(slow.URL, nil), 300*time.Millisecond })
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() {
+			if s := get[Pipeline](b, "/pipeline").Storage; !strings.Contains(s.Error, "took too long") || !strings.Contains(s.Hint, "busy") {
+				t.Errorf("slow: %+v", s)
+			}
+		})
+	}
+	for asked.Load() == 0 {
+		runtime.Gosched()
+	}
+	hurried, cancel := context.WithCancel(t.Context())
+	cancel()
+	began := time.Now()
+	b.call("GET", Prefix+"/pipeline", "", func(r *http.Request) { *r = *r.WithContext(hurried) })
+	if took := time.Since(began); took > 200*time.Millisecond {
+		t.Errorf("who left waited %s", took)
+	}
+	all.Wait()
+	if n := asked.Load(); n > 4 {
+		t.Errorf("asked %d times, want as many as there are slots: once for all", n)
+	}
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	s := get[Pipeline](newBench(t, func(c *Config) { c.Charts = chart.New(away.URL, nil) }), "/pipeline").Storage
+	if !strings.Contains(s.Error, "does not answer") || !strings.Contains(s.Hint, "running at metrics.url") {
+		t.Errorf("away: %+v", s)
 	}
 }
 

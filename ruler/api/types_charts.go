@@ -38,6 +38,7 @@ type ChartSeries struct {
 type Storage struct {
 	Configured bool        `json:"configured" doc:"false: the ruler knows no metrics store"`
 	Error      string      `json:"error" doc:"why nothing is known; empty = all is well"`
+	Hint       string      `json:"hint" doc:"what to do about the error"`
 	Stores     []StoreSize `json:"stores"`
 	Disks      []StoreDisk `json:"disks"`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -213,7 +214,30 @@ func TestBadAnswers(t *testing.T) {
 	f(200, strings.Repeat(" ", maxAnswer+1), ErrAnswer)
 	f(400, `bad`, ErrAnswer)
 	f(302, ``, ErrAnswer)
-	f(503, `busy`, ErrAway)
+	f(503, `shutting down`, ErrAway)
+	f(503, `couldn't start executing the request in 10.000 seconds, since -search.maxConcurrentRequests=8 concurrent requests are executed`, ErrSlow)
+	f(422, `{"status":"error","errorType":"422","error":"timeout exceeded during the query"}`, ErrSlow)
+}
+
+// A machine that takes no connection is away, however long one would wait; one
+// that takes it and says nothing is slow.
+func TestAwayIsNotSlow(t *testing.T) {
+	full, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and answers nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	silent := New("http://"+full.Addr().String(), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, _, err := silent.Stores(ctx, time.Now()); !errors.Is(err, ErrSlow) {
+		t.Errorf("no answer: %v", err)
+	}
+	c := New("http://192.0.2.1:8428", nil) // TEST-NET-1: nobody is there
+	c.client.Transport.(*http.Transport).DialContext = (&net.Dialer{Timeout: 50 * time.Millisecond}).DialContext
+	if _, _, err := c.Stores(t.Context(), time.Now()); !errors.Is(err, ErrAway) {
+		t.Errorf("no connection: %v", err)
+	}
 }
 
 func FuzzDecode(f *testing.F) {

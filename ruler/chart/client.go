@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,6 +36,7 @@ const (
 	maxAnswer = 8 << 20 // bytes
 	maxSlots  = 4       // queries at a time
 	timeout   = 8 * time.Second
+	reach     = 2 * time.Second // within which it must take the connection: else it is away, not slow
 )
 
 // Client asks one VictoriaMetrics.
@@ -51,7 +53,7 @@ func New(base string, reg prometheus.Registerer) *Client {
 	c := &Client{
 		base: strings.TrimRight(base, "/"), slots: make(chan struct{}, maxSlots),
 		client: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: maxSlots, IdleConnTimeout: time.Minute},
+			Transport:     &http.Transport{DialContext: (&net.Dialer{Timeout: reach}).DialContext, TLSHandshakeTimeout: reach, MaxIdleConnsPerHost: maxSlots, IdleConnTimeout: time.Minute},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ruler_chart_queries_total", Help: "Queries for charts to the metrics store, by result."}, []string{"result"}),
@@ -169,12 +171,20 @@ func (c *Client) answer(ctx context.Context, path string, form url.Values) ([]pr
 		return nil, ended(ctx, err)
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("an answer of more than %d MiB: %w", maxAnswer>>20, ErrAnswer)
+	case res.StatusCode != http.StatusOK && busy(body):
+		return nil, fmt.Errorf("HTTP %d: %.300q: %w", res.StatusCode, bytes.TrimSpace(body), ErrSlow)
 	case res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests:
 		return nil, fmt.Errorf("HTTP %d: %.300q: %w", res.StatusCode, bytes.TrimSpace(body), ErrAway)
 	case res.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("HTTP %d: %.300q: %w", res.StatusCode, bytes.TrimSpace(body), ErrAnswer)
 	}
 	return decode(body)
+}
+
+// busy tells whether VictoriaMetrics refuses because too many queries run, or
+// because this one ran out of its time.
+func busy(said []byte) bool {
+	return bytes.Contains(said, []byte("concurrent requests")) || bytes.Contains(said, []byte("timeout"))
 }
 
 // decode reads the answer of a query: a vector or a matrix, whole.

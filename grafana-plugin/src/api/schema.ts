@@ -1536,6 +1536,8 @@ export interface Storage {
   disks: StoreDisk[];
   /** why nothing is known; empty = all is well */
   error: string;
+  /** what to do about the error */
+  hint: string;
   stores: StoreSize[];
 }
 

@@ -58,7 +58,7 @@ export function StoragePanel({ of: s }: { of: Storage }) {
   if (s.error) {
     return (
       <Panel title={title}>
-        <Empty icon="search" title={sentence(s.error)}>{t('storage.away', 'Sizes and charts come from VictoriaMetrics: is it running at metrics.url of the ruler’s configuration?')}</Empty>
+        <Empty icon="search" title={sentence(s.error)}>{sentence(s.hint)}</Empty>
       </Panel>
     );
   }
