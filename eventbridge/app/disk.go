@@ -2,6 +2,8 @@ package app
 
 import (
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -34,17 +36,26 @@ func partOf(path string) string {
 	return partOther
 }
 
+// sizesFor is how long the sizes of the files hold: a stream has thousands of
+// files, and is asked for them at every scrape.
+const sizesFor = time.Minute
+
 // diskMetrics say how full the disk of the data folder is, and what we take of it.
 type diskMetrics struct {
 	dir               string
 	free, total, size *prometheus.Desc
+	now               func() time.Time
+
+	mu    sync.Mutex
+	at    time.Time // of sizes
+	sizes map[string]int64
 }
 
 func (a *App) diskMetrics() prometheus.Collector {
-	return &diskMetrics{dir: a.cfg.Data,
+	return &diskMetrics{dir: a.cfg.Data, now: time.Now,
 		free:  prometheus.NewDesc("eventbridge_data_free_bytes", "Free space on the disk of the data folder; -1 = not known.", nil, nil),
 		total: prometheus.NewDesc("eventbridge_data_size_bytes", "Size of the disk of the data folder; -1 = not known.", nil, nil),
-		size:  prometheus.NewDesc("eventbridge_data_used_bytes", "What the files of the data folder take, by what they belong to.", []string{"part"}, nil)}
+		size:  prometheus.NewDesc("eventbridge_data_used_bytes", "What the files of the data folder take, by what they belong to; looked at once a minute.", []string{"part"}, nil)}
 }
 
 // Describe implements prometheus.Collector.
@@ -58,13 +69,28 @@ func (d *diskMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(d.free, prometheus.GaugeValue, free)
 	ch <- prometheus.MustNewConstMetric(d.total, prometheus.GaugeValue, total)
-	sizes, err := disk.Sizes(d.dir, partOf)
+	sizes, err := d.used()
 	if err != nil {
 		return // what cannot be read has no size
 	}
 	for _, part := range []string{partStream, partRegister, partOther} {
 		ch <- prometheus.MustNewConstMetric(d.size, prometheus.GaugeValue, float64(sizes[part]), part)
 	}
+}
+
+// used sums up the files, at most once in sizesFor.
+func (d *diskMetrics) used() (map[string]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	if age := now.Sub(d.at); d.sizes != nil && age >= 0 && age < sizesFor {
+		return d.sizes, nil
+	}
+	sizes, err := disk.Sizes(d.dir, partOf)
+	if err == nil {
+		d.at, d.sizes = now, sizes
+	}
+	return sizes, err
 }
 
 // keepMetrics say how long the stream keeps what.
