@@ -28,7 +28,7 @@ type State interface {
 	History(ctx context.Context, q store.HistoryQuery) ([]store.HistoryEntry, error)
 	Snapshot(ctx context.Context, hash store.Hash) ([]byte, error)
 	Changes(ctx context.Context, q store.ChangeQuery) (store.ChangePage, error)
-	Occupants(ctx context.Context, q store.OccupantQuery) (store.OccupantPage, error)
+	Stays(ctx context.Context, serials []string, fn func(*store.Occupant) error) error
 }
 
 // Event is a record that is kept elsewhere than in the stream.

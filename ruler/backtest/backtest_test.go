@@ -225,6 +225,48 @@ func TestOverTheHistory(t *testing.T) {
 	}
 }
 
+// manyMoves is a store with drives that moved all at once.
+type manyMoves struct {
+	State
+	moves, asked int
+}
+
+func (m *manyMoves) Changes(context.Context, store.ChangeQuery) (store.ChangePage, error) {
+	var page store.ChangePage
+	for i := range m.moves {
+		serial := fmt.Sprint("Z", i/2) // there and back
+		page.Changes = append(page.Changes, store.Change{Server: server(byte(2 - i%2)), FromServer: server(byte(1 + i%2)), Category: record.RAID, At: t0.Add(-time.Hour), Stream: t0.Add(-time.Hour), Kind: "moved",
+			Type: record.DevicePhysicalDrive, Place: "s7", From: "s1", Occupant: serial, After: serial})
+	}
+	return page, nil
+}
+
+func (m *manyMoves) Stays(_ context.Context, serials []string, fn func(*store.Occupant) error) error {
+	m.asked++
+	for _, serial := range serials {
+		if err := fn(&store.Occupant{Serial: serial, Server: server(2), Category: record.RAID, Type: record.DevicePhysicalDrive, Place: "s7", Model: "M1", Since: t0.Add(-2 * time.Hour)}); err != nil {
+			return err
+		}
+	}
+	if len(serials) != m.moves/2 {
+		return fmt.Errorf("asked for %d serial numbers, want %d", len(serials), m.moves/2)
+	}
+	return nil
+}
+
+// Where parts sat is asked once, however many moved.
+func TestMovesAreLookedUpAtOnce(t *testing.T) {
+	p := newPast(t)
+	cfg := p.config()
+	many := &manyMoves{State: cfg.State, moves: 40}
+	cfg.State = many
+	r := parse(t, "{id: moves, name: Moves, class: moves, severity: info, summary: s, runbook: a#b, expires: 10m, change: {device: [physical_drive], kinds: [moved], across: 3h}}")
+	res, err := Run(t.Context(), cfg, r, nil, 2*time.Hour, nil)
+	if err != nil || many.asked != 1 || res.Counts.Fired == 0 {
+		t.Errorf("asked %d times, fired %d times, %v", many.asked, res.Counts.Fired, err)
+	}
+}
+
 // Parts that moved between servers were written down when it was seen.
 func TestMovesBetweenServers(t *testing.T) {
 	p := newPast(t)

@@ -56,14 +56,14 @@ func (r *run) moves(ctx context.Context) error {
 		f.ID = id
 		return f
 	}
+	passages, err := r.passages(ctx, rows)
+	if err != nil {
+		return err
+	}
 	for i := range rows {
 		c := &rows[i]
-		p, err := r.passage(ctx, c)
-		if err != nil {
-			return err
-		}
 		for _, v := range replays {
-			v.Passed(&p, of(c.FromServer), of(c.Server), c.RecordID)
+			v.Passed(&passages[i], of(c.FromServer), of(c.Server), c.RecordID)
 		}
 		r.tell(c.Stream)
 	}
@@ -102,27 +102,40 @@ func (r *run) moved(ctx context.Context) ([]store.Change, error) {
 	return out, nil
 }
 
-// passage finds when the part left and came, and its model. What the store does
-// not know any more it takes from the change: the later of the two.
-func (r *run) passage(ctx context.Context, c *store.Change) (operator.Passage, error) {
-	p := operator.Passage{Serial: c.Occupant, Type: c.Type, From: c.FromServer, To: c.Server, FromPlace: c.From, Place: c.Place, Left: c.Stream, Came: c.Stream}
-	page, err := r.cfg.State.Occupants(ctx, store.OccupantQuery{Serial: c.Occupant, Type: c.Type, Limit: 1000})
-	if err != nil {
-		return p, err
-	}
-	var left, came time.Time
-	for i := range page.Occupants {
-		v := &page.Occupants[i]
-		switch {
-		case v.Category != c.Category:
-		case v.Server == c.Server && v.Place == c.Place && !v.Since.After(c.Stream) && v.Since.After(came):
-			came, p.Model = v.Since, v.Model
-		case v.Server == c.FromServer && v.Place == c.From && !v.Until.IsZero() && !v.Until.After(c.Stream) && v.Until.After(left):
-			left = v.Until
+// passages finds when each part left and came, and its model. What the store does
+// not know any more is taken from the change: the later of the two.
+func (r *run) passages(ctx context.Context, rows []store.Change) ([]operator.Passage, error) {
+	out := make([]operator.Passage, len(rows))
+	ends := make([]struct{ left, came time.Time }, len(rows))
+	type part struct{ serial, typ string }
+	of := map[part][]int{}
+	var serials []string
+	for i := range rows {
+		c := &rows[i]
+		out[i] = operator.Passage{Serial: c.Occupant, Type: c.Type, From: c.FromServer, To: c.Server, FromPlace: c.From, Place: c.Place, Left: c.Stream, Came: c.Stream}
+		k := part{c.Occupant, c.Type}
+		if of[k] = append(of[k], i); len(of[k]) == 1 {
+			serials = append(serials, c.Occupant)
 		}
 	}
-	if !left.IsZero() && !came.IsZero() {
-		p.Left, p.Came = left, came
+	slices.Sort(serials) // one may be of several types
+	err := r.cfg.State.Stays(ctx, slices.Compact(serials), func(v *store.Occupant) error {
+		for _, i := range of[part{v.Serial, v.Type}] {
+			c, e := &rows[i], &ends[i]
+			switch {
+			case v.Category != c.Category:
+			case v.Server == c.Server && v.Place == c.Place && !v.Since.After(c.Stream) && v.Since.After(e.came):
+				e.came, out[i].Model = v.Since, v.Model
+			case v.Server == c.FromServer && v.Place == c.From && !v.Until.IsZero() && !v.Until.After(c.Stream) && v.Until.After(e.left):
+				e.left = v.Until
+			}
+		}
+		return nil
+	})
+	for i, e := range ends {
+		if !e.left.IsZero() && !e.came.IsZero() {
+			out[i].Left, out[i].Came = e.left, e.came
+		}
 	}
-	return p, nil
+	return out, err
 }

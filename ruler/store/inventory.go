@@ -16,6 +16,9 @@ type Inventory interface {
 	Snapshot(ctx context.Context, hash Hash) ([]byte, error)
 	// Occupants lists where serial numbers sat, the latest arrival first.
 	Occupants(ctx context.Context, q OccupantQuery) (OccupantPage, error)
+	// Stays calls fn with every place where any of these serial numbers sat, in no
+	// order, without names of servers and when those were heard.
+	Stays(ctx context.Context, serials []string, fn func(*Occupant) error) error
 }
 
 // ServerPast is a server at a time in the past.

@@ -93,6 +93,22 @@ func (f *Fleet) Occupants(_ context.Context, q store.OccupantQuery) (store.Occup
 	return page, f.Err
 }
 
+// Stays implements store.Inventory.
+func (f *Fleet) Stays(ctx context.Context, serials []string, fn func(*store.Occupant) error) error {
+	for _, serial := range serials {
+		page, err := f.Occupants(ctx, store.OccupantQuery{Serial: serial, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for i := range page.Occupants {
+			if err := fn(&page.Occupants[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // snapshot packs the devices of a category as an engine would have kept them.
 func (f *Fleet) snapshot(d *store.ServerDetail, c record.Category) store.Hash {
 	s := &record.Snapshot{}

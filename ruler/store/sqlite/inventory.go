@@ -163,6 +163,30 @@ func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.Occ
 	return page, nil
 }
 
+// Stays implements store.Inventory.
+func (s *Store) Stays(ctx context.Context, serials []string, fn func(*store.Occupant) error) error {
+	list, err := json.Marshal(serials)
+	if err != nil {
+		return fmt.Errorf("list where serial numbers sat: %w", err)
+	}
+	err = each(ctx, s.read, func(rows *sql.Rows) error {
+		var v store.Occupant
+		var server []byte
+		var since, until int64
+		if err := rows.Scan(&v.Serial, &server, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until); err != nil {
+			return err
+		}
+		v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
+		return fn(&v)
+	}, staysQuery, string(list))
+	if err != nil {
+		return fmt.Errorf("list where serial numbers sat: %w", err)
+	}
+	return nil
+}
+
+const staysQuery = `SELECT o.serial, o.server, o.category, o.type, o.place, o.model, o.since, o.until FROM json_each(?) j CROSS JOIN occupants o ON o.serial = j.value`
+
 // Travelled implements store.Store.
 func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at time.Time) ([]store.Occupant, error) {
 	type part struct{ serial, typ string }

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -96,6 +98,19 @@ func serialsAcrossServers(t *testing.T, f *fixture) {
 		if want.until == 0 && (!got.Until.IsZero() || !got.LastSeen.Equal(at(60))) || want.until != 0 && !got.Until.Equal(at(want.until)) {
 			t.Errorf("stay %d ends %v, last seen %v", i, got.Until, got.LastSeen)
 		}
+	}
+	stays := map[string]int{}
+	if err := f.Stays(ctx, []string{"Z1", "Z2", "Z3"}, func(v *store.Occupant) error {
+		stays[fmt.Sprint(v.Serial, v.Place, v.Model, v.Category, v.Type, v.Server == id(1), v.Since.Equal(at(4)), v.Until.Equal(at(5)), v.Until.IsZero())]++
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(stays) != 4 || stays[fmt.Sprint("Z1", "s1", "ST4000", record.RAID, "physical_drive", false, true, true, false)] != 1 {
+		t.Errorf("stays %v", stays)
+	}
+	if err := f.Stays(ctx, []string{"Z1"}, func(*store.Occupant) error { return context.Canceled }); !errors.Is(err, context.Canceled) {
+		t.Errorf("an error of who listens: %v", err)
 	}
 	for n, q := range map[int]store.OccupantQuery{4: {}, 1: {Text: "z2"}, 2: {Server: id(2)}, 0: {Type: "memory"}} {
 		if p := must[store.OccupantPage](t)(f.Occupants(ctx, q)); p.Total != n {
