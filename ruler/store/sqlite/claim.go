@@ -117,30 +117,20 @@ const grouped = "state IN ('up', 'silent') AND clone_of = x''"
 
 const groupsQuery = "SELECT site, rack, subnet, simulated, count(*) FROM servers INDEXED BY servers_group WHERE " + grouped + " GROUP BY 1, 2, 3, 4"
 
-// groupsAtQuery reads the past of those servers alone that something was logged
-// about since: of the others, what is said now was said then.
+// groupsAtQuery counts what is there now, and puts right those servers alone that
+// something was logged about since: of the others, what is said now was said then.
 const groupsAtQuery = `WITH
-	later AS MATERIALIZED (SELECT DISTINCT server FROM server_log INDEXED BY server_log_at WHERE at > ?1 AND kind IN ('state', 'labels')),
-	states AS (SELECT server, (SELECT max(n) FROM server_log x WHERE x.server = later.server AND x.kind = 'state' AND x.at <= ?1) AS n,
-		(SELECT max(n) FROM server_log x WHERE x.server = later.server AND x.kind = 'labels' AND x.at <= ?1) AS labels FROM later)
+	later AS MATERIALIZED (SELECT server, max(kind = 'labels') AS labels FROM server_log INDEXED BY server_log_at WHERE at > ?1 AND kind IN ('state', 'labels') GROUP BY server),
+	past AS MATERIALIZED (SELECT s.site, s.rack, s.subnet, s.simulated, s.state IN ('up', 'silent') AS now,
+		coalesce((SELECT x.value ->> 'state' FROM server_log x WHERE x.server = later.server AND x.kind = 'state' AND x.at <= ?1 ORDER BY x.n DESC LIMIT 1), '') IN ('up', 'silent') AS was,
+		CASE WHEN labels THEN (SELECT x.value FROM server_log x WHERE x.server = later.server AND x.kind = 'labels' AND x.at <= ?1 ORDER BY x.n DESC LIMIT 1) END AS labels
+		FROM later CROSS JOIN servers s ON s.id = later.server WHERE s.clone_of = x'')
 	SELECT site, rack, subnet, simulated, sum(n) FROM (
-		SELECT site, rack, subnet, simulated, count(*) AS n FROM servers INDEXED BY servers_group WHERE ` + grouped + ` AND id NOT IN (SELECT server FROM later) GROUP BY 1, 2, 3, 4
-		UNION ALL SELECT coalesce(l.value ->> 'site', s.site), coalesce(l.value ->> 'rack', s.rack), s.subnet, coalesce(l.value ->> 'simulated', s.simulated), 1
-		FROM states JOIN server_log x ON x.n = states.n JOIN servers s ON s.id = states.server LEFT JOIN server_log l ON l.n = states.labels
-		WHERE s.clone_of = x'' AND x.value ->> 'state' IN ('up', 'silent')
-	) GROUP BY 1, 2, 3, 4`
-
-// groupsOnceQuery reads the past of all servers at once.
-const groupsOnceQuery = `WITH
-	states AS (SELECT server, max(n) AS n FROM server_log WHERE kind = 'state' AND at <= ?1 GROUP BY server),
-	labels AS (SELECT server, max(n) AS n FROM server_log WHERE kind = 'labels' AND at <= ?1 GROUP BY server)
-	SELECT coalesce(l.value ->> 'site', s.site), coalesce(l.value ->> 'rack', s.rack), s.subnet, coalesce(l.value ->> 'simulated', s.simulated), count(*)
-	FROM states JOIN server_log x ON x.n = states.n JOIN servers s ON s.id = states.server
-	LEFT JOIN labels ON labels.server = s.id LEFT JOIN server_log l ON l.n = labels.n
-	WHERE s.clone_of = x'' AND x.value ->> 'state' IN ('up', 'silent') GROUP BY 1, 2, 3, 4`
-
-// groupsMany is from how many lines of the log on reading all of it is faster.
-const groupsMany = 20_000
+		SELECT site, rack, subnet, simulated, count(*) AS n FROM servers INDEXED BY servers_group WHERE ` + grouped + ` GROUP BY 1, 2, 3, 4
+		UNION ALL SELECT site, rack, subnet, simulated, -1 FROM past WHERE now AND (NOT was OR labels IS NOT NULL)
+		UNION ALL SELECT coalesce(labels ->> 'site', site), coalesce(labels ->> 'rack', rack), subnet, coalesce(labels ->> 'simulated', simulated), 1
+		FROM past WHERE was AND (NOT now OR labels IS NOT NULL)
+	) GROUP BY 1, 2, 3, 4 HAVING sum(n) > 0`
 
 // Groups implements store.Store.
 func (s *Store) Groups(ctx context.Context) ([]store.GroupSize, error) {
@@ -153,16 +143,7 @@ func (s *Store) Groups(ctx context.Context) ([]store.GroupSize, error) {
 
 // GroupsAt implements store.Store.
 func (s *Store) GroupsAt(ctx context.Context, at time.Time) ([]store.GroupSize, error) {
-	var since int
-	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM server_log WHERE at > ? LIMIT ?)", unix(at), groupsMany).Scan(&since)
-	if err != nil {
-		return nil, fmt.Errorf("count what changed: %w", err)
-	}
-	query := groupsAtQuery
-	if since == groupsMany {
-		query = groupsOnceQuery
-	}
-	out, err := s.groups(ctx, query, unix(at))
+	out, err := s.groups(ctx, groupsAtQuery, unix(at))
 	if err != nil {
 		return nil, fmt.Errorf("count groups as they were: %w", err)
 	}
