@@ -204,6 +204,30 @@ func (s *scratch) verifyUnit() {
 	output(s.t, "systemd-analyze", "verify", "--man=no", unit)
 }
 
+// TestServiceOfTheWholeStack lets systemd read the unit of nocturne run, and nocturne its flags.
+func TestServiceOfTheWholeStack(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("linux", "nocturne.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNocturne(t, "run")
+	_, line, _ := strings.Cut(string(text), "\nExecStart=")
+	line, _, _ = strings.Cut(line, "\n")
+	words := strings.Fields(line)
+	if words[0] != "/opt/nocturne/nocturne" {
+		t.Fatalf("ExecStart=%s", line)
+	}
+	// A flag that it knows and one that it does not: only the second is complained of.
+	out, err := n.command(append(words[1:], "--no-such-flag")...)
+	if err == nil || !strings.Contains(out, "no-such-flag") {
+		t.Errorf("%s --no-such-flag: %v\n%s", line, err, out)
+	}
+	needTools(t, "systemd-analyze")
+	unit := filepath.Join(t.TempDir(), "nocturne.service")
+	writeFile(t, unit, strings.ReplaceAll(string(text), words[0], n.bin+"/nocturne"))
+	output(t, "systemd-analyze", "verify", "--man=no", unit)
+}
+
 const (
 	linuxExe  = "usr/bin/nocturne-exporter"
 	linuxUnit = "usr/lib/systemd/system/nocturne-exporter.service"

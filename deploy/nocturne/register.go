@@ -62,8 +62,9 @@ func tokenCommand(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.out, "%s\n\nOn Linux, in a shell:\n\n  %s\n\nOn Windows, in PowerShell as administrator:\n\n  %s\n\nGood for %s until %s.\n",
-		lines.Note, lines.Linux, lines.Windows, servers(q.Uses), token.Expires.Local().Format(time.DateTime))
+	fmt.Fprintf(e.out, "%s\n\nWith the package. On Windows, in PowerShell as administrator; on Debian or Ubuntu, in a shell:\n\n  %s\n\n  %s\n\n"+
+		"With the program alone, in a folder where it can stay:\n\n  %s\n\n  %s\n\nGood for %s until %s.\n",
+		lines.Note, lines.WindowsPackage, lines.LinuxPackage, lines.Windows, lines.Linux, servers(q.Uses), token.Expires.Local().Format(time.DateTime))
 	return nil
 }
 

@@ -231,9 +231,13 @@ suite('console', (the) => {
     await page.getByLabel('Site').fill('north');
     await page.getByRole('button', { name: 'Make the lines' }).click();
     await page.getByText('exporter enrol').first().waitFor();
-    await page.getByRole('button', { name: 'Copy the line for Linux' }).click();
-    await page.getByText('Copied.').waitFor();
-    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    const copy = async (name) => {
+      await page.getByRole('button', { name: 'Copy the line for ' + name }).click();
+      await page.getByText('Copied.').waitFor();
+      return page.evaluate(() => navigator.clipboard.readText());
+    };
+    assert.match(await copy('Windows: MSI'), /^msiexec \/i \(Get-Item \.\\nocturne-exporter-\*-x64\.msi\) \/qn SERVER=https:\/\/10\.20\.0\.5:9471 CAFINGERPRINT=[0-9a-f]{64} TOKEN=\S+$/);
+    const copied = await copy('Linux: exporter');
     assert.match(copied, /^sudo \.\/exporter enrol --server https:\/\/10\.20\.0\.5:9471 --ca-fingerprint [0-9a-f]{64} --token \S+ && sudo \.\/exporter install && sudo \.\/exporter start$/);
     assert.equal(await page.getByLabel('Site').inputValue(), 'north', 'what was typed stays');
     await page.shot('add');

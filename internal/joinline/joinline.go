@@ -121,12 +121,14 @@ type Invite struct {
 	Token string
 }
 
-// Lines are the texts to paste.
+// Lines are the texts to paste: for a POSIX shell on Linux, for PowerShell 5.1
+// and later, which knows no &&, on Windows.
 type Lines struct {
-	// Linux is for a POSIX shell.
-	Linux string
-	// Windows is for PowerShell 5.1 and later, which knows no &&.
-	Windows string
+	// LinuxPackage and WindowsPackage install the package, a deb or an MSI,
+	// that lies in the folder where the line is pasted.
+	LinuxPackage, WindowsPackage string
+	// Linux and Windows make a service of the program alone that lies there.
+	Linux, Windows string
 	// Note says what a person must know before pasting; "" = nothing.
 	Note string
 }
@@ -136,8 +138,8 @@ const NoListener = "The eventbridge listens on this machine only, so the lines w
 	"To let other servers join, stop Nocturne and start it again the same way with --listen 0.0.0.0:9471 added."
 
 // copyFirst is the note for lines that work elsewhere.
-const copyFirst = "Copy the exporter binary to the server first, to a folder where it can stay, and paste the line there, in a shell with administrator's rights. " +
-	"The line installs a service, which starts with the machine. Where systemd does not run, end it with `sudo ./exporter run` instead. " +
+const copyFirst = "Copy the exporter to the server first, and paste the line in that folder, in a shell with administrator's rights. " +
+	"Where Nocturne is built, `make package` makes an MSI, a deb and an rpm in bin/packages; `make windows` makes the program alone for Windows in bin/windows, and bin has it for Linux. " +
 	"The token is a secret: it joins a server until it is used up or expires."
 
 // Lines returns the lines to paste, or why the invite cannot work.
@@ -149,7 +151,7 @@ func (i Invite) Lines() (Lines, error) {
 	if i.Token == "" {
 		return Lines{}, fmt.Errorf("join token: none given")
 	}
-	args := [][2]string{{"--server", i.URL}}
+	args := [][2]string{{"server", i.URL}}
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
 		return Lines{}, fmt.Errorf("eventbridge URL %.80q: no host that others can reach, listen on one address of this machine", i.URL)
 	}
@@ -160,7 +162,7 @@ func (i Invite) Lines() (Lines, error) {
 		if b, err := hex.DecodeString(fp); err != nil || len(b) != 32 {
 			return Lines{}, fmt.Errorf("ca fingerprint %.80q: want the SHA-256 of the CA certificate, 64 hexadecimal digits", i.CAFingerprint)
 		}
-		args = append(args, [2]string{"--ca-fingerprint", fp})
+		args = append(args, [2]string{"ca-fingerprint", fp})
 	case "http":
 		if !local {
 			return Lines{}, fmt.Errorf("eventbridge URL %.80q: plain http is for loopback only, use https", i.URL)
@@ -168,11 +170,17 @@ func (i Invite) Lines() (Lines, error) {
 	default:
 		return Lines{}, fmt.Errorf("eventbridge URL %.80q: want https://HOST:PORT", i.URL)
 	}
-	args = append(args, [2]string{"--token", i.Token})
-	out := Lines{Linux: "sudo ./exporter enrol", Windows: `.\exporter.exe enrol`, Note: copyFirst}
+	args = append(args, [2]string{"token", i.Token})
+	out := Lines{
+		LinuxPackage:   "sudo apt install ./nocturne-exporter_*_amd64.deb && sudo nocturne-exporter enrol",
+		WindowsPackage: `msiexec /i (Get-Item .\nocturne-exporter-*-x64.msi) /qn`,
+		Linux:          "sudo ./exporter enrol", Windows: `.\exporter.exe enrol`, Note: copyFirst,
+	}
 	for _, a := range args {
-		out.Linux += " " + a[0] + " " + quoteShell(a[1])
-		out.Windows += " " + a[0] + " " + quotePowerShell(a[1])
+		out.LinuxPackage += " --" + a[0] + " " + quoteShell(a[1])
+		out.WindowsPackage += " " + quotePowerShell(strings.ToUpper(strings.ReplaceAll(a[0], "-", ""))+"="+a[1])
+		out.Linux += " --" + a[0] + " " + quoteShell(a[1])
+		out.Windows += " --" + a[0] + " " + quotePowerShell(a[1])
 	}
 	out.Linux += " && sudo ./exporter install && sudo ./exporter start"
 	out.Windows += `; if ($?) { .\exporter.exe install; .\exporter.exe start }`
@@ -195,7 +203,7 @@ func plain(s string) bool {
 	for _, c := range s {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.ContainsRune("-_./:", c):
+		case strings.ContainsRune("-_./:=", c):
 		default:
 			return false
 		}

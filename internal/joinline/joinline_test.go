@@ -15,6 +15,8 @@ func TestLines(t *testing.T) {
 		invite  Invite
 		linux   string
 		windows string
+		deb     string // "" = not looked at
+		msi     string
 		note    string
 		err     string
 	}{
@@ -23,6 +25,8 @@ func TestLines(t *testing.T) {
 			invite:  Invite{URL: "https://10.0.0.5:9471", CAFingerprint: fp, Token: "nocj.ab-c_9"},
 			linux:   "sudo ./exporter enrol --server https://10.0.0.5:9471 --ca-fingerprint " + fp + " --token nocj.ab-c_9 && sudo ./exporter install && sudo ./exporter start",
 			windows: `.\exporter.exe enrol --server https://10.0.0.5:9471 --ca-fingerprint ` + fp + ` --token nocj.ab-c_9; if ($?) { .\exporter.exe install; .\exporter.exe start }`,
+			deb:     "sudo apt install ./nocturne-exporter_*_amd64.deb && sudo nocturne-exporter enrol --server https://10.0.0.5:9471 --ca-fingerprint " + fp + " --token nocj.ab-c_9",
+			msi:     `msiexec /i (Get-Item .\nocturne-exporter-*-x64.msi) /qn SERVER=https://10.0.0.5:9471 CAFINGERPRINT=` + fp + ` TOKEN=nocj.ab-c_9`,
 			note:    copyFirst,
 		},
 		{
@@ -43,6 +47,7 @@ func TestLines(t *testing.T) {
 			name:    "IPv6 is quoted: brackets mean something to a shell",
 			invite:  Invite{URL: "http://[::1]:9470", Token: "t"},
 			linux:   "sudo ./exporter enrol --server 'http://[::1]:9470' --token t && sudo ./exporter install && sudo ./exporter start",
+			msi:     `msiexec /i (Get-Item .\nocturne-exporter-*-x64.msi) /qn 'SERVER=http://[::1]:9470' TOKEN=t`,
 			windows: `.\exporter.exe enrol --server 'http://[::1]:9470' --token t; if ($?) { .\exporter.exe install; .\exporter.exe start }`,
 			note:    NoListener,
 		},
@@ -67,6 +72,9 @@ func TestLines(t *testing.T) {
 			}
 			if got.Linux != tt.linux || got.Windows != tt.windows || got.Note != tt.note {
 				t.Errorf("got\n%+v\nwant\n%s\n%s\n%s", got, tt.linux, tt.windows, tt.note)
+			}
+			if tt.deb != "" && got.LinuxPackage != tt.deb || tt.msi != "" && got.WindowsPackage != tt.msi {
+				t.Errorf("packages: got\n%s\n%s\nwant\n%s\n%s", got.LinuxPackage, got.WindowsPackage, tt.deb, tt.msi)
 			}
 		})
 	}

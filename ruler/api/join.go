@@ -167,6 +167,6 @@ func (s *server) join(r *request) (any, error) {
 	s.audit(r, "join_token.create", token.ID, map[string]any{"site": q.Site, "rack": q.Rack, "role": q.Role, "owner": q.Owner, "uses": q.Uses, "expires": token.Expires})
 	return JoinAnswer{
 		ID: token.ID, ExpiresAt: at(token.Expires), Uses: q.Uses, Network: lines.Note != joinline.NoListener,
-		Linux: lines.Linux, Windows: lines.Windows, Note: lines.Note,
+		Linux: lines.Linux, Windows: lines.Windows, Deb: lines.LinuxPackage, MSI: lines.WindowsPackage, Note: lines.Note,
 	}, nil
 }

@@ -443,8 +443,10 @@ type JoinAnswer struct {
 	ExpiresAt *time.Time `json:"expires_at"`
 	Uses      int        `json:"uses"`
 	Network   bool       `json:"network" doc:"false: the bridge listens on loopback only"`
-	Linux     string     `json:"linux"`
-	Windows   string     `json:"windows"`
+	Linux     string     `json:"linux" doc:"for the program alone, in a POSIX shell"`
+	Windows   string     `json:"windows" doc:"for the program alone, in PowerShell"`
+	Deb       string     `json:"deb" doc:"for the Debian package"`
+	MSI       string     `json:"msi" doc:"for the MSI, in PowerShell"`
 	Note      string     `json:"note"`
 }
 

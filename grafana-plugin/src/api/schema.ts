@@ -557,13 +557,19 @@ export interface IncidentRequest {
 }
 
 export interface JoinAnswer {
+  /** for the Debian package */
+  deb: string;
   expires_at: string | null;
   id: string;
+  /** for the program alone, in a POSIX shell */
   linux: string;
+  /** for the MSI, in PowerShell */
+  msi: string;
   /** false: the bridge listens on loopback only */
   network: boolean;
   note: string;
   uses: number;
+  /** for the program alone, in PowerShell */
   windows: string;
 }
 

@@ -83,8 +83,12 @@ function Lines({ of: a }: { of: JoinAnswer }) {
   return (
     <Panel title={t('add.paste', '2. Paste one of these')} extra={<Dim>{a.uses === 1 ? t('add.one', 'for one server') : t('add.many', 'for {{n}} servers', { n: a.uses })}, {t('add.ends', 'ends')} <When at={a.expires_at} /></Dim>}>
       {a.network ? <p><Data max={600}>{a.note}</Data></p> : <Alert severity="warning" title={t('add.loopback', 'Nobody can reach it yet')}><Data max={600}>{a.note}</Data></Alert>}
-      {line('Linux', a.linux)}
-      {line('Windows (PowerShell)', a.windows)}
+      <h3 className={s.way}>{t('add.package', 'With the package')}</h3>
+      {line(t('add.msi', 'Windows: MSI, in PowerShell'), a.msi)}
+      {line(t('add.deb', 'Debian, Ubuntu: deb'), a.deb)}
+      <h3 className={s.way}>{t('add.program', 'With the program alone, in a folder where it can stay')}</h3>
+      {line(t('add.windows', 'Windows: exporter.exe, in PowerShell'), a.windows)}
+      {line(t('add.linux', 'Linux: exporter'), a.linux)}
       <span role="status">{said}</span>
     </Panel>
   );
@@ -92,6 +96,7 @@ function Lines({ of: a }: { of: JoinAnswer }) {
 
 const styles = (theme: GrafanaTheme2) => ({
   form: css({ display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 200px), 1fr))', gap: theme.spacing(2), alignItems: 'end' }),
+  way: css({ ...theme.typography.h5, margin: theme.spacing(2, 0, 0) }),
   lineHead: css({ display: 'flex', alignItems: 'center', justifyContent: 'space-between', marginTop: theme.spacing(1) }),
   paste: css({ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere', marginTop: theme.spacing(0.5) }),
 });
