@@ -68,6 +68,9 @@ var remarks = []struct {
 	{bitSelfTestLog, "self-tests failed"},
 }
 
+// nvmeHot is the critical warning of a disk that is too hot or too cold, and well.
+const nvmeHot = 1 << 1
+
 // nvmeWarnings are the bits of NVMe's critical warning (base specification,
 // SMART / Health Information).
 var nvmeWarnings = []string{
@@ -317,6 +320,9 @@ func (d *Drive) health(r *reply) {
 		d.State = StateFailed
 	}
 	warns := r.NVMe != nil && r.NVMe.CriticalWarning != nil && *r.NVMe.CriticalWarning != 0
+	if warns && *r.NVMe.CriticalWarning == nvmeHot {
+		d.State = StateFailing // smartctl says "failed" of every critical warning
+	}
 	if d.State != StateFailed && (warns || d.ExitStatus&bitPrefail != 0) {
 		d.State = StateFailing
 	}

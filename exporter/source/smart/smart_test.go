@@ -127,6 +127,9 @@ func TestVerdicts(t *testing.T) {
 	f(made(24, device+`,"smart_status":{"passed":false}}`), StateFailed)
 	f(made(0, device+`,"smart_support":{"available":true,"enabled":false}}`), StateUnknown)
 	f(made(0, device+`,"smart_support":true,"nvme_smart_health_information_log":{"critical_warning":4}}`), StateFailing)
+	// smartctl calls every critical warning a failure, also one about nothing but heat.
+	f(made(8, device+`,"smart_status":{"passed":false},"nvme_smart_health_information_log":{"critical_warning":2}}`), StateFailing)
+	f(made(8, device+`,"smart_status":{"passed":false},"nvme_smart_health_information_log":{"critical_warning":6}}`), StateFailed)
 	f(made(4, device+`,"smart_support":{"available":false}}`), "not supported")
 	f(made(4, device+`,"smart_support":false}`), "not supported")
 	f(made(4, device+`}`), "not supported")

@@ -59,7 +59,8 @@ func DefaultConfig() Config {
 		{Name: "System"},
 		{Name: "Application"},
 		{Name: ms + "Storage-Storport/Operational", Levels: bad, Optional: true},
-		{Name: ms + "StorageSpaces-Driver/Operational", Levels: bad, Optional: true},
+		// And what it says when all is well again, at level information: below its threshold, healthy.
+		{Name: ms + "StorageSpaces-Driver/Operational", Query: "*[System[(Level=1 or Level=2 or Level=3 or EventID=104 or EventID=305)]]", Optional: true},
 		{Name: ms + "Ntfs/Operational", Levels: bad, Optional: true},
 		// A disk came or went, with its serial number.
 		{Name: ms + "Partition/Diagnostic", EventIDs: Choice{Include: []string{"1006"}}, Optional: true},
