@@ -2,6 +2,7 @@ package alerts_test
 
 import (
 	"flag"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"nocturne/alerts"
+	"nocturne/ruler/notify"
 	"nocturne/ruler/operator/operatortest"
 	"nocturne/ruler/rule"
 )
@@ -176,6 +178,44 @@ func TestRoutes(t *testing.T) {
 			if !w.SendResolved() {
 				t.Errorf("receiver %s is not told when a problem is over", r.Name)
 			}
+		}
+	}
+}
+
+// What docs/beside.md gives for an Alertmanager that somebody has already.
+func TestRoutesToMerge(t *testing.T) {
+	text, err := os.ReadFile("../docs/beside.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n```yaml\n")
+	doc, _, found := strings.Cut(rest, "```")
+	c, err := config.Load(doc)
+	if !found || err != nil {
+		t.Fatalf("no configuration: %v", err)
+	}
+	root := dispatch.NewRoute(c.Route, nil)
+	for _, tt := range []struct {
+		want   string
+		labels model.LabelSet
+	}{
+		{"servers by notification_id", model.LabelSet{"alertname": "RaidDriveFailed", "severity": "critical", "notification_id": "0123456789abcdef"}},
+		{"servers by ", model.LabelSet{"alertname": "RulerStuck", "severity": "critical", "job": notify.Job}},
+		{"nocturne-watchdog by alertname job", model.LabelSet{"alertname": "Watchdog", "severity": "none", "job": notify.Job}},
+		{"yours by ", model.LabelSet{"alertname": "Watchdog", "severity": "none"}},
+		{"yours by ", model.LabelSet{"alertname": "HighLatency", "severity": "critical"}},
+	} {
+		var got []string
+		for _, r := range root.Match(tt.labels) {
+			var by []string
+			for name := range r.RouteOpts.GroupBy {
+				by = append(by, string(name))
+			}
+			slices.Sort(by)
+			got = append(got, r.RouteOpts.Receiver+" by "+strings.Join(by, " "))
+		}
+		if strings.Join(got, ", ") != tt.want {
+			t.Errorf("%v goes to %q, want %q", tt.labels, got, tt.want)
 		}
 	}
 }

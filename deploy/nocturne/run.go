@@ -39,6 +39,7 @@ func start(ctx context.Context, e env, mode stack.Mode, args []string) error {
 	flags.Var((*stack.Hours)(&o.Keep.Stream), "keep-stream", "`duration` that records can be read again by a part that was down")
 	flags.BoolVar(&o.Verbose, "verbose", false, "show everything that the parts say")
 	flags.Func("ports", "other `ports`: free, or NAME=PORT,NAME=PORT (see docs/operations.md)", o.Ports.Set)
+	flags.Func("use", "a program that you run already, in place of ours: `NAME=URL` with metrics (VictoriaMetrics), logs (VictoriaLogs) or alertmanager; once for each", o.Outside.Set)
 	if mode == stack.Demo {
 		o.Servers = demoServers
 		flags.Var((*fleetSize)(&o.Servers), "servers", "`number` of simulated servers")
@@ -128,11 +129,15 @@ func welcome(e env, s stack.State, cmd func(string) string, data string, took ti
 		say("add a server", cmd("token create"))
 	}
 	say("how it is", cmd("status"))
-	say("metrics, logs", stack.URL(s.Ports.Metrics)+"/vmui/  "+stack.URL(s.Ports.Logs)+"/select/vmui/")
+	say("metrics, logs", s.MetricsURL()+"/vmui/  "+s.LogsURL()+"/select/vmui/")
 	if s.Page.Listen != "" {
 		say("first login", "the link (link=) in "+stack.Layout{Dir: data}.Log("ruler"))
 	}
-	say("who gets messages", stack.Layout{Dir: data}.Config("alertmanager"))
+	if len(s.Outside.Alertmanagers) > 0 {
+		say("who gets messages", "as "+strings.Join(s.Outside.Alertmanagers, " and ")+" decides")
+	} else {
+		say("who gets messages", stack.Layout{Dir: data}.Config("alertmanager"))
+	}
 	say("logs of the parts", stack.Layout{Dir: data}.Logs())
 	fmt.Fprint(e.out, "\nCtrl-C ends it.\n\n")
 }

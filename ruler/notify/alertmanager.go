@@ -69,7 +69,7 @@ func alerts(n *Notification, as State, consoleURL string, now time.Time) []alert
 func watchdogAlert(now time.Time) alert {
 	return alert{
 		StartsAt: stamp(now), EndsAt: stamp(now.Add(watchdogFor)),
-		Labels: map[string]string{LabelAlertname: "Watchdog", LabelSeverity: "none"},
+		Labels: map[string]string{LabelAlertname: "Watchdog", LabelJob: Job, LabelSeverity: "none"},
 		Annotations: map[string]string{
 			AnnotationSummary:     "Nocturne's ruler is alive",
 			AnnotationDescription: "This alert always fires. Have a monitor outside of this installation page somebody when it stops arriving.",
@@ -83,7 +83,7 @@ func watchdogAlert(now time.Time) alert {
 func stuckAlert(why string, now time.Time) alert {
 	return alert{
 		StartsAt: stamp(now), EndsAt: stamp(now.Add(watchdogFor)),
-		Labels: map[string]string{LabelAlertname: "RulerStuck", LabelSeverity: Critical},
+		Labels: map[string]string{LabelAlertname: "RulerStuck", LabelJob: Job, LabelSeverity: Critical},
 		Annotations: map[string]string{
 			AnnotationSummary:     "Nocturne's ruler is stuck: nothing new is noticed",
 			AnnotationDescription: "Nobody is told of failures while this lasts. What is known already stays open. Look at the disk of the ruler's data folder.",

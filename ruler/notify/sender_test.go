@@ -319,7 +319,7 @@ func TestWatchdog(t *testing.T) {
 		for _, a := range r.am.alerts {
 			if a.labels["alertname"] == "Watchdog" {
 				n++
-				if a.ends.Sub(a.at) != 5*time.Minute || a.labels["simulated"] != "" {
+				if a.ends.Sub(a.at) != 5*time.Minute || a.labels["simulated"] != "" || a.labels["job"] != "nocturne" {
 					t.Errorf("%+v", a)
 				}
 			}

@@ -24,7 +24,13 @@ const (
 	LabelSite         = "site"
 	LabelNotification = "notification_id"
 	LabelSimulated    = "simulated"
+	// LabelJob is [Job] in alerts about the ruler itself, so that its Watchdog is
+	// told from another one at the same Alertmanager.
+	LabelJob = "job"
 )
+
+// Job is the value of LabelJob.
+const Job = "nocturne"
 
 // Annotations of alerts. They may change while a notification is open.
 const (

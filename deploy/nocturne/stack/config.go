@@ -88,13 +88,16 @@ func (s *stack) eventbridgeConfig() doc {
 		"ingest":          doc{"address": Addr(s.Ports.Ingest), "listen": s.Listen},
 		"admin":           doc{"address": Addr(s.Ports.Admin)},
 		"stream":          doc{"address": Addr(s.Ports.Stream), "max_age": s.Keep.Stream.String()},
-		"victoriametrics": doc{"url": URL(s.Ports.Metrics)},
-		"victorialogs":    doc{"url": URL(s.Ports.Logs), "keep": (time.Duration(s.Keep.Logs) * 24 * time.Hour).String()},
+		"victoriametrics": doc{"url": s.state.MetricsURL()},
+		"victorialogs":    doc{"url": s.state.LogsURL(), "keep": (time.Duration(s.Keep.Logs) * 24 * time.Hour).String()},
 	}
 }
 
 func (s *stack) rulerConfig() doc {
-	demo := doc{"receiver_url": URL(s.Ports.Receiver)} // the page shows what was delivered, in run too
+	demo := doc{}
+	if len(s.Outside.Alertmanagers) == 0 {
+		demo["receiver_url"] = URL(s.Ports.Receiver) // the page shows what was delivered, in run too
+	}
 	rules := doc{}
 	if s.Mode == Demo {
 		demo["simulator_url"] = URL(s.Ports.Simulator)
@@ -103,7 +106,7 @@ func (s *stack) rulerConfig() doc {
 	if own := s.Rules(); hasRules(own) {
 		rules["dirs"] = []string{own}
 	}
-	metrics := doc{"url": URL(s.Ports.Metrics)}
+	metrics := doc{"url": s.state.MetricsURL()}
 	if s.Mode == Demo {
 		metrics["interval"] = demoMetrics.String()
 	}
@@ -120,11 +123,11 @@ func (s *stack) rulerConfig() doc {
 			"url":        "nats://" + Addr(s.Ports.Stream),
 			"token_file": stream.TokenFile(s.in("eventbridge", "stream"), stream.RoleRuler),
 		},
-		"alertmanager": doc{"urls": []string{URL(s.Ports.Alertmanager)}, "console_url": s.Page.URL(s.Ports.Ruler)},
+		"alertmanager": doc{"urls": s.state.AlertmanagerURLs(), "console_url": s.Page.URL(s.Ports.Ruler)},
 		"api":          api,
 		"rules":        rules,
 		"metrics":      metrics,
-		"logs":         doc{"url": URL(s.Ports.Logs)},
+		"logs":         doc{"url": s.state.LogsURL()},
 	}
 	if s.Page.TLS() {
 		d["tls"] = doc{"cert_file": s.Page.Files.CertFile, "key_file": s.Page.Files.KeyFile}
@@ -147,12 +150,19 @@ func (s *stack) scrapeConfig() doc {
 		ruler["scheme"], ruler["tls_config"] = "https", doc{"insecure_skip_verify": true}
 	}
 	ruler["static_configs"] = []doc{{"targets": []string{strings.TrimPrefix(s.Page.Here(s.Ports.Ruler), s.Page.scheme()+"://")}}}
+	jobs := []doc{job("eventbridge", s.Ports.Admin), ruler}
+	if len(s.Outside.Alertmanagers) == 0 {
+		jobs = append(jobs, job("alertmanager", s.Ports.Alertmanager))
+	}
+	if s.Outside.Metrics == "" {
+		jobs = append(jobs, job("victoria-metrics", s.Ports.Metrics))
+	}
+	if s.Outside.Logs == "" {
+		jobs = append(jobs, job("victoria-logs", s.Ports.Logs))
+	}
 	return doc{
-		"global": doc{"scrape_interval": scrapeEvery.String(), "scrape_timeout": scrapeTimeout.String()},
-		"scrape_configs": []doc{
-			job("eventbridge", s.Ports.Admin), ruler, job("alertmanager", s.Ports.Alertmanager),
-			job("victoria-metrics", s.Ports.Metrics), job("victoria-logs", s.Ports.Logs),
-		},
+		"global":         doc{"scrape_interval": scrapeEvery.String(), "scrape_timeout": scrapeTimeout.String()},
+		"scrape_configs": jobs,
 	}
 }
 

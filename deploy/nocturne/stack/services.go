@@ -20,7 +20,16 @@ const Simulator = "simulator"
 
 // stages lists the parts in the order of their start: stores, bridge, ruler, agents.
 func (s *stack) stages() [][]supervise.Service {
-	stores := []supervise.Service{s.metricsStore(), s.logStore(), s.alertmanager(), s.receiver()}
+	var stores []supervise.Service
+	if s.Outside.Metrics == "" {
+		stores = append(stores, s.metricsStore())
+	}
+	if s.Outside.Logs == "" {
+		stores = append(stores, s.logStore())
+	}
+	if len(s.Outside.Alertmanagers) == 0 {
+		stores = append(stores, s.alertmanager(), s.receiver())
+	}
 	agents := []supervise.Service{s.exporter()}
 	if s.Mode == Demo {
 		agents = append(agents, s.simulator())
@@ -39,6 +48,7 @@ func (s *stack) metricsStore() supervise.Service {
 			"-search.latencyOffset=1s",     // 30 s by default: the page would lag that much
 			"-memory.allowedBytes=1GiB",
 			"-promscrape.config=" + s.Config("scrape"),
+			"-promscrape.suppressScrapeErrorsDelay=1m", // what starts after it does not answer yet
 		},
 		Ports:    []supervise.Port{{Addr: Addr(s.Ports.Metrics), Purpose: "the metrics database"}},
 		Ready:    supervise.HTTPReady(URL(s.Ports.Metrics) + "/health"),

@@ -31,6 +31,7 @@ type Options struct {
 	Listen  string // address on the network for servers to reach us, TLS; "" = this machine only
 	Page    Page   // checked
 	Ports   Ports
+	Outside Outside
 	Keep    Retention
 	Servers int // simulated ones, in demo
 	// Simulate are further arguments of nocturne simulate, in demo.
@@ -66,7 +67,7 @@ func Start(ctx context.Context, o Options, ready func(State)) (err error) {
 	defer func() { err = errors.Join(err, own.Close()) }()
 	o.Logger = also(o.Logger, own)
 	s := &stack{Options: o, Layout: Layout{o.Data}, state: State{
-		Mode: o.Mode, PID: os.Getpid(), Started: time.Now().UTC(), Listen: o.Listen, Page: o.Page, Ports: o.Ports,
+		Mode: o.Mode, PID: os.Getpid(), Started: time.Now().UTC(), Listen: o.Listen, Page: o.Page, Ports: o.Ports, Outside: o.Outside,
 	}}
 	if err := s.findPrograms(); err != nil {
 		return err
@@ -128,8 +129,15 @@ func (s *stack) program(name string) string {
 
 // findPrograms says which are missing before anything starts.
 func (s *stack) findPrograms() error {
+	programs := []string{"nocturne", "eventbridge", "ruler", "exporter"}
+	if s.Outside.Metrics == "" {
+		programs = append(programs, "victoria-metrics")
+	}
+	if s.Outside.Logs == "" {
+		programs = append(programs, "victoria-logs")
+	}
 	var missing []string
-	for _, name := range []string{"nocturne", "eventbridge", "ruler", "exporter", "victoria-metrics", "victoria-logs"} {
+	for _, name := range programs {
 		if _, err := os.Stat(s.program(name)); err != nil {
 			missing = append(missing, name)
 		}

@@ -19,6 +19,7 @@ type State struct {
 	Listen  string             `json:"listen,omitempty"`
 	Page    Page               `json:"page,omitzero"`
 	Ports   Ports              `json:"ports"`
+	Outside Outside            `json:"outside"`
 	Parts   []supervise.Status `json:"parts"`
 }
 

@@ -51,7 +51,7 @@ func checkPorts(stages [][]Service) error {
 		errs = append(errs, fmt.Errorf("nocturne runs already (%s): end that one first, or start this one on other ports with --ports free", other))
 	}
 	if len(taken) > 0 {
-		errs = append(errs, fmt.Errorf("these addresses cannot be used, stop what holds them and start again:\n%s", strings.Join(taken, "\n")))
+		errs = append(errs, fmt.Errorf("these addresses cannot be used; stop what holds them, choose others (--ports alertmanager=9094,…) or, where your own VictoriaMetrics, VictoriaLogs or Alertmanager holds one, use that (--use alertmanager=http://127.0.0.1:9093):\n%s", strings.Join(taken, "\n")))
 	}
 	return errors.Join(errs...)
 }
