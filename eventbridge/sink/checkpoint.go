@@ -52,7 +52,7 @@ func (p *pass) note(now time.Time) error {
 		return nil
 	}
 	c := pendingChange{at: now, Change: Change{Positions: p.pos, Items: map[string][]byte{}}}
-	for _, s := range p.ledger.Dirty() {
+	for s := range p.ledger.Dirty() {
 		b, err := s.AppendBinary(nil)
 		if err != nil {
 			return fmt.Errorf("encode ledger: %w", err)

@@ -88,16 +88,83 @@ type Ledger struct {
 	// and what came before its first frame is missing.
 	Truncated bool
 
-	seqs      map[ledgerKey]*Sequence
+	// Sequences of which nothing is missing are calm: they take a third of the
+	// memory of the others. Every sequence is in one of the two.
+	calm      map[ledgerKey]calm
+	open      map[ledgerKey]*Sequence
 	producers map[string]uint32 // those that are not the subject's own exporter, from 1
-	dirty     []*Sequence
+	names     []string          // of producers, by number less 1
+	dirty     []ledgerKey
 	fresh     []Range
 	totals    Totals
 }
 
 // NewLedger returns an empty ledger.
 func NewLedger() *Ledger {
-	return &Ledger{seqs: map[ledgerKey]*Sequence{}, producers: map[string]uint32{}}
+	return &Ledger{calm: map[ledgerKey]calm{}, open: map[ledgerKey]*Sequence{}, producers: map[string]uint32{}}
+}
+
+// calm is a sequence without holes, in little memory.
+type calm struct {
+	head     pastEpoch // the last of its epochs
+	received uint64    // and calmDirty
+	rest     *calmRest // nil = all of it is zero
+}
+
+// calmDirty marks, in calm.received, what changed since Clean.
+const calmDirty = 1 << 63
+
+// calmRest is what most sequences do not have.
+type calmRest struct {
+	duplicate, late, declared, closed, rejected uint64
+	past                                        []pastEpoch // before the head
+}
+
+// pastEpoch is an EpochState without holes.
+type pastEpoch struct {
+	ref  EpochRef
+	next uint64
+}
+
+// calmed returns the short form of a sequence, if it has one.
+func calmed(s *Sequence) (calm, bool) {
+	n := len(s.Epochs) - 1
+	if n < 0 || s.Unassured || s.Received >= calmDirty {
+		return calm{}, false
+	}
+	for i := range s.Epochs {
+		if len(s.Epochs[i].Holes) > 0 {
+			return calm{}, false
+		}
+	}
+	c := calm{head: pastEpoch{s.Epochs[n].Ref, s.Epochs[n].Next}, received: s.Received}
+	if s.dirty {
+		c.received |= calmDirty
+	}
+	if n > 0 || s.Duplicate|s.Late|s.Declared|s.Closed|s.Rejected != 0 {
+		c.rest = &calmRest{duplicate: s.Duplicate, late: s.Late, declared: s.Declared, closed: s.Closed, rejected: s.Rejected}
+		if n > 0 {
+			c.rest.past = make([]pastEpoch, n)
+			for i := range c.rest.past {
+				c.rest.past[i] = pastEpoch{s.Epochs[i].Ref, s.Epochs[i].Next}
+			}
+		}
+	}
+	return c, true
+}
+
+// whole returns the long form of a calm sequence.
+func (l *Ledger) whole(k ledgerKey, c *calm) *Sequence {
+	s := &Sequence{Key: SequenceKey{Producer: l.producer(k), Subject: k.subject, Category: k.category}, Received: c.received &^ calmDirty, dirty: c.received&calmDirty != 0}
+	if r := c.rest; r != nil {
+		s.Duplicate, s.Late, s.Declared, s.Closed, s.Rejected = r.duplicate, r.late, r.declared, r.closed, r.rejected
+		s.Epochs = make([]EpochState, 0, len(r.past)+1)
+		for _, e := range r.past {
+			s.Epochs = append(s.Epochs, EpochState{Ref: e.ref, Next: e.next})
+		}
+	}
+	s.Epochs = append(s.Epochs, EpochState{Ref: c.head.ref, Next: c.head.next})
+	return s
 }
 
 // ledgerKey is a SequenceKey in little memory: a ledger holds several sequences
@@ -116,11 +183,21 @@ func (l *Ledger) key(k SequenceKey) ledgerKey {
 	}
 	n, ok := l.producers[k.Producer]
 	if !ok {
-		n = uint32(len(l.producers)) + 1
-		l.producers[strings.Clone(k.Producer)] = n
+		name := strings.Clone(k.Producer)
+		l.names = append(l.names, name)
+		n = uint32(len(l.names))
+		l.producers[name] = n
 	}
 	out.producer = n
 	return out
+}
+
+// producer is the text that a key stands for.
+func (l *Ledger) producer(k ledgerKey) string {
+	if k.producer == 0 {
+		return ExporterProducer(k.subject)
+	}
+	return l.names[k.producer-1]
 }
 
 // ownExporter tells whether a producer is ExporterProducer(subject), and makes
@@ -141,16 +218,26 @@ func ownExporter(producer string, subject ID) bool {
 // Totals returns the sums over all sequences.
 func (l *Ledger) Totals() Totals { return l.totals }
 
-// Sequence returns what is known of one sequence. Read only.
-func (l *Ledger) Sequence(k SequenceKey) (*Sequence, bool) {
-	s, ok := l.seqs[l.key(k)]
+// Sequence returns what is known of one sequence now. Read only.
+func (l *Ledger) Sequence(k SequenceKey) (*Sequence, bool) { return l.at(l.key(k)) }
+
+func (l *Ledger) at(k ledgerKey) (*Sequence, bool) {
+	if c, ok := l.calm[k]; ok {
+		return l.whole(k, &c), true
+	}
+	s, ok := l.open[k]
 	return s, ok
 }
 
 // All yields every sequence, in no order. Read only.
 func (l *Ledger) All() iter.Seq[*Sequence] {
 	return func(yield func(*Sequence) bool) {
-		for _, s := range l.seqs {
+		for k, c := range l.calm {
+			if !yield(l.whole(k, &c)) {
+				return
+			}
+		}
+		for _, s := range l.open {
 			if !yield(s) {
 				return
 			}
@@ -158,23 +245,46 @@ func (l *Ledger) All() iter.Seq[*Sequence] {
 	}
 }
 
-// Dirty returns the sequences that changed since Clean, in the order of their
+// Changed tells how many sequences changed since Clean.
+func (l *Ledger) Changed() int { return len(l.dirty) }
+
+// Dirty yields the sequences that changed since Clean, in the order of their
 // first change. Read only.
-func (l *Ledger) Dirty() []*Sequence { return l.dirty }
+func (l *Ledger) Dirty() iter.Seq[*Sequence] {
+	return func(yield func(*Sequence) bool) {
+		for _, k := range l.dirty {
+			if s, ok := l.at(k); ok && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// muchDirty is from how many changes on their list is let go instead of used again.
+const muchDirty = 1024
 
 // Clean forgets what changed; call it once the changes are saved.
 func (l *Ledger) Clean() {
-	for _, s := range l.dirty {
-		s.dirty = false
+	for _, k := range l.dirty {
+		if c, ok := l.calm[k]; ok {
+			c.received &^= calmDirty
+			l.calm[k] = c
+		} else if s := l.open[k]; s != nil {
+			s.dirty = false
+		}
 	}
-	l.dirty = l.dirty[:0]
+	if l.dirty = l.dirty[:0]; cap(l.dirty) > muchDirty {
+		l.dirty = nil
+	}
 }
 
 // Restore puts a saved sequence back, replacing what is known of it.
 func (l *Ledger) Restore(s Sequence) {
-	l.forget(s.Key)
+	k := l.key(s.Key)
+	l.forget(k)
 	s.dirty = false
-	l.seqs[l.key(s.Key)] = &s
+	l.open[k] = &s
+	l.settle(k, &s)
 	l.totals.Sequences++
 	l.totals.Received += s.Received
 	l.totals.Duplicate += s.Duplicate
@@ -184,13 +294,13 @@ func (l *Ledger) Restore(s Sequence) {
 	l.totals.Missing += s.Missing()
 }
 
-func (l *Ledger) forget(k SequenceKey) {
-	short := l.key(k)
-	s, ok := l.seqs[short]
+func (l *Ledger) forget(k ledgerKey) {
+	s, ok := l.at(k)
 	if !ok {
 		return
 	}
-	delete(l.seqs, short)
+	delete(l.calm, k)
+	delete(l.open, k)
 	l.totals.Sequences--
 	l.totals.Received -= s.Received
 	l.totals.Duplicate -= s.Duplicate
@@ -203,29 +313,50 @@ func (l *Ledger) forget(k SequenceKey) {
 // CountRejected notes records whose frame Observe took, but whose payload could
 // not be decoded.
 func (l *Ledger) CountRejected(k SequenceKey, records uint64) {
-	s := l.sequence(k)
+	short := l.key(k)
+	s := l.sequence(k, short)
 	s.Rejected += records
 	l.totals.Rejected += records
+	l.settle(short, s)
 }
 
-func (l *Ledger) sequence(k SequenceKey) *Sequence {
-	short := l.key(k)
-	s, ok := l.seqs[short]
-	if !ok {
-		s = &Sequence{Key: k}
-		l.seqs[short] = s
-		l.totals.Sequences++
+// sequence opens the long form of a sequence, which is going to change. settle
+// follows.
+func (l *Ledger) sequence(k SequenceKey, short ledgerKey) *Sequence {
+	s := l.open[short]
+	if s == nil {
+		if c, ok := l.calm[short]; ok {
+			s = l.whole(short, &c)
+			delete(l.calm, short)
+		} else {
+			s = &Sequence{Key: k}
+			l.totals.Sequences++
+		}
+		l.open[short] = s
 	}
 	if !s.dirty {
 		s.dirty = true
-		l.dirty = append(l.dirty, s)
+		l.dirty = append(l.dirty, short)
 	}
 	return s
 }
 
+// settle puts a sequence into its short form, if it has one.
+func (l *Ledger) settle(k ledgerKey, s *Sequence) {
+	if c, ok := calmed(s); ok {
+		l.calm[k] = c
+		delete(l.open, k)
+	}
+}
+
 // Observe takes note of a frame that DecodeHeader accepted.
 func (l *Ledger) Observe(h *Header) Observation {
-	s := l.sequence(h.Key())
+	k := l.key(h.Key())
+	if c, ok := l.calm[k]; ok && h.Kind == FrameData && !h.Unassured && h.Epoch.EpochRef == c.head.ref && h.First == c.head.next {
+		return l.next(k, c, h)
+	}
+	s := l.sequence(h.Key(), k)
+	defer l.settle(k, s)
 	s.Unassured = s.Unassured || h.Unassured
 	closed, open := s.Closed, s.Open()
 	o := Observation{}
@@ -255,6 +386,18 @@ func (l *Ledger) Observe(h *Header) Observation {
 	o.Missing = int64(s.Closed+s.Open()) - int64(closed+open)
 	l.totals.Missing += uint64(o.Missing) // wraps back for a negative change
 	return o
+}
+
+// next takes the frame that comes next in a calm sequence, as nearly all do.
+func (l *Ledger) next(k ledgerKey, c calm, h *Header) Observation {
+	if c.received&calmDirty == 0 {
+		l.dirty = append(l.dirty, k)
+	}
+	c.received, c.head.next = (c.received+h.Len())|calmDirty, h.Last+1
+	l.calm[k] = c
+	l.totals.Received += h.Len()
+	l.fresh = append(l.fresh[:0], Range{h.First, h.Last})
+	return Observation{Fresh: l.fresh}
 }
 
 func (s *Sequence) epoch(ref EpochRef) *EpochState {

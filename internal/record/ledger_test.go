@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -167,16 +169,103 @@ func TestLedgerDirty(t *testing.T) {
 	l := NewLedger()
 	l.Observe(frameOf(epoch1, 1, 1))
 	l.Observe(frameOf(epoch1, 2, 2))
-	if n := len(l.Dirty()); n != 1 {
+	if n := l.Changed(); n != 1 {
 		t.Errorf("%d dirty sequences, want 1", n)
 	}
 	l.Clean()
-	if n := len(l.Dirty()); n != 0 {
+	if n := l.Changed(); n != 0 {
 		t.Errorf("%d dirty sequences after Clean", n)
 	}
 	l.CountRejected(frameOf(epoch1, 1, 1).Key(), 3)
-	if n := len(l.Dirty()); n != 1 || l.Totals().Rejected != 3 {
+	if n := l.Changed(); n != 1 || l.Totals().Rejected != 3 {
 		t.Errorf("%d dirty, totals %+v", n, l.Totals())
+	}
+}
+
+// What is kept in short form says, changes and saves what the long form does.
+func TestLedgerShortForm(t *testing.T) {
+	state := func(l *Ledger, seqs func(func(*Sequence) bool)) string {
+		var all []string
+		for s := range seqs {
+			b, err := s.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, fmt.Sprintf("%s %x", s.Key.Producer, b))
+		}
+		slices.Sort(all)
+		return strings.Join(all, "\n")
+	}
+	short, saved := 0, 0
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		calm, long := NewLedger(), NewLedger()
+		next := map[string]uint64{}
+		for range 200 {
+			e := int64(1 + r.Uint64N(2+r.Uint64N(12)))
+			h := frameOf(Epoch{EpochRef: EpochRef{e, uint64(e)}}, 1, 1)
+			if e > 1 && r.Uint64N(3) == 0 {
+				h.Epoch.Prev, h.Epoch.PrevLast = EpochRef{e - 1, uint64(e - 1)}, r.Uint64N(20)
+			}
+			h.Category = Category(1 + r.Uint64N(2))
+			if r.Uint64N(2) == 0 {
+				h.Producer = ExporterProducer(h.Subject)
+			} else {
+				h.Producer = fmt.Sprint("bridge/b", r.Uint64N(3))
+			}
+			k := fmt.Sprint(h.Producer, h.Category, e)
+			h.First = next[k] + 1
+			switch r.Uint64N(12) {
+			case 0:
+				h.First += r.Uint64N(5) // a hole, perhaps
+			case 1:
+				h.First = 1 + r.Uint64N(h.First) // again
+			}
+			h.Last = h.First + r.Uint64N(4)
+			switch r.Uint64N(20) {
+			case 0:
+				h.Kind, h.Reason = FrameGap, GapOverflow
+			case 1:
+				h.Kind = FrameBase
+			case 2:
+				h.Unassured = seed%4 == 0
+			}
+			next[k] = max(next[k], h.Last)
+			a, b := calm.Observe(h), long.Observe(h)
+			if fmt.Sprintf("%+v", a) != fmt.Sprintf("%+v", b) || calm.Changed() != long.Changed() {
+				t.Fatalf("seed %d, %+v: %+v, want %+v", seed, h, a, b)
+			}
+			if r.Uint64N(30) == 0 {
+				calm.CountRejected(h.Key(), 2)
+				long.CountRejected(h.Key(), 2)
+			}
+			if r.Uint64N(10) == 0 {
+				if got, want := state(calm, calm.Dirty()), state(long, long.Dirty()); got != want {
+					t.Fatalf("seed %d: what changed is\n%s\nwant\n%s", seed, got, want)
+				}
+				calm.Clean()
+				long.Clean()
+				saved++
+			}
+			for k, c := range long.calm {
+				long.open[k] = long.whole(k, &c)
+				delete(long.calm, k)
+			}
+			short += len(calm.calm)
+		}
+		if got, want := state(calm, calm.All()), state(long, long.All()); got != want || calm.Totals() != long.Totals() {
+			t.Fatalf("seed %d: %+v\n%s\nwant %+v\n%s", seed, calm.Totals(), got, long.Totals(), want)
+		}
+		again := NewLedger()
+		for s := range calm.All() {
+			again.Restore(*s)
+		}
+		if state(again, again.All()) != state(calm, calm.All()) || again.Totals() != calm.Totals() || again.Changed() != 0 {
+			t.Fatalf("seed %d: restored %+v, want %+v", seed, again.Totals(), calm.Totals())
+		}
+	}
+	if short < 10_000 || saved < 1000 {
+		t.Errorf("%d in short form, saved %d times: too few to say anything", short, saved)
 	}
 }
 

@@ -40,7 +40,6 @@ type partition struct {
 	heldDirty bool
 
 	snapshots *snapshots
-	words     map[string]string // interned texts
 	shared    map[about]*about
 
 	counts  counts // since the last take
@@ -101,7 +100,7 @@ func newPartition(number int, rules ruleset, load func(store.Hash) ([]byte, erro
 	p := &partition{
 		number: number, rules: rules, set: set, table: notify.NewTable(rules.rules), ledger: record.NewLedger(), clock: newClock(),
 		held: map[record.ID]operator.Verdict{}, lines: map[record.ID]*server{}, snapshots: newSnapshots(load),
-		words: map[string]string{}, shared: map[about]*about{},
+		shared: map[about]*about{},
 		broken: map[string]bool{},
 	}
 	set.Panicked = func(ruleID string, v any) { p.panicked("rule "+ruleID, v) }
@@ -219,7 +218,6 @@ func (p *partition) frame(b *bridge, ef *stream.EntryFrame) error {
 		p.rejects++
 		return nil
 	}
-	p.producer(&f.Header)
 	obs := p.ledger.Observe(&f.Header)
 	fresh := total(obs.Fresh)
 	p.counts.received += int64(fresh + obs.Duplicate)
@@ -382,19 +380,6 @@ func (p *partition) owner(root record.ID) *identity {
 	return id
 }
 
-// producer replaces a frame's producer by the copy that all its sequences share.
-func (p *partition) producer(h *record.Header) {
-	s := p.lines[h.Subject]
-	if s == nil || !exporterOf(h) {
-		h.Producer = p.intern(h.Producer)
-		return
-	}
-	if s.root.producer == "" {
-		s.root.producer = strings.Clone(h.Producer)
-	}
-	h.Producer = s.root.producer
-}
-
 // share returns the one copy of what servers have in common.
 func (p *partition) share(a about) *about {
 	if have := p.shared[a]; have != nil {
@@ -406,17 +391,6 @@ func (p *partition) share(a about) *about {
 	}
 	p.shared[a] = &a
 	return &a
-}
-
-func (p *partition) intern(s string) string {
-	if have, ok := p.words[s]; ok {
-		return have
-	}
-	s = strings.Clone(s)
-	if len(p.words) < 10_000 {
-		p.words[s] = s
-	}
-	return s
 }
 
 func (p *partition) audit(action, subject, detail string) {

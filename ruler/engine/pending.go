@@ -62,7 +62,7 @@ func (o *pending) notification(n store.Notification) {
 
 // idle tells whether a commit would only move position and clock.
 func (p *partition) idle() bool {
-	return !p.out.urgent && len(p.out.dirty) == 0 && !p.heldDirty && len(p.out.order) == 0 && len(p.ledger.Dirty()) == 0
+	return !p.out.urgent && len(p.out.dirty) == 0 && !p.heldDirty && len(p.out.order) == 0 && p.ledger.Changed() == 0
 }
 
 const (

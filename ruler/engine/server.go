@@ -106,7 +106,6 @@ type current struct {
 // identity is an issued id and its lines.
 type identity struct {
 	lines
-	producer   string // of its exporter; one copy for all sequences
 	registered bool
 	retired    bool // decommissioned: its records are not judged
 }

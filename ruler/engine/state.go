@@ -49,7 +49,7 @@ func (p *partition) encode(dirtyOnly bool) []byte {
 		b = section(b, tagSeen, p.encodeSeen(s))
 	}
 	if dirtyOnly {
-		for _, s := range p.ledger.Dirty() {
+		for s := range p.ledger.Dirty() {
 			b = appendSequence(b, s)
 		}
 	} else {

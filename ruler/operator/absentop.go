@@ -239,7 +239,7 @@ func (a *absent) Save(dirtyOnly bool) []KeyedState {
 			ids = append(ids, id)
 		}
 	}
-	clear(a.dirty)
+	a.dirty = emptied(a.dirty)
 	slices.SortFunc(ids, func(x, y record.ID) int { return bytes.Compare(x[:], y[:]) })
 	out := make([]KeyedState, 0, len(ids))
 	for _, id := range ids {

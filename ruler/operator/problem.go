@@ -193,6 +193,19 @@ func keyOf(s *KeyedState) (key, error) {
 	return key{s.Server, device}, nil
 }
 
+// muchDirty is from how many keys on a set of what changed is let go instead of
+// used again: clear keeps the memory.
+const muchDirty = 64
+
+// emptied returns an empty set of what changes next.
+func emptied[K comparable](dirty map[K]struct{}) map[K]struct{} {
+	if len(dirty) > muchDirty {
+		return map[K]struct{}{}
+	}
+	clear(dirty)
+	return dirty
+}
+
 // Save implements Operator.
 func (ps *problems) Save(dirtyOnly bool) []KeyedState {
 	keys := make([]key, 0, len(ps.dirty))
@@ -207,7 +220,7 @@ func (ps *problems) Save(dirtyOnly bool) []KeyedState {
 			}
 		}
 	}
-	clear(ps.dirty)
+	ps.dirty = emptied(ps.dirty)
 	slices.SortFunc(keys, compareKeys)
 	out := make([]KeyedState, 0, len(keys))
 	for _, k := range keys {

@@ -25,7 +25,7 @@ func (s *sequence) Save(dirtyOnly bool) []KeyedState {
 			keys = append(keys, key{server, lookKey})
 		}
 	}
-	clear(s.dirty)
+	s.dirty = emptied(s.dirty)
 	out := make([]KeyedState, 0, len(keys))
 	for _, k := range sorted(keys) {
 		state := stateOf(s.rule, k)
