@@ -101,6 +101,8 @@ func randomNight(t testing.TB, seed uint64, watch ...func(*world)) *world {
 			f(w)
 		}
 	})
+	w.down = false
+	w.tick() // all partitions end at one moment
 	return w
 }
 
@@ -212,6 +214,7 @@ func TestRandomNightLive(t *testing.T) {
 			}
 			d.must()
 		})
+		d.must()
 		newDriver(t, w.log, replay, rules...).must()
 		if want, got := dump(t, replay), dump(t, live); got != want {
 			t.Fatalf("seed %d: replay differs:\n%s", seed, difference(want, got))

@@ -67,6 +67,7 @@ type Engine struct {
 	failures  failures
 	committer *committer
 	fleetWake chan struct{}
+	awaited   atomic.Int64 // stream time of the first fact that waits for partitions, Unix nanoseconds; 0 = none does
 	pace      pace
 	servers   atomic.Int64 // of all partitions, as last counted
 	status    [stream.Partitions]status
@@ -76,7 +77,7 @@ type Engine struct {
 // status is what others may know of a running partition.
 type status struct {
 	stream  atomic.Int64 // append time of the last entry applied, Unix nanoseconds
-	facts   atomic.Int64 // append time up to which all facts are in the store
+	facts   atomic.Int64 // append time up to which the store has all that the fleet operator judges by
 	arrived atomic.Int64 // wall clock when it was
 	claimed atomic.Int64 // wall clock of the last claim
 	frozen  atomic.Pointer[string]

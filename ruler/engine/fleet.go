@@ -37,11 +37,11 @@ type fleet struct {
 	Seq     uint64
 	Judged  int64 `json:",omitempty"` // stream time of the newest fact about parts
 
-	asks     bool // somebody can ask machines
-	tallies  map[group]*tally
-	asking   map[record.ID]struct{} // members that wait for an answer
-	unjudged int                    // of Missing
-	dirty    dirtyFleet
+	asks    bool // somebody can ask machines
+	tallies map[group]*tally
+	asking  map[record.ID]struct{} // members that wait for an answer
+	due     int64                  // when those of Missing are to be judged that were not; 0 = there are none
+	dirty   dirtyFleet
 }
 
 // member is a server that is overdue or silent.
@@ -104,7 +104,7 @@ func newFleet() *fleet {
 
 // index counts anew what is not saved.
 func (f *fleet) index() {
-	f.tallies, f.asking, f.unjudged, f.dirty = map[group]*tally{}, map[record.ID]struct{}{}, 0, newDirtyFleet()
+	f.tallies, f.asking, f.due, f.dirty = map[group]*tally{}, map[record.ID]struct{}{}, 0, newDirtyFleet()
 	for _, d := range f.Folds {
 		d.silent = 0
 	}
@@ -116,9 +116,7 @@ func (f *fleet) index() {
 		f.count(m, 1)
 	}
 	for _, x := range f.Missing {
-		if !x.Judged {
-			f.unjudged++
-		}
+		f.expect(x)
 		if d := f.Folds[x.Fold]; d != nil {
 			d.silent++
 		}
@@ -308,7 +306,7 @@ func (f *fleet) apply(x store.Fact, sizes func(at time.Time) (map[group]int, err
 		f.found(x, o)
 		f.Missing[x.Server] = &missing{Site: x.Site, Simulated: x.Simulated, Notification: x.Notification, At: x.At.UnixNano()}
 		f.dirty.missing[x.Server] = struct{}{}
-		f.unjudged++
+		f.expect(f.Missing[x.Server])
 	case store.FactFound:
 		f.found(x, o)
 	}
@@ -496,17 +494,25 @@ func (f *fleet) left(key string, at time.Time, o *outcome) {
 }
 
 // tick ends folds whose last members do not come back with the others: they
-// stand for themselves from then on.
+// stand for themselves from then on. All of it happens when it was due, however
+// late the tick is.
 func (f *fleet) tick(now time.Time, o *outcome) {
-	f.judgeMissing(now, o)
-	for _, key := range slices.Sorted(maps.Keys(f.Folds)) {
-		d := f.Folds[key]
-		if d.Never || d.LastBack == 0 || now.UnixNano()-d.LastBack < int64(foldWait) || d.silent >= foldLeast && 2*d.silent >= d.Size {
-			continue
+	if f.due != 0 && f.due <= now.UnixNano() {
+		f.judgeMissing(time.Unix(0, f.due).UTC(), o)
+	}
+	var due []string
+	for key, d := range f.Folds {
+		if !d.Never && d.LastBack != 0 && now.UnixNano()-d.LastBack >= int64(foldWait) && (d.silent < foldLeast || 2*d.silent < d.Size) {
+			due = append(due, key)
 		}
-		rest := f.end(key, d, fmt.Sprintf("most are back, %d stay silent and are told by name", d.silent), now, o)
+	}
+	slices.Sort(due)
+	for _, key := range due {
+		d := f.Folds[key]
+		at := time.Unix(0, d.LastBack).Add(foldWait).UTC()
+		rest := f.end(key, d, fmt.Sprintf("most are back, %d stay silent and are told by name", d.silent), at, o)
 		for _, n := range rest {
-			o.folds = append(o.folds, store.Fold{Notification: n, At: now})
+			o.folds = append(o.folds, store.Fold{Notification: n, At: at})
 		}
 	}
 }

@@ -372,6 +372,66 @@ func TestFleetSums(t *testing.T) {
 	}
 }
 
+// How often time passes, and how far at once, changes nothing: what was due is
+// said as of when it was due.
+func TestFleetTimePassesAlike(t *testing.T) {
+	sizes := func(time.Time) (map[group]int, error) { return map[group]int{{site: "s0"}: 8, {site: "s1"}: 9}, nil }
+	ended, missed := 0, 0
+	for seed := range uint64(rounds(40, 5)) {
+		play := func(often int) string {
+			facts, ticks := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
+			kinds := []store.FactKind{store.FactOverdue, store.FactSilent, store.FactSilent, store.FactBack, store.FactGone, store.FactMissing, store.FactFound}
+			f, now := newFleet(), t0
+			var o outcome
+			for i := range 300 {
+				at := now.Add(time.Duration(facts.IntN(100)) * time.Second)
+				if facts.IntN(20) == 0 {
+					at = at.Add(10 * time.Minute)
+				}
+				for range often {
+					if now = now.Add(time.Duration(ticks.IntN(int(time.Minute)))); now.Before(at) {
+						f.tick(now, &o)
+					}
+				}
+				f.tick(at, &o)
+				n := byte(facts.IntN(12))
+				x := store.Fact{Kind: kinds[facts.IntN(len(kinds))], At: at, Server: record.ID{n}, Site: fmt.Sprint("s", n%2), Notification: fmt.Sprint("n", i)}
+				if err := f.apply(x, sizes, &o); err != nil {
+					t.Fatal(err)
+				}
+				now = at
+			}
+			var lines []string
+			line := func(v any) {
+				b, err := json.Marshal(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines = append(lines, string(b))
+			}
+			line(f)
+			for _, v := range o.folds {
+				line(v)
+			}
+			for _, v := range o.notes {
+				line(v)
+			}
+			slices.Sort(lines)
+			return strings.Join(lines, "\n")
+		}
+		want := play(0)
+		ended, missed = ended+strings.Count(want, "stay silent and are told by name"), missed+strings.Count(want, "did not come")
+		for often := range 3 {
+			if got := play(often); got != want {
+				t.Fatalf("seed %d: %s", seed, difference(want, got))
+			}
+		}
+	}
+	if ended == 0 || missed == 0 {
+		t.Errorf("%d folds ended by time, %d were of servers that never came", ended, missed)
+	}
+}
+
 func TestBridgeProblemIsToldOnce(t *testing.T) {
 	f := newFleet()
 	var o outcome

@@ -15,21 +15,14 @@ import (
 // judgeMissing decides about servers that never came, once others had the time
 // to be missed too: whoever enters a list of servers enters them together.
 func (f *fleet) judgeMissing(now time.Time, o *outcome) {
-	if f.unjudged == 0 {
-		return
-	}
-	groups, due := map[group][]record.ID{}, false
+	groups := map[group][]record.ID{}
 	for _, id := range slices.SortedFunc(maps.Keys(f.Missing), func(a, b record.ID) int { return bytes.Compare(a[:], b[:]) }) {
 		if x := f.Missing[id]; !x.Judged {
 			g := group{site: x.Site, simulated: x.Simulated}
 			groups[g] = append(groups[g], id)
-			due = due || now.UnixNano()-x.At >= int64(missingWait)
 		}
 	}
-	if !due {
-		return
-	}
-	f.unjudged = 0
+	f.due = 0
 	for g, ids := range groups {
 		key := "never " + g.key()
 		d := f.Folds[key]
@@ -65,6 +58,13 @@ func (f *fleet) judgeMissing(now time.Time, o *outcome) {
 	}
 }
 
+// expect notes when a server that never came is to be judged.
+func (f *fleet) expect(x *missing) {
+	if due := x.At + int64(missingWait); !x.Judged && (f.due == 0 || due < f.due) {
+		f.due = due
+	}
+}
+
 // found forgets a server that came after all, or is not expected any more.
 func (f *fleet) found(x store.Fact, o *outcome) {
 	m := f.Missing[x.Server]
@@ -76,7 +76,12 @@ func (f *fleet) found(x store.Fact, o *outcome) {
 	d := f.Folds[m.Fold]
 	switch {
 	case !m.Judged: // nobody was told; the row must not stay held
-		f.unjudged--
+		if m.At+int64(missingWait) == f.due {
+			f.due = 0
+			for _, x := range f.Missing {
+				f.expect(x)
+			}
+		}
 		o.folds = append(o.folds, store.Fold{Notification: m.Notification, At: x.At})
 	case d != nil:
 		f.dirty.folds[m.Fold] = struct{}{}

@@ -19,8 +19,7 @@ import (
 const (
 	factsIncarnation = "facts"
 	factsMost        = 100_000
-	factsCommit      = 2_000                   // worked off in one commit: partitions wait behind it
-	factsSlack       = 1500 * time.Millisecond // partitions get their ticks within a second of each other
+	factsCommit      = 2_000 // worked off in one commit: partitions wait behind it
 	fleetEvery       = time.Second
 	countEvery       = 30 * time.Second
 	streamQuiet      = 30 * time.Second // without an entry: ticks come every second
@@ -36,7 +35,6 @@ type fleetRunner struct {
 	problem string    // with judging servers
 	since   time.Time // wall clock
 	started time.Time
-	slack   time.Duration
 	base    int // bytes of the state's base, and of the deltas since
 	deltas  int
 	answers chan answered
@@ -51,7 +49,7 @@ type fleetRunner struct {
 
 func (e *Engine) runFleet(ctx context.Context) error {
 	for {
-		r := &fleetRunner{engine: e, started: e.cfg.Now(), slack: e.pace.slack}
+		r := &fleetRunner{engine: e, started: e.cfg.Now()}
 		err := r.run(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -145,13 +143,15 @@ func (r *fleetRunner) claim(ctx context.Context) error {
 	return nil
 }
 
-// facts takes the facts that every partition has got to, in the order of the
-// stream's time: after an outage one partition may be minutes ahead of another,
-// and a server's neighbours must have been heard of before it is judged.
+// facts takes the facts that every partition has got past, in the order of the
+// stream's time: one partition may be ahead of another, by a tick or by minutes
+// after an outage, and what is said must not depend on which one is. Time passes
+// to each of them before it is taken.
 func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	facts, err := r.engine.cfg.Store.Facts(ctx, 0, factsMost)
 	if err != nil || len(facts) == 0 {
 		r.stuck = time.Time{}
+		r.engine.await(nil)
 		return err
 	}
 	sortFacts(facts)
@@ -159,10 +159,11 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 	if r.stuck.IsZero() || through.After(r.reached) {
 		r.stuck, r.reached = now, through
 	}
-	ready := slices.IndexFunc(facts, func(f store.Fact) bool { return f.At.After(through.Add(r.slack)) })
+	ready := slices.IndexFunc(facts, func(f store.Fact) bool { return f.At.After(through) })
 	if ready < 0 || now.Sub(r.stuck) > r.engine.pace.facts {
 		ready = len(facts)
 	}
+	r.engine.await(facts[ready:])
 	if ready == 0 {
 		return nil
 	}
@@ -173,6 +174,7 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 		var done []uint64
 		r.renew(&o, some[0].At)
 		for _, f := range some {
+			r.fleet.tick(f.At, &o)
 			if f.Kind == store.FactParts {
 				if err := r.parts(ctx, &f, &o); err != nil {
 					return err
@@ -192,6 +194,19 @@ func (r *fleetRunner) facts(ctx context.Context, through time.Time) error {
 		r.ask(ctx, o.asks)
 	}
 	return nil
+}
+
+// await has the fleet operator woken when all partitions may have got past the
+// first of some facts.
+func (e *Engine) await(facts []store.Fact) {
+	if len(facts) == 0 {
+		e.awaited.Store(0)
+		return
+	}
+	e.awaited.Store(facts[0].At.UnixNano())
+	if !facts[0].At.After(e.through()) { // meanwhile
+		e.wakeFleet()
+	}
 }
 
 // sortFacts puts facts in the order of the stream's time. Those of one partition
@@ -313,7 +328,8 @@ func (r *fleetRunner) release(ctx context.Context, folds []store.Fold) error {
 	return nil
 }
 
-// through is the stream time up to which every partition has committed its facts.
+// through is the stream time up to which the store has what the fleet operator
+// judges by, of every partition.
 func (e *Engine) through() time.Time {
 	ns := int64(math.MaxInt64)
 	for i := range e.status {

@@ -64,8 +64,7 @@ func (p *partition) begin(fresh map[string]bool) error {
 			lines = append(lines, s)
 		}
 	}
-	slices.SortFunc(lines, func(a, b *server) int { return slices.Compare(a.id[:], b.id[:]) })
-	for _, s := range lines {
+	for _, s := range byID(lines) {
 		k := operator.Present{Context: operator.Context{Now: p.now(), Server: s.serverFacts()}, Interval: s.line.interval, Goodbye: s.line.goodbye}
 		if s.line.lastBeat != 0 {
 			k.LastBeat = time.Unix(0, s.line.lastBeat).UTC()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,9 @@ func (p *partition) addLine(id *identity, l *line) {
 	w := p.out.server(l.key)
 	w.Labels = s.registered(p.streamTime())
 	w.Clones = &store.CloneWrite{Of: id.root, Clones: id.clones}
+	w.LabelsSince = p.streamTime()
 	w.State = &store.StateWrite{State: store.StateWaiting, Reason: "another machine under the identity of " + first.name, Since: p.streamTime()}
-	p.out.urgent = true
+	p.out.urgent, p.out.news = true, true
 }
 
 // lineName tells two machines of one name apart.
@@ -190,29 +192,42 @@ func (p *partition) state(s *server, to stateCode, reason string) {
 // operator before any deadline, and for clones that are gone.
 func (p *partition) watch() {
 	turn := p.clock.turn()
+	var overdue, quiet []*server
 	for _, s := range p.lines {
 		if turn {
 			s.used, s.usedBefore = 0, s.used
 			p.out.dirty[s.root] = struct{}{}
 		}
 		if !s.overdue && !s.silent && s.late(p.clock.now) && p.fit(s) {
-			s.overdue = true
-			p.out.dirty[s.root] = struct{}{}
-			p.fact(store.FactOverdue, s, "")
+			overdue = append(overdue, s)
 		}
 		if len(s.root.all) > 1 && s.id == s.root.root {
-			if q := s.root.quiet(p.clock.now); q != nil {
-				s.root.remove(q)
-				p.retireLine(q.key, "only one machine is left")
-			}
+			quiet = append(quiet, s)
 		}
 	}
+	for _, s := range byID(overdue) {
+		s.overdue = true
+		p.out.dirty[s.root] = struct{}{}
+		p.fact(store.FactOverdue, s, "")
+	}
+	for _, s := range byID(quiet) {
+		if q := s.root.quiet(p.clock.now); q != nil {
+			s.root.remove(q)
+			p.retireLine(q.key, "only one machine is left")
+		}
+	}
+}
+
+// byID puts servers in an order that is the same in every run.
+func byID(servers []*server) []*server {
+	slices.SortFunc(servers, func(a, b *server) int { return slices.Compare(a.id[:], b.id[:]) })
+	return servers
 }
 
 func (p *partition) fact(kind store.FactKind, s *server, notification string) {
 	p.out.commit.Facts = append(p.out.commit.Facts, store.Fact{Partition: p.number, Kind: kind, At: p.streamTime(), Server: s.id,
 		Site: s.about.site, Rack: s.about.rack, Simulated: s.about.simulated, Address: s.place(), Notification: notification})
-	p.out.urgent = true
+	p.out.urgent, p.out.news = true, true
 }
 
 // registry takes a record of the bridge's registry.
@@ -275,7 +290,9 @@ func (p *partition) register(id *identity, r *record.Record) bool {
 		}
 		changed = true
 		s.about, s.name = about, called
-		p.out.server(s.id).Labels = s.registered(enrolled)
+		w := p.out.server(s.id)
+		w.Labels, w.LabelsSince = s.registered(enrolled), p.streamTime()
+		p.out.news = true
 	}
 	p.out.urgent = p.out.urgent || changed
 	return changed

@@ -119,7 +119,12 @@ func (r *fleetRunner) reopen(rows []store.Notification) {
 
 // parts finds out what moved to the server of a fact, or away from it.
 func (r *fleetRunner) parts(ctx context.Context, f *store.Fact, o *outcome) error {
-	rows, err := r.engine.cfg.Store.Travelled(ctx, f.Server, f.Category, f.At)
+	judged := time.Unix(0, r.fleet.Judged).UTC()
+	known := f.At // no matter how far partitions are
+	if judged.After(known) {
+		known = judged
+	}
+	rows, err := r.engine.cfg.Store.Travelled(ctx, f.Server, f.Category, f.At, known)
 	if err != nil {
 		return err
 	}
@@ -128,7 +133,7 @@ func (r *fleetRunner) parts(ctx context.Context, f *store.Fact, o *outcome) erro
 		v := &rows[i]
 		stays = append(stays, operator.Stay{Serial: v.Serial, Type: v.Type, Place: v.Place, Model: v.Model, Server: v.Server, Since: v.Since, Until: v.Until})
 	}
-	s := operator.Sighting{Server: f.Server, At: f.At, Seen: f.Seen, Judged: time.Unix(0, r.fleet.Judged)}
+	s := operator.Sighting{Server: f.Server, At: f.At, Seen: f.Seen, Judged: judged}
 	o.say(r.moves.Tick(moveAt(f.At)))
 	for _, p := range operator.Passages(stays, s, r.across) {
 		if err := r.passed(ctx, &p, f, o); err != nil {
@@ -158,11 +163,11 @@ func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.
 	if slices.ContainsFunc(known.Changes, same) || slices.ContainsFunc(o.changes, same) {
 		return nil
 	}
-	from, err := r.registered(ctx, p.From)
+	from, err := r.registered(ctx, p.From, p.At())
 	if err != nil {
 		return err
 	}
-	to, err := r.registered(ctx, p.To)
+	to, err := r.registered(ctx, p.To, p.At())
 	if err != nil {
 		return err
 	}
@@ -185,11 +190,18 @@ func FactsOf(v *store.Server) operator.ServerFacts {
 	return operator.ServerFacts{ID: v.ID, Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated, Heard: !v.LastSeen.IsZero()}
 }
 
-// registered is what the register says of one server.
-func (r *fleetRunner) registered(ctx context.Context, id record.ID) (operator.ServerFacts, error) {
+// registered is what the register said of one server at a time.
+func (r *fleetRunner) registered(ctx context.Context, id record.ID, at time.Time) (operator.ServerFacts, error) {
 	d, err := r.engine.cfg.Store.Server(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return operator.ServerFacts{ID: id}, nil
+	}
+	if err != nil {
+		return operator.ServerFacts{}, err
+	}
+	was, err := r.engine.cfg.Store.ServerAt(ctx, id, at)
+	if l := was.Labels; l != nil {
+		d.Name, d.Site, d.Rack, d.Role, d.Owner, d.Simulated = l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated
 	}
 	return FactsOf(&d.Server), err
 }

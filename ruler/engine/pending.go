@@ -17,6 +17,7 @@ type pending struct {
 	dirty   map[*identity]struct{}
 	seen    map[record.ID]struct{} // servers with a snapshot
 	clock   bool                   // the clock or a bridge moved
+	news    bool                   // the fleet operator hears of it, or asks the store for it
 	urgent  bool                   // somebody waits for it
 }
 
@@ -47,6 +48,7 @@ func (o *pending) state(id record.ID, to store.StateWrite) {
 		w.Was = append(w.Was, *w.State)
 	}
 	w.State = &to
+	o.news = true
 }
 
 // notification keeps the newest form of a row; that it is held stays.

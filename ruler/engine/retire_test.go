@@ -28,6 +28,8 @@ func TestDeletedSilenceRuleEndsFolds(t *testing.T) {
 	}
 	d.generation(parsed(t, fmt.Sprintf(bystander, "other", "info", "x", "1m")), nil)
 	d.must()
+	w.run(time.Second) // facts wait until all partitions are past them
+	d.must()
 	for _, line := range told(t, s) {
 		if strings.Contains(line, "firing") {
 			t.Errorf("still open: %s", line)
@@ -68,6 +70,8 @@ func TestDeletedExpectationEndsFolds(t *testing.T) {
 		t.Fatalf("not told as one: %s", got)
 	}
 	d.generation(parsed(t, fmt.Sprintf(bystander, "other", "info", "x", "1m")), nil)
+	d.must()
+	w.run(time.Second) // facts wait until all partitions are past them
 	d.must()
 	for _, line := range told(t, s) {
 		if strings.Contains(line, "firing") {

@@ -21,6 +21,9 @@ type runner struct {
 	flight  chan error            // answer to the commit on its way; nil = none
 	sent    store.PartitionCommit // that commit
 	counted counts                // what it holds
+	news    bool                  // it holds what the fleet operator asks for
+	reaches int64                 // stream time up to which it holds all
+	stored  int64                 // stream time up to which the store has all of that
 	waiting time.Time             // wall clock of the oldest entry applied and not handed out
 	linger  *time.Timer
 	stale   <-chan struct{} // closed when the rules are not the newest any more
@@ -37,10 +40,9 @@ type pace struct {
 	hold  int64         // bytes applied and not handed out; then the commit is waited for
 	idle  time.Duration // how long a clock that ticks may wait for company
 	facts time.Duration // wall clock; then a partition that lags is not waited for
-	slack time.Duration // of stream time by which a fact may be ahead of it
 }
 
-var usualPace = pace{ahead: 16, batch: 256, hold: 16 << 20, idle: 2 * time.Second, facts: 10 * time.Second, slack: factsSlack}
+var usualPace = pace{ahead: 16, batch: 256, hold: 16 << 20, idle: 2 * time.Second, facts: 10 * time.Second}
 
 const lingerFacts = 500 * time.Millisecond // how long working state may wait for company
 
@@ -124,10 +126,16 @@ func (r *runner) forgotten() {
 	r.engine.metrics.forgotten(n)
 }
 
-// publish says up to when the store has all facts of the partition.
+// publish says up to when the store has all that the fleet operator hears of the
+// partition, or asks for: facts, and which servers there were. The moment of the
+// last entry is not over, for the next one may have the same.
 func (r *runner) publish() {
-	if len(r.sent.Facts)+len(r.part.out.commit.Facts) == 0 {
-		r.engine.status[r.number].facts.Store(r.part.clock.stream)
+	if !r.news && !r.part.out.news {
+		r.stored = r.part.clock.stream
+	}
+	was := r.engine.status[r.number].facts.Swap(r.stored - 1)
+	if at := r.engine.awaited.Load(); was < at && at < r.stored {
+		r.engine.wakeFleet()
 	}
 }
 
@@ -156,6 +164,7 @@ func (r *runner) claim(ctx context.Context) error {
 		r.part.pos = store.Position(first)
 		r.part.ledger.Truncated = first.Entry > 0
 	}
+	r.stored = r.part.clock.stream
 	s := &e.status[r.number]
 	s.claimed.Store(e.cfg.Now().UnixNano())
 	s.stream.Store(r.part.clock.stream)
@@ -263,6 +272,7 @@ func (r *runner) submit(ctx context.Context) {
 	}
 	p.clock.fleet = int(r.engine.servers.Load())
 	r.counted = p.counts
+	r.news, r.reaches = p.out.news, p.clock.stream
 	r.sent = p.take(now)
 	r.waiting = time.Time{}
 	r.engine.health[r.number].ask(now)
@@ -277,6 +287,7 @@ func (r *runner) landed(ctx context.Context, err error) error {
 		return err
 	}
 	r.part.snapshots.stored(r.sent.Snapshots)
+	r.news, r.stored = false, max(r.stored, r.reaches)
 	e := r.engine
 	e.metrics.out(&r.counted, &r.sent)
 	for id, f := range e.failures.add(r.counted.failed, e.cfg.Now()) {

@@ -391,7 +391,11 @@ func (d *driver) runFleet() error {
 		}
 		through = min(through, d.parts[n].clock.stream)
 	}
-	return d.fleet.facts(ctx, time.Unix(0, through))
+	at := time.Unix(0, through-1).UTC()
+	if err := d.fleet.facts(ctx, at); err != nil {
+		return err
+	}
+	return d.fleet.pass(ctx, t0, at)
 }
 
 func (d *driver) must() {

@@ -91,8 +91,11 @@ type ServerWrite struct {
 	ID        record.ID
 	Partition int
 	Labels    *ServerLabels
-	Facts     *ServerFacts
-	State     *StateWrite
+	// LabelsSince is from when on Labels hold, in stream time; zero = that of the
+	// commit.
+	LabelsSince time.Time
+	Facts       *ServerFacts
+	State       *StateWrite
 	// Was are the states that it went through before State, the first one first:
 	// how far a commit reaches must not matter to who asks what was when.
 	Was     []StateWrite

@@ -70,8 +70,9 @@ type Store interface {
 	GroupsAt(ctx context.Context, at time.Time) ([]GroupSize, error)
 	// Travelled lists where the serial numbers sat, and sit, that came to a server
 	// or left it at exactly that time, of one category, where another server knows
-	// them too: at most MaxStays of each, the latest.
-	Travelled(ctx context.Context, server record.ID, category record.Category, at time.Time) ([]Occupant, error)
+	// them too: at most MaxStays of each, the latest, as it was known at a moment
+	// of stream time.
+	Travelled(ctx context.Context, server record.ID, category record.Category, at, known time.Time) ([]Occupant, error)
 	// Sharing counts the servers that connect from an address.
 	Sharing(ctx context.Context, address string) (int, error)
 

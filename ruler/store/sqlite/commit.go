@@ -165,10 +165,13 @@ func (w *writer) server(c *store.ServerWrite, now time.Time) {
 	w.exec(stServer, c.ID[:], c.Partition)
 	if l := c.Labels; l != nil {
 		w.exec(stServerLabels, l.Name, l.Site, l.Rack, l.Role, l.Owner, l.From, l.Simulated, unix(l.Enrolled), unix(l.Enrolled), c.ID[:])
-		if now.IsZero() {
-			now = l.Enrolled
+		since := c.LabelsSince
+		for _, at := range []time.Time{now, l.Enrolled} {
+			if since.IsZero() {
+				since = at
+			}
 		}
-		w.log(c.ID, logLabels, now, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, l.From})
+		w.log(c.ID, logLabels, since, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, l.From})
 	}
 	if f := c.Facts; f != nil {
 		w.exec(stServerFacts, f.OSName, f.OSType, f.OSVersion, f.OSBuild, unix(f.BootTime), f.ExporterVersion, f.ReportedName, f.MachineID, f.SMBIOSUUID, int64(f.Interval), c.ID[:])

@@ -188,7 +188,7 @@ func (s *Store) Stays(ctx context.Context, serials []string, fn func(*store.Occu
 const staysQuery = `SELECT o.serial, o.server, o.category, o.type, o.place, o.model, o.since, o.until FROM json_each(?) j CROSS JOIN occupants o ON o.serial = j.value`
 
 // Travelled implements store.Store.
-func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at time.Time) ([]store.Occupant, error) {
+func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at, known time.Time) ([]store.Occupant, error) {
 	type part struct{ serial, typ string }
 	var parts []part
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
@@ -211,8 +211,8 @@ func (s *Store) Travelled(ctx context.Context, server record.ID, category record
 			v.Server, v.Since, v.Until = serverID(id), moment(since), moment(until)
 			out = append(out, v)
 			return err
-		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, o.until FROM occupants o LEFT JOIN servers s ON s.id = o.server
-			WHERE o.serial = ? AND o.type = ? AND o.category = ? ORDER BY o.since DESC, o.until, o.place LIMIT ?`, parts[i].serial, parts[i].typ, category, store.MaxStays)
+		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, CASE WHEN o.until > ?4 THEN 0 ELSE o.until END FROM occupants o LEFT JOIN servers s ON s.id = o.server
+			WHERE o.serial = ?1 AND o.type = ?2 AND o.category = ?3 AND o.since <= ?4 ORDER BY o.since DESC, o.until, o.place LIMIT ?5`, parts[i].serial, parts[i].typ, category, unix(known), store.MaxStays)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list where parts of %s were before: %w", server, err)

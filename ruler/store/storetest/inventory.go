@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,14 +159,18 @@ func travelledParts(t *testing.T, f *fixture) {
 		server   byte
 		category record.Category
 		at       time.Duration
-		want     int
-	}{{1, record.RAID, 1, 2}, {2, record.RAID, 3, 2}, {1, record.RAID, 5, 2}, {1, record.RAID, 3, 0}, {2, record.SMART, 3, 0}, {1, record.SMART, 5, 0}} {
-		got := must[[]store.Occupant](t)(f.Travelled(ctx, id(c.server), c.category, at(c.at)))
-		if len(got) != c.want {
-			t.Errorf("server %d, %s, %d: %+v", c.server, c.category, c.at, got)
+		known    time.Duration
+		want     string
+	}{
+		{1, record.RAID, 1, 1, "srv1 1-"}, {1, record.RAID, 1, 9, "srv2 3-, srv1 1-5"}, {2, record.RAID, 3, 3, "srv2 3-, srv1 1-"}, {2, record.RAID, 3, 4, "srv2 3-, srv1 1-"},
+		{1, record.RAID, 5, 5, "srv2 3-, srv1 1-5"}, {1, record.RAID, 3, 9, ""}, {2, record.SMART, 3, 9, ""}, {1, record.SMART, 5, 9, ""},
+	} {
+		got := must[[]store.Occupant](t)(f.Travelled(ctx, id(c.server), c.category, at(c.at), at(c.known)))
+		if stays := staysOf(got); stays != c.want {
+			t.Errorf("server %d, %s, %d, known at %d: %q, want %q", c.server, c.category, c.at, c.known, stays, c.want)
 		}
 		for _, o := range got {
-			if o.Serial != "Z1" || o.Type != "disk" || o.Category != record.RAID || o.Name == "" || o.Server == id(1) && (o.Place != "s1" || !o.Until.Equal(at(5))) {
+			if o.Serial != "Z1" || o.Type != "disk" || o.Category != record.RAID || o.Server == id(1) && o.Place != "s1" {
 				t.Errorf("%+v", o)
 			}
 		}
@@ -174,9 +179,22 @@ func travelledParts(t *testing.T, f *fixture) {
 		put(3, record.RAID, "s1", "Z1", time.Duration(10+2*i), false)
 		put(3, record.RAID, "s1", "Z1", time.Duration(11+2*i), true)
 	}
-	if got := must[[]store.Occupant](t)(f.Travelled(ctx, id(1), record.RAID, at(5))); len(got) != store.MaxStays || got[0].Server != id(3) {
+	if got := must[[]store.Occupant](t)(f.Travelled(ctx, id(1), record.RAID, at(5), at(1000))); len(got) != store.MaxStays || got[0].Server != id(3) {
 		t.Errorf("%d places of one serial number, the first %+v", len(got), got[0])
 	}
+}
+
+// staysOf writes stays as "name since-until".
+func staysOf(list []store.Occupant) string {
+	var out []string
+	for _, o := range list {
+		until := ""
+		if !o.Until.IsZero() {
+			until = fmt.Sprint(int64(o.Until.Sub(at(0))))
+		}
+		out = append(out, fmt.Sprintf("%s %d-%s", o.Name, int64(o.Since.Sub(at(0))), until))
+	}
+	return strings.Join(out, ", ")
 }
 
 // A part that moved between servers is in the history of both.
