@@ -71,6 +71,61 @@ func TestFullSpoolDropsHeartbeatsFirst(t *testing.T) {
 	r.balanced()
 }
 
+// A drop of more ranges than a batch may have, as after many starts without a
+// receiver, is handed out in several: a receiver that takes no more would else
+// be sent the same for ever.
+func TestADropOfManyRangesFitsTheBatches(t *testing.T) {
+	r := newRig(t, "a", "b")
+	r.cfg = Config{MaxBytes: 20_000, SegmentBytes: 4000, Keep: 0}
+	added := 0
+	add := func(c record.Category, bodies ...string) {
+		r.add(c, bodies...)
+		added += len(bodies)
+	}
+	for range 30 {
+		r.open()
+		add(record.EventLog, "x", "y")
+		add(record.RAID, "z")
+	}
+	for range 200 { // all of that is dropped
+		add(record.EventLog, strings.Repeat("long", 50))
+	}
+	most := map[string]int{}
+	for _, name := range []string{"a", "b"} {
+		rd := r.reader(name)
+		l := record.NewLedger()
+		for n := 0; rd.Pending(); n++ {
+			if n > 5000 {
+				t.Fatal("it never ends")
+			}
+			if name == "b" && n == 4 { // some are answered, some are owed
+				r.open()
+				rd = r.reader(name)
+			}
+			frames, err := rd.Next(context.Background(), Limits{Frames: 5, Records: 1000, Bytes: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			most[name] = max(most[name], len(frames))
+			v := make([]Verdict, len(frames))
+			for i := range frames {
+				l.Observe(&frames[i].Header)
+				v[i] = Stored
+			}
+			if err := rd.Settle(v, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tot := l.Totals(); tot.Missing != 0 || tot.Duplicate != 0 || int(tot.Received+tot.Declared) != added || tot.Declared < 60 {
+			t.Errorf("output %s: %+v of %d records", name, tot, added)
+		}
+		r.balanced()
+	}
+	if most["a"] != 5 || most["b"] != 5 {
+		t.Errorf("batches of up to %v frames, want 5", most)
+	}
+}
+
 func TestAnswersMakeRoomBeforeAnythingIsDropped(t *testing.T) {
 	r := newRig(t, "a")
 	r.cfg = Config{MaxBytes: 12000, SegmentBytes: 2500, Keep: time.Hour}

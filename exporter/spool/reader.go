@@ -102,6 +102,11 @@ func (r *Reader) Next(ctx context.Context, l Limits) ([]Frame, error) {
 		c := cutter{s: r.s, limits: l, at: r.o.position}
 		frames, err := r.cut(&c)
 		changed := r.s.changed
+		if err == nil && len(frames) > max(l.Frames, 1) {
+			r.oweDrop(frames)
+			r.s.mu.Unlock()
+			continue
+		}
 		if err == nil && len(frames) > 0 {
 			r.take(frames)
 			r.endG, r.endOff = c.g, c.off
@@ -123,6 +128,20 @@ func (r *Reader) Next(ctx context.Context, l Limits) ([]Frame, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// oweDrop makes debts of the ranges of one drop, which are more than a batch may
+// have: an answer for some of a drop cannot be noted, one for some debts can.
+// Callers hold mu.
+func (r *Reader) oweDrop(frames []Frame) {
+	o := r.o
+	for i := range frames {
+		h := &frames[i].Header
+		o.owed = append(o.owed, lost{category: h.Category, kind: h.Kind, reason: h.Reason, epoch: h.Epoch, first: h.First, last: h.Last})
+	}
+	o.position = max(o.position, frames[len(frames)-1].end)
+	o.debts++
+	o.dirty = true
 }
 
 // Pending tells whether there is anything to hand out.
