@@ -151,7 +151,7 @@ func (t *stamp) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("time %.40q: want 2006-01-02T15:04:05", *s)
 	}
-	if at.Year() > 1 && at.Year() < 2200 { // 0001-01-01 is "never"
+	if at.Year() >= 1970 && at.Year() < 2200 { // years 1, 1601 and 1899 are what Windows calls "never"
 		t.Time = at.UTC()
 	}
 	return nil

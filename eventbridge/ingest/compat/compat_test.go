@@ -141,3 +141,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What never happened has no time: programs write the year 1, and Windows also
+// its two zero times.
+func TestNever(t *testing.T) {
+	for _, never := range []string{"0001-01-01T00:00:00", "1601-01-01T00:00:00Z", "1899-12-30T00:00:00"} {
+		m, err := Decode(Updates, []byte(`{"HostName":"a","LastTimeUpdated":"`+never+`"}`), received)
+		if err != nil || strings.Contains(render(&m), "last_success") {
+			t.Errorf("%s: %s, %v", never, render(&m), err)
+		}
+		m, err = Decode(Heartbeat, []byte(`{"HostName":"a","LastBootUpTime":"`+never+`","DateTime":"`+never+`"}`), received)
+		if err != nil || !m.Record.Attr(record.AttrBootTime).IsNull() || !m.Record.Time.Equal(received) {
+			t.Errorf("%s: %s, %v", never, render(&m), err)
+		}
+	}
+}
