@@ -451,6 +451,24 @@ func TestAuthority(t *testing.T) {
 }
 
 // An address that this machine gets later is in the certificate soon after.
+// A key that cannot be written leaves no certificate behind: no later start could
+// use it.
+func TestAuthorityWithoutItsKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "ca.key"), 0o700); err != nil { // in the way
+		t.Fatal(err)
+	}
+	if _, err := openAuthority(dir, "", nil); err == nil {
+		t.Fatal("it has no key and says nothing")
+	}
+	if err := os.Remove(filepath.Join(dir, "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAuthority(dir, "", nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCertificateFollowsAddresses(t *testing.T) {
 	ca, err := openAuthority(t.TempDir(), "", nil)
 	if err != nil {

@@ -57,7 +57,10 @@ func openAuthority(dir, listen string, names []string) (*authority, error) {
 			return nil, fmt.Errorf("make CA: %w", err)
 		}
 		// The key first: a certificate without its key would be kept for ever.
-		if err := errors.Join(os.WriteFile(keyPath, keyPEM, 0o600), os.WriteFile(certPath, certPEM, 0o644)); err != nil {
+		if err := os.WriteFile(keyPath, keyPEM, 0o600); err != nil {
+			return nil, fmt.Errorf("write CA: %w", err)
+		}
+		if err := os.WriteFile(certPath, certPEM, 0o644); err != nil {
 			return nil, fmt.Errorf("write CA: %w", err)
 		}
 	case err != nil || keyErr != nil:
