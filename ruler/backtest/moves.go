@@ -127,7 +127,7 @@ func (r *run) passages(ctx context.Context, rows []store.Change) ([]operator.Pas
 			case v.Server == c.Server && v.Place == c.Place && !v.Since.After(c.Stream) && v.Since.After(e.came):
 				e.came, out[i].Model = v.Since, v.Model
 			case v.Server == c.FromServer && v.Place == c.From && !v.Until.IsZero() && !v.Until.After(c.Stream) && v.Until.After(e.left):
-				e.left = v.Until
+				e.left, out[i].Retired = v.Until, v.Retired
 			}
 		}
 		return nil

@@ -246,7 +246,9 @@ func (p *partition) registry(id *identity, in *input) {
 	case record.NameRevoked:
 		changed = p.retire(id, stRevoked, "its credential was revoked")
 	case record.NameDecommissioned:
-		changed = p.retire(id, stDecommissioned, "decommissioned")
+		if changed = p.retire(id, stDecommissioned, "decommissioned"); changed {
+			p.partsLeft(p.lines[id.root], in.recordID())
+		}
 	default:
 		return
 	}

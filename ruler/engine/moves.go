@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"nocturne/internal/record"
@@ -75,6 +76,18 @@ func (p *partition) partsFact(s *server, c record.Category, seen time.Time, reco
 	f.Category, f.Seen, f.RecordID = c, seen, recordID
 }
 
+// partsLeft tells the fleet operator that a server is gone with all its parts:
+// what is found elsewhere comes from it.
+func (p *partition) partsLeft(s *server, recordID string) {
+	for _, c := range s.current {
+		seen := time.Time{}
+		if c.seen != 0 {
+			seen = time.Unix(int64(c.seen), 0).UTC()
+		}
+		p.partsFact(s, c.category, seen, recordID)
+	}
+}
+
 // renew takes the rules of now, with what is open of them.
 func (r *fleetRunner) renew(o *outcome, at time.Time) {
 	if r.moves != nil {
@@ -131,7 +144,7 @@ func (r *fleetRunner) parts(ctx context.Context, f *store.Fact, o *outcome) erro
 	stays := make([]operator.Stay, 0, len(rows))
 	for i := range rows {
 		v := &rows[i]
-		stays = append(stays, operator.Stay{Serial: v.Serial, Type: v.Type, Place: v.Place, Model: v.Model, Server: v.Server, Since: v.Since, Until: v.Until})
+		stays = append(stays, operator.Stay{Serial: v.Serial, Type: v.Type, Place: v.Place, Model: v.Model, Server: v.Server, Since: v.Since, Until: v.Until, Retired: v.Retired})
 	}
 	s := operator.Sighting{Server: f.Server, At: f.At, Seen: f.Seen, Judged: judged}
 	o.say(r.moves.Tick(moveAt(f.At)))
@@ -153,8 +166,9 @@ func moveAt(at time.Time) notify.At {
 func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.Fact, o *outcome) error {
 	ch := store.Change{Server: p.To, Category: f.Category, At: p.At(), Stream: p.At(), Kind: MovedKind, Type: p.Type, Place: p.Place, From: p.FromPlace, FromServer: p.From,
 		Occupant: p.Serial, After: p.Serial, RecordID: f.RecordID}
-	same := func(c store.Change) bool {
-		return c.Server == ch.Server && c.FromServer == ch.FromServer && c.Category == ch.Category && c.Type == ch.Type && c.Occupant == ch.Occupant && c.Stream.Equal(ch.Stream)
+	same := func(c store.Change) bool { // it came once, also where its old server is back and misses it
+		return c.Server == ch.Server && c.FromServer == ch.FromServer && c.Category == ch.Category && c.Type == ch.Type && c.Occupant == ch.Occupant &&
+			!c.Stream.Before(p.Came) && !c.Stream.After(ch.Stream)
 	}
 	known, err := r.engine.cfg.Store.Changes(ctx, store.ChangeQuery{Serial: p.Serial, Kind: MovedKind, Server: p.To, Limit: 1000})
 	if err != nil {
@@ -171,7 +185,10 @@ func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.
 	if err != nil {
 		return err
 	}
-	said := r.moves.Passed(p, from, to, f.RecordID, moveAt(p.At()))
+	if p.Retired && sameMachine(&from, &to) {
+		return nil
+	}
+	said := r.moves.Passed(p, FactsOf(&from), FactsOf(&to), f.RecordID, moveAt(p.At()))
 	for _, v := range said {
 		if v.Verdict.Kind == operator.Muted {
 			ch.Muted = v.Verdict.Reason
@@ -190,20 +207,30 @@ func FactsOf(v *store.Server) operator.ServerFacts {
 	return operator.ServerFacts{ID: v.ID, Name: v.Name, Site: v.Site, Rack: v.Rack, Role: v.Role, Owner: v.Owner, OS: v.OSType, Simulated: v.Simulated, Heard: !v.LastSeen.IsZero()}
 }
 
-// registered is what the register said of one server at a time.
-func (r *fleetRunner) registered(ctx context.Context, id record.ID, at time.Time) (operator.ServerFacts, error) {
+// registered is one server with what the register said of it at a time.
+func (r *fleetRunner) registered(ctx context.Context, id record.ID, at time.Time) (store.Server, error) {
 	d, err := r.engine.cfg.Store.Server(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return operator.ServerFacts{ID: id}, nil
+		return store.Server{ID: id}, nil
 	}
 	if err != nil {
-		return operator.ServerFacts{}, err
+		return store.Server{}, err
 	}
 	was, err := r.engine.cfg.Store.ServerAt(ctx, id, at)
 	if l := was.Labels; l != nil {
 		d.Name, d.Site, d.Rack, d.Role, d.Owner, d.Simulated = l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated
 	}
-	return FactsOf(&d.Server), err
+	return d.Server, err
+}
+
+// sameMachine tells whether one server goes on as another: it was enrolled anew,
+// or a stand-in made room for it. Then its parts stayed where they are.
+func sameMachine(old, now *store.Server) bool {
+	if board := evidence(old.SMBIOSUUID); board != 0 && board == evidence(now.SMBIOSUUID) {
+		return true
+	}
+	a, b := strings.ToLower(old.Name), strings.ToLower(now.Name)
+	return a != "" && (a == b || strings.HasPrefix(b, a+".") || strings.HasPrefix(a, b+"."))
 }
 
 // say writes down what rules said.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/internal/record"
 	"nocturne/internal/stream"
 	"nocturne/ruler/store"
 )
@@ -109,6 +110,86 @@ func TestPartsThatMoveBetweenServers(t *testing.T) {
 
 func TestCrashWhilePartsMove(t *testing.T) {
 	crashAtEveryCommit(t, movers(t), 211)
+}
+
+// retirements is three minutes in which srv01 is switched off and decommissioned.
+// Z1 sits in srv02 before that, Z2 in srv03 after it. Z3 is where it was, under a
+// new identity of the same machine; Z4 where a machine of the same name is.
+func retirements(t testing.TB) *world {
+	w := newWorld(t)
+	for i := range 3 {
+		w.add(i+1, fmt.Sprintf("srv%02d", i+1), "fra", "r1")
+	}
+	a, b, c := w.sims[0], w.sims[1], w.sims[2]
+	on := func(place, serial string) drive { return drive{"c0/e252/" + place, serial, "Onln"} }
+	w.run(4*time.Minute, func(second int) {
+		switch second {
+		case 5:
+			a.raid(on("s1", "Z1"), on("s2", "Z2"), on("s3", "Z3"), on("s4", "Z4"))
+		case 6:
+			b.raid(on("s1", "B1"))
+			c.raid(on("s1", "C1"))
+		case 60:
+			a.silent = true
+		case 80:
+			b.raid(on("s1", "B1"), on("s2", "Z1"))
+		case 100:
+			a.registryRecord(record.NameDecommissioned)
+		case 130:
+			c.raid(on("s1", "C1"), on("s7", "Z2"))
+		case 140:
+			w.add(5, "anew", "fra", "r1").board = a.board
+			w.add(6, "SRV01.example.com", "fra", "r1")
+		case 160:
+			w.sims[3].raid(on("s3", "Z3"))
+			w.sims[4].raid(on("s4", "Z4"))
+		}
+	})
+	return w
+}
+
+func TestPartsOfADecommissionedServer(t *testing.T) {
+	w := retirements(t)
+	s := openStore(t)
+	d := newDriver(t, w.log, s)
+	d.must()
+	want := unindent(`
+		1m41s Z1 srv01 c0/e252/s1 -> srv02 c0/e252/s2
+		2m11s Z2 srv01 c0/e252/s2 -> srv03 c0/e252/s7`)
+	if got := moves(t, s); got != want {
+		t.Errorf("moved:\n%s\nwant:\n%s", got, want)
+	}
+	p, err := s.Notifications(ctx, store.NotificationQuery{RuleID: "part-from-another-server"})
+	if err != nil || p.Total != 2 || !strings.Contains(p.Notifications[0].Title, "moved here from decommissioned srv01 c0/e252/s2 (serial Z2)") {
+		t.Errorf("told %+v, %v", p.Notifications, err)
+	}
+	for _, serial := range []string{"Z1", "Z4"} { // its life story, too
+		o, err := s.Occupants(ctx, store.OccupantQuery{Serial: serial, Server: w.sims[0].id})
+		if err != nil || len(o.Occupants) != 1 || !o.Occupants[0].Until.Equal(t0.Add(101*time.Second)) {
+			t.Errorf("%s in srv01: %+v, %v", serial, o.Occupants, err)
+		}
+	}
+	// Taken back into service without Z1: that it moved was told.
+	a := w.sims[0]
+	a.enrol()
+	a.silent = false
+	a.start()
+	w.run(20*time.Second, func(second int) {
+		if second == 5 {
+			a.raid(drive{"c0/e252/s3", "Z3", "Onln"}, drive{"c0/e252/s4", "Z4", "Onln"})
+		}
+	})
+	d.must()
+	if got := moves(t, s); got != want {
+		t.Errorf("after its return:\n%s\nwant:\n%s", got, want)
+	}
+	if o, err := s.Occupants(ctx, store.OccupantQuery{Serial: "Z4", Server: a.id}); err != nil || len(o.Occupants) != 1 || !o.Occupants[0].Until.IsZero() {
+		t.Errorf("Z4 is there again: %+v, %v", o.Occupants, err)
+	}
+}
+
+func TestCrashWhileAServerIsDecommissioned(t *testing.T) {
+	crashAtEveryCommit(t, retirements(t), 211)
 }
 
 // What is open of moves survives a restart, ends by itself, and with its rule.

@@ -24,6 +24,9 @@ type Stay struct {
 	Serial, Type, Place, Model string
 	Server                     record.ID
 	Since, Until               time.Time // Until zero = it is there
+	// Retired says that its server was decommissioned with it: then it left,
+	// unseen, at the latest.
+	Retired bool
 }
 
 // Sighting is a snapshot that shows that serial numbers came to a server or
@@ -42,6 +45,7 @@ type Passage struct {
 	From, To            record.ID
 	FromPlace, Place    string
 	Left, Came          time.Time // in either order: it may be seen here before it is missed there
+	Retired             bool      // Left is when From was decommissioned with it
 }
 
 // At is when both ends were known.
@@ -98,7 +102,7 @@ func Passages(stays []Stay, s Sighting, within time.Duration) []Passage {
 				continue
 			}
 			out = append(out, Passage{Serial: k.serial, Type: k.typ, Model: to.first.Model, From: from.last.Server, To: to.first.Server,
-				FromPlace: from.last.Place, Place: to.first.Place, Left: from.until, Came: to.since})
+				FromPlace: from.last.Place, Place: to.first.Place, Left: from.until, Came: to.since, Retired: from.last.Retired})
 		}
 	}
 	return out
@@ -177,7 +181,11 @@ func Moved(r *rule.Rule, p *Passage, from, to ServerFacts, recordID string) (v V
 	v.Device, v.RecordID, v.Momentary, v.Severity = ch.Device(), recordID, true, c.SeverityOf(&ch, r)
 	place := func(f *ServerFacts, place string) string { return keep(strings.TrimSpace(f.Name + " " + place)) }
 	v.Before, v.After, v.Serial = place(&from, p.FromPlace), place(&to, p.Place), keep(p.Serial)
-	v.Reason = fmt.Sprintf("moved here from %s (serial %s)", v.Before, v.Serial)
+	whence := v.Before
+	if p.Retired {
+		whence = "decommissioned " + whence
+	}
+	v.Reason = fmt.Sprintf("moved here from %s (serial %s)", whence, v.Serial)
 	v.Fields = []record.Attr{{Key: FieldSerial, Value: record.String(v.Serial)}, {Key: FieldModel, Value: record.String(keep(p.Model))}}
 	for _, w := range c.Windows {
 		until, covered := w.Covers(v.At)

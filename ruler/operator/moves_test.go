@@ -12,7 +12,8 @@ import (
 	"nocturne/ruler/rule"
 )
 
-// Stays are "SERVER PLACE SERIAL SINCE-UNTIL", in hours; no UNTIL = it is there.
+// Stays are "SERVER PLACE SERIAL SINCE-UNTIL", in hours; no UNTIL = it is there, a
+// UNTIL with ! = its server was decommissioned.
 func stays(t *testing.T, text string) []operator.Stay {
 	t.Helper()
 	var out []operator.Stay
@@ -20,7 +21,7 @@ func stays(t *testing.T, text string) []operator.Stay {
 		f := strings.Fields(part)
 		since, until, _ := strings.Cut(f[3], "-")
 		s := operator.Stay{Server: record.ID{f[0][0]}, Place: f[1], Serial: f[2], Type: "physical_drive", Since: hour(t, since)}
-		if until != "" {
+		if until, s.Retired = strings.CutSuffix(until, "!"); until != "" {
 			s.Until = hour(t, until)
 		}
 		out = append(out, s)
@@ -60,6 +61,10 @@ func TestPassages(t *testing.T) {
 		{"gone and back within a moment", "A s1 Z1 1-5, B s2 Z1 6-, A s1 Z1 8-8, A s1 Z1 8-9", "B", "6", "", "5", "A s1 > B s2"},
 		{"the same in another order", "A s1 Z1 8-9, A s1 Z1 8-8, B s2 Z1 6-, A s1 Z1 1-5", "B", "6", "", "5", "A s1 > B s2"},
 		{"gone within a moment and back for good", "A s1 Z1 1-5, B s2 Z1 6-, A s1 Z1 8-, A s1 Z1 8-8", "B", "6", "", "5", "A s1 > B s2"},
+		{"out of one that was decommissioned", "A s1 Z1 1-5!, B s2 Z1 6-", "B", "6", "", "5", "decommissioned A s1 > B s2"},
+		{"out of one that is decommissioned later", "A s1 Z1 1-9!, B s2 Z1 6-", "A", "9", "4", "6", "decommissioned A s1 > B s2"},
+		{"of one that showed it since, and is decommissioned", "A s1 Z1 1-9!, B s2 Z1 6-", "A", "9", "7", "6", ""},
+		{"long after that", "A s1 Z1 1-5!, B s2 Z1 726-", "B", "726", "", "725", ""},
 		{"out of a server and back", "A s1 Z1 1-3, A s4 Z1 4-", "A", "4", "3", "3", ""},
 		{"twice in one server", "A s1 Z1 1-5, A s2 Z1 1-, B s2 Z1 6-", "B", "6", "", "5", ""},
 		{"no number", "A s1 00000000 1-5, B s2 00000000 6-", "B", "6", "", "5", ""},
@@ -72,7 +77,11 @@ func TestPassages(t *testing.T) {
 		var got []string
 		all := stays(t, c.stays)
 		for _, p := range operator.Passages(all, s, rule.DefaultAcross) {
-			got = append(got, fmt.Sprintf("%c %s > %c %s", p.From[0], p.FromPlace, p.To[0], p.Place))
+			from := string(rune(p.From[0]))
+			if p.Retired {
+				from = "decommissioned " + from
+			}
+			got = append(got, fmt.Sprintf("%s %s > %c %s", from, p.FromPlace, p.To[0], p.Place))
 		}
 		if strings.Join(got, ", ") != c.want {
 			t.Errorf("%s: %q, want %q", c.why, got, c.want)
@@ -93,6 +102,11 @@ func TestMoved(t *testing.T) {
 	}
 	p := operator.Passage{Serial: "Z1", Type: "physical_drive", From: record.ID{1}, To: record.ID{2}, FromPlace: "s1", Place: "s2", Left: hour(t, "5"), Came: hour(t, "7")}
 	from, to := operator.ServerFacts{Name: "db1", Rack: "r1"}, operator.ServerFacts{Name: "db2", Rack: "r2", Site: "bern"}
+	old := p
+	old.Retired = true
+	if v, ok := operator.Moved(pack("change: {device: physical_drive, kinds: [moved], across: true}"), &old, from, to, "rec"); !ok || v.Reason != "moved here from decommissioned db1 s1 (serial Z1)" {
+		t.Errorf("out of a decommissioned server: %+v", v)
+	}
 	for _, c := range []struct{ rest, rack, want string }{
 		{"change: {device: physical_drive, kinds: [moved], across: true}", "r2", "firing physical_drive s2: moved here from db1 s1 (serial Z1)"},
 		{"change: {device: physical_drive, kinds: [moved], across: 2h}", "r2", "firing physical_drive s2: moved here from db1 s1 (serial Z1)"},

@@ -44,6 +44,9 @@ type Occupant struct {
 	Model    string
 	Since    time.Time
 	Until    time.Time // zero = it is there
+	// Retired says that Until is when its server was decommissioned with it. Should
+	// the server be taken back into service, it is there again.
+	Retired bool
 	// LastSeen is when its server was last heard, of one that is there.
 	LastSeen  time.Time
 	Simulated bool

@@ -63,10 +63,31 @@ func (p *player) travelled(s *server, c record.Category, prev, cur *record.Snaps
 	if !news {
 		return
 	}
+	p.passed(c, sight, recordID)
+}
+
+// passed asks the rules about the parts whose move a sighting completes.
+func (p *player) passed(c record.Category, sight operator.Sighting, recordID string) {
+	t := &p.travels
 	for _, m := range operator.Passages(t.stays[c], sight, rule.DefaultAcross) {
 		p.said(t.moves.Passed(&m, p.facts(m.From), p.facts(m.To), recordID, p.at()))
 	}
 	t.judged = p.now
+}
+
+// retired takes a server out of service with all its parts.
+func (p *player) retired(s *server) {
+	p.set.Forget(s.facts.ID)
+	t := &p.travels
+	for _, c := range slices.Sorted(maps.Keys(s.known)) {
+		for i := range t.stays[c] {
+			if v := &t.stays[c][i]; v.Server == s.facts.ID && v.Until.IsZero() {
+				v.Until, v.Retired = p.now, true
+			}
+		}
+		p.passed(c, operator.Sighting{Server: s.facts.ID, At: p.now, Seen: t.seen[seenKey{s.facts.ID, c}], Judged: t.judged}, s.facts.Name)
+	}
+	clear(s.known)
 }
 
 // seats are the devices with a serial number.

@@ -210,6 +210,8 @@ func (p *player) line(l *line) error {
 		p.boot(s)
 	case "forget":
 		p.set.Forget(s.facts.ID)
+	case "decommissioned":
+		p.retired(s)
 	case "labels":
 		return s.label(l.args)
 	case "registered":

@@ -143,15 +143,15 @@ func (s *Store) Occupants(ctx context.Context, q store.OccupantQuery) (store.Occ
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var v store.Occupant
 		var server []byte
-		var since, until, seen int64
-		err := rows.Scan(&page.Total, &v.Serial, &server, &v.Name, &v.Simulated, &seen, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until)
-		v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
-		if until == 0 {
+		var since, until, seen, retired int64
+		err := rows.Scan(&page.Total, &v.Serial, &server, &v.Name, &v.Simulated, &seen, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until, &retired)
+		v.Server = serverID(server)
+		if setStay(&v, since, until, retired); v.Until.IsZero() {
 			v.LastSeen = moment(seen)
 		}
 		page.Occupants = append(page.Occupants, v)
 		return err
-	}, `SELECT k.total, o.serial, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), coalesce(s.last_seen, 0), o.category, o.type, o.place, o.model, o.since, o.until
+	}, `SELECT k.total, o.serial, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), coalesce(s.last_seen, 0), o.category, o.type, o.place, o.model, o.since, o.until, `+retiredSince+`
 		FROM (SELECT o.n, `+total+` AS total FROM occupants o`+f.String()+" ORDER BY "+occupantOrder+" LIMIT ? OFFSET ?) k"+`
 		CROSS JOIN occupants o ON o.n = k.n LEFT JOIN servers s ON s.id = o.server ORDER BY `+occupantOrder, append(args, clamp(q.Limit, 1000), max(q.Offset, 0))...)
 	if err == nil && len(page.Occupants) == 0 && q.Offset > 0 {
@@ -172,11 +172,12 @@ func (s *Store) Stays(ctx context.Context, serials []string, fn func(*store.Occu
 	err = each(ctx, s.read, func(rows *sql.Rows) error {
 		var v store.Occupant
 		var server []byte
-		var since, until int64
-		if err := rows.Scan(&v.Serial, &server, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until); err != nil {
+		var since, until, retired int64
+		if err := rows.Scan(&v.Serial, &server, &v.Category, &v.Type, &v.Place, &v.Model, &since, &until, &retired); err != nil {
 			return err
 		}
-		v.Server, v.Since, v.Until = serverID(server), moment(since), moment(until)
+		v.Server = serverID(server)
+		setStay(&v, since, until, retired)
 		return fn(&v)
 	}, staysQuery, string(list))
 	if err != nil {
@@ -185,7 +186,19 @@ func (s *Store) Stays(ctx context.Context, serials []string, fn func(*store.Occu
 	return nil
 }
 
-const staysQuery = `SELECT o.serial, o.server, o.category, o.type, o.place, o.model, o.since, o.until FROM json_each(?) j CROSS JOIN occupants o ON o.serial = j.value`
+const staysQuery = `SELECT o.serial, o.server, o.category, o.type, o.place, o.model, o.since, o.until, ` + retiredSince + ` FROM json_each(?) j CROSS JOIN occupants o ON o.serial = j.value LEFT JOIN servers s ON s.id = o.server`
+
+// retiredSince is since when the server of a stay is decommissioned; 0 = it is not.
+const retiredSince = "CASE WHEN s.state = 'decommissioned' AND s.clone_of = x'' THEN s.state_since ELSE 0 END"
+
+// setStay sets the times of a stay. A part that is in a server is so until that is
+// decommissioned.
+func setStay(v *store.Occupant, since, until, retired int64) {
+	if v.Retired = until == 0 && retired != 0; v.Retired {
+		until = max(since, retired)
+	}
+	v.Since, v.Until = moment(since), moment(until)
+}
 
 // Travelled implements store.Store.
 func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at, known time.Time) ([]store.Occupant, error) {
@@ -198,7 +211,9 @@ func (s *Store) Travelled(ctx context.Context, server record.ID, category record
 		return err
 	}, `SELECT DISTINCT o.serial, o.type FROM (
 			SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND until = 0 AND since = ?3
-			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND (until = ?3 OR since = ?3)) o
+			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND (until = ?3 OR since = ?3)
+			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND since <= ?3 AND (until = 0 OR until > ?3)
+				AND EXISTS (SELECT 1 FROM server_log WHERE server = ?1 AND kind = 'state' AND at = ?3 AND value ->> 'state' = 'decommissioned')) o
 		WHERE EXISTS (SELECT 1 FROM occupants p WHERE p.serial = o.serial AND p.server <> ?1 AND p.type = o.type AND p.category = ?2)
 		ORDER BY o.type, o.serial`, server[:], category, unix(at))
 	var out []store.Occupant
@@ -206,12 +221,16 @@ func (s *Store) Travelled(ctx context.Context, server record.ID, category record
 		err = each(ctx, s.read, func(rows *sql.Rows) error {
 			v := store.Occupant{Serial: parts[i].serial, Type: parts[i].typ, Category: category}
 			var id []byte
-			var since, until int64
-			err := rows.Scan(&id, &v.Name, &v.Simulated, &v.Place, &v.Model, &since, &until)
-			v.Server, v.Since, v.Until = serverID(id), moment(since), moment(until)
+			var since, until, retired int64
+			err := rows.Scan(&id, &v.Name, &v.Simulated, &v.Place, &v.Model, &since, &until, &retired)
+			v.Server = serverID(id)
+			setStay(&v, since, until, retired)
 			out = append(out, v)
 			return err
-		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, CASE WHEN o.until > ?4 THEN 0 ELSE o.until END FROM occupants o LEFT JOIN servers s ON s.id = o.server
+		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, CASE WHEN o.until > ?4 THEN 0 ELSE o.until END,
+			CASE WHEN s.clone_of <> x'' THEN 0 ELSE coalesce((SELECT CASE WHEN value ->> 'state' = 'decommissioned' THEN at END FROM server_log
+				WHERE server = o.server AND kind = 'state' AND at <= ?4 ORDER BY n DESC LIMIT 1), 0) END
+			FROM occupants o LEFT JOIN servers s ON s.id = o.server
 			WHERE o.serial = ?1 AND o.type = ?2 AND o.category = ?3 AND o.since <= ?4 ORDER BY o.since DESC, o.until, o.place LIMIT ?5`, parts[i].serial, parts[i].typ, category, unix(known), store.MaxStays)
 	}
 	if err != nil {
