@@ -5,10 +5,8 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -18,11 +16,10 @@ import (
 	"runtime"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"nocturne/eventbridge/ingest"
 	"nocturne/eventbridge/ingest/amqp"
 	"nocturne/eventbridge/registry"
+	"nocturne/internal/strict"
 )
 
 // Config is the whole file.
@@ -117,13 +114,8 @@ func Load(path string) (Config, error) {
 
 // Decode lays a YAML document over c and validates the whole.
 func (c *Config) Decode(b []byte) error {
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	if err := strict.Decode(b, c); err != nil {
 		return err
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one YAML document: keep one")
 	}
 	return c.Validate()
 }

@@ -11,10 +11,9 @@ import (
 	"reflect"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"nocturne/exporter/source"
 	"nocturne/exporter/source/check"
+	"nocturne/internal/strict"
 )
 
 // maxCheckFile bounds a check file; a check is a few lines.
@@ -78,14 +77,14 @@ func checkFile(path string) (check.Spec, error) {
 }
 
 func decodeCheck(b []byte, name string) (check.Spec, error) {
-	root, err := document(bytes.NewReader(b))
+	root, err := strict.Document(bytes.NewReader(b))
 	if err != nil {
 		return check.Spec{}, err
 	}
 	if root == nil {
 		return check.Spec{}, errors.New("empty: write at least a command")
 	}
-	if err := mistakes(root, reflect.TypeFor[check.Spec]()); err != nil {
+	if err := strict.Mistakes(root, reflect.TypeFor[check.Spec]()); err != nil {
 		return check.Spec{}, err
 	}
 	var spec check.Spec
@@ -99,48 +98,4 @@ func decodeCheck(b []byte, name string) (check.Spec, error) {
 		return check.Spec{}, located(root, err)
 	}
 	return spec, nil
-}
-
-// hints say what is probably wrong where the YAML package only says what it met.
-var hints = map[string]string{
-	"found character that cannot start any token":                  "indent with spaces, not with tabs, and quote a value that begins with @ or a backquote",
-	"found unexpected end of stream":                               "a quotation mark is not closed",
-	"mapping values are not allowed in this context":               "look at the indentation, and quote a value that holds a colon and a space",
-	"did not find expected key":                                    "from there on, look for keys of one level that do not begin in the same column",
-	"did not find expected '-' indicator":                          "from there on, look for items of one list that do not begin in the same column, each with -",
-	"did not find expected ',' or ']'":                             "a bracket is not closed, or a comma is missing",
-	"did not find expected ',' or '}'":                             "a brace is not closed, or a comma is missing",
-	"could not find expected ':'":                                  "write KEY: VALUE, with a space behind the colon",
-	"found unknown escape character":                               "write paths of Windows in single quotation marks",
-	"did not find expected hexdecimal number":                      "write paths of Windows in single quotation marks",
-	"found a tab character that violates indentation":              "indent with spaces, not with tabs",
-	"found a tab character where an indentation space is expected": "indent with spaces, not with tabs",
-}
-
-// syntax puts a hint behind what the YAML package says.
-func syntax(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	for said, hint := range hints {
-		if strings.HasSuffix(text, said) {
-			text += ": " + hint
-			break
-		}
-	}
-	return errors.New(text)
-}
-
-// document returns the root of the one YAML document; nil where it is empty.
-func document(r io.Reader) (*yaml.Node, error) {
-	var doc yaml.Node
-	d := yaml.NewDecoder(r)
-	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return nil, syntax(err)
-	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one YAML document: keep one")
-	}
-	if len(doc.Content) == 0 { // empty, or comments
-		return nil, nil
-	}
-	return doc.Content[0], nil
 }

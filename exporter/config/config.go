@@ -32,6 +32,7 @@ import (
 	"nocturne/exporter/source/updates"
 	"nocturne/exporter/source/winlog"
 	"nocturne/exporter/spool"
+	"nocturne/internal/strict"
 )
 
 // Config is the whole file.
@@ -104,14 +105,14 @@ func Load(path string) (Config, error) {
 // has a line in the document names it. Of a document that does not fit, c has
 // the data folder all the same.
 func (c *Config) Decode(b []byte) error {
-	root, err := document(bytes.NewReader(b))
+	root, err := strict.Document(bytes.NewReader(b))
 	if err != nil {
 		return err
 	}
 	if root == nil {
 		return c.Validate()
 	}
-	if err := mistakes(root, reflect.TypeFor[Config]()); err != nil {
+	if err := strict.Mistakes(root, reflect.TypeFor[Config]()); err != nil {
 		if _, v := child(root, "data"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
 			c.Data = v.Value // so that `exporter status` finds the exporter that still runs with the file as it was
 		}

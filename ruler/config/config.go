@@ -6,11 +6,9 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -23,9 +21,8 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"nocturne/alerts"
+	"nocturne/internal/strict"
 	"nocturne/internal/trust"
 	"nocturne/ruler/api"
 	"nocturne/ruler/eventlog"
@@ -156,13 +153,8 @@ func Load(path string) (Config, error) {
 
 // Decode lays a YAML document over c and validates the whole.
 func (c *Config) Decode(b []byte) error {
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	if err := strict.Decode(b, c); err != nil {
 		return err
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one YAML document: keep one")
 	}
 	return c.Validate()
 }

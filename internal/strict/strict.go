@@ -1,4 +1,5 @@
-package config
+// Package strict says in words, with its line, what of a YAML document does not fit the Go type that it is decoded into.
+package strict
 
 import (
 	"errors"
@@ -29,8 +30,8 @@ const (
 
 var unmarshaler = reflect.TypeFor[yaml.Unmarshaler]()
 
-// mistakes returns what does not fit, each with its line.
-func mistakes(n *yaml.Node, t reflect.Type) error {
+// Mistakes returns what of a node does not fit a type, each with its line; nil = it can be decoded.
+func Mistakes(n *yaml.Node, t reflect.Type) error {
 	s := &strict{}
 	s.node(n, t, 0)
 	return errors.Join(s.errs...)
@@ -120,7 +121,7 @@ func (s *strict) leaf(n *yaml.Node, t reflect.Type) {
 	for _, text := range te.Errors {
 		line, rest, ok := strings.Cut(text, ": ")
 		if m := wrongKind.FindStringSubmatch(text); m != nil {
-			s.say(n, "%s instead of %s", kind(t), wrong(n, m[1]))
+			s.say(n, "%s instead of %s%s", kind(t), wrong(n, m[1]), inHours(n, t))
 		} else if ok && strings.HasPrefix(line, "line ") {
 			s.errs = append(s.errs, fmt.Errorf("%s: %s", line, rest))
 		} else {
@@ -161,6 +162,18 @@ func kind(t reflect.Type) string {
 	}
 	return "write a " + t.String()
 }
+
+// inHours helps whoever writes days, weeks or years where Go's durations end at hours.
+func inHours(n *yaml.Node, t reflect.Type) string {
+	m := days.FindStringSubmatch(n.Value)
+	if m == nil || t.String() != "time.Duration" {
+		return ""
+	}
+	count, _ := strconv.Atoi(m[1]) // of four digits at most
+	return fmt.Sprintf(": in hours, %dh", count*map[string]int{"d": 24, "w": 7 * 24, "y": 365 * 24}[m[2]])
+}
+
+var days = regexp.MustCompile(`^([0-9]{1,4})([dwy])$`)
 
 // fields are the keys of a struct, those of inlined ones included.
 func fields(t reflect.Type) map[string]reflect.Type {
@@ -220,71 +233,4 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-var words = regexp.MustCompile(`"[^"]*"|[a-z0-9_]+`)
-
-// located puts the line before an error of Validate, where its text begins
-// with the keys that it is about, as in "heartbeat interval 10ms: write …" or
-// `output "bridge": timeout …`. A value that is not in the file has no line.
-func located(root *yaml.Node, err error) error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []error
-		for _, e := range j.Unwrap() {
-			out = append(out, located(root, e))
-		}
-		return errors.Join(out...)
-	}
-	if line := lineOf(root, err.Error()); line > 0 {
-		return fmt.Errorf("line %d: %w", line, err)
-	}
-	return err
-}
-
-// lineOf follows the words of a text into a document, as deep as they lead; 0
-// when the first leads nowhere.
-func lineOf(root *yaml.Node, text string) int {
-	text, _, _ = strings.Cut(text, ": write")
-	line, at := 0, root
-	for i, word := range words.FindAllString(text, -1) {
-		if i == 0 && word == "output" {
-			word = "outputs"
-		}
-		k, v := child(at, word)
-		if v == nil && i == 0 {
-			return 0
-		}
-		if v == nil {
-			continue
-		}
-		line, at = k.Line, v
-	}
-	return line
-}
-
-// child finds a key of a mapping, or the item of a list: by its number, counted
-// from 1, or by its name, which is quoted.
-func child(n *yaml.Node, word string) (k, v *yaml.Node) {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i < len(n.Content); i += 2 {
-			if n.Content[i].Value == word {
-				return n.Content[i], n.Content[i+1]
-			}
-		}
-	}
-	if n.Kind == yaml.SequenceNode {
-		if i, err := strconv.Atoi(word); err == nil && i > 0 && i <= len(n.Content) {
-			return n.Content[i-1], n.Content[i-1]
-		}
-		name := strings.Trim(word, `"`)
-		for _, item := range n.Content {
-			if _, v := child(item, "name"); v != nil && v.Value == name {
-				return item, item
-			}
-		}
-	}
-	return nil, nil
 }
