@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"nocturne/ruler/notify"
 	"nocturne/ruler/operator/operatortest"
 	"nocturne/ruler/rule"
+	"nocturne/ruler/runbook"
 )
 
 var update = flag.Bool("update", false, "rewrite what the stories want")
@@ -88,21 +88,15 @@ func TestRunbooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heading := regexp.MustCompile(`(?m)^## (.+)$`)
 	for _, b := range books {
 		text, err := alerts.Files().ReadFile("runbooks/" + b.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts := heading.FindAllStringSubmatchIndex(string(text), -1)
-		for i, m := range parts {
-			end := len(text)
-			if i+1 < len(parts) {
-				end = parts[i+1][0]
-			}
-			name := strings.TrimSuffix(b.Name(), path.Ext(b.Name())) + "#" + strings.ReplaceAll(strings.ToLower(string(text[m[2]:m[3]])), " ", "-")
+		for key, section := range runbook.Sections(string(text)) {
+			name := strings.TrimSuffix(b.Name(), path.Ext(b.Name())) + "#" + key
 			anchors[name] = true
-			if len(strings.Fields(string(text[m[1]:end]))) < 20 {
+			if len(strings.Fields(section.Text)) < 20 {
 				t.Errorf("%s: says next to nothing", name)
 			}
 		}

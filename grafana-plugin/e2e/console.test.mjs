@@ -175,6 +175,7 @@ suite('console', (the) => {
     const other = page;
     page = await the.page();
     await page.view('/notifications/' + drive);
+    assert.match(await text(page.panel('What to do')), /Compare the serial in the notification with the label: pull the drive that failed/);
     await page.getByRole('button', { name: 'Acknowledge' }).click();
     await page.getByText('Acknowledged by').waitFor();
     await page.getByLabel('Comment').fill('the drive is <b>ordered</b>');

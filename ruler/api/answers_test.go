@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +170,17 @@ func TestNotificationDetail(t *testing.T) {
 	none.Why = []Part{{Cause: true, Before: "Onln", After: "Failed"}, {Before: "x"}}
 	if before, after := beforeAfter(&none); before != "Onln" || after != "Failed" {
 		t.Errorf("with a cause: %s → %s", before, after)
+	}
+	if r := n.Runbook; r.Title != "Drive failed" || !strings.Contains(r.Text, "pull the drive that failed, not its neighbour") || r.Own {
+		t.Errorf("what to do: %+v", r)
+	}
+	own := t.TempDir()
+	if err := os.WriteFile(filepath.Join(own, "raid.md"), []byte("## Drive failed\n\nCall Eva.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	site := newBench(t, func(c *Config) { c.Runbooks = own })
+	if r := get[NotificationDetail](site, "/notifications/a1b2c3d4e5f60718").Runbook; r.Text != "Call Eva." || !r.Own {
+		t.Errorf("what to do at this site: %+v", r)
 	}
 	var kinds []string
 	for _, e := range n.Timeline {

@@ -65,6 +65,9 @@ type Config struct {
 	ExporterPort int `yaml:"exporter_port"`
 	// LifecycleFile holds ends of support beside those that the program knows.
 	LifecycleFile string `yaml:"lifecycle_file"`
+	// Runbooks is a folder with what to do, in files like those of
+	// alerts/runbooks; its sections go before those. Empty = there is none.
+	Runbooks string `yaml:"runbooks"`
 
 	Reader store.Reader `yaml:"-"` // required
 	// Tokens are the callers' credentials; nil = there is only TokenFile.

@@ -3,11 +3,15 @@ package api
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
+	"nocturne/alerts"
 	"nocturne/ruler/notify"
+	"nocturne/ruler/runbook"
 	"nocturne/ruler/store"
 )
 
@@ -93,8 +97,28 @@ func (s *server) notification(r *request) (any, error) {
 	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return compareTimes(a.ReceivedAt, b.ReceivedAt) })
 	out.Before, out.After = beforeAfter(&out)
 	out.Timeline = timeline(&d, escalations, out.Deliveries)
+	out.Runbook = s.runbook(d.Annotations[notify.AnnotationRunbook])
 	return out, nil
 }
+
+// runbook returns what to do, nothing where nothing is written.
+func (s *server) runbook(name string) Runbook {
+	shipped, err := fs.Sub(alerts.Files(), "runbooks")
+	if err != nil {
+		return Runbook{} // the name is a constant
+	}
+	section, err := runbook.Find(name, s.cfg.Runbooks, shipped)
+	if err != nil {
+		if !errors.Is(err, runbook.ErrUnknown) {
+			s.log.Warn("a runbook cannot be read", "name", name, "err", err)
+		}
+		return Runbook{}
+	}
+	return Runbook{Name: name, Title: clip(section.Title, maxName), Text: clip(section.Text, maxRunbook), Own: section.Own}
+}
+
+// maxRunbook bounds one section of a runbook.
+const maxRunbook = 32 << 10
 
 // escalationsOf reads the label sets beyond the first one. They are in the row
 // as its owner keeps it; a row without them was never told again.

@@ -243,6 +243,15 @@ type NotificationDetail struct {
 	Earlier      []Notification `json:"earlier" doc:"the last ten problems of the same class of the same thing before it, the newest first"`
 	Deeds        []Deed         `json:"deeds" doc:"what people did with it, oldest first; the last 1000"`
 	Silences     []Silence      `json:"silences" doc:"that were made for it, the newest first"`
+	Runbook      Runbook        `json:"runbook" doc:"what to do"`
+}
+
+// Runbook is what to do about a problem.
+type Runbook struct {
+	Name  string `json:"name" doc:"file and section, such as raid#drive-failed; empty = nothing is written, or it stands elsewhere: see the annotations"`
+	Title string `json:"title"`
+	Text  string `json:"text" doc:"Markdown"`
+	Own   bool   `json:"own" doc:"from the administrator's folder api.runbooks"`
 }
 
 // Deed is something that was done with a notification.

@@ -115,6 +115,7 @@ func (s *stack) rulerConfig() doc {
 		"bridge":        doc{"url": URL(s.Ports.Admin), "token_file": s.AdminToken()},
 		"demo":          demo,
 		"exporter_port": s.Ports.Exporter,
+		"runbooks":      filepath.Join(s.Rules(), "runbooks"),
 	}
 	d := doc{
 		"data":   s.Part("ruler"),

@@ -871,6 +871,8 @@ export interface NotificationDetail {
   /** the notifications it speaks for */
   members: Notification[];
   notification: Notification;
+  /** what to do */
+  runbook: Runbook;
   /** that were made for it, the newest first */
   silences: Silence[];
   /** oldest first */
@@ -1243,6 +1245,16 @@ export interface RuleVersion {
 
 export interface RuleVersions {
   items: RuleVersion[];
+}
+
+export interface Runbook {
+  /** file and section, such as raid#drive-failed; empty = nothing is written, or it stands elsewhere: see the annotations */
+  name: string;
+  /** from the administrator's folder api.runbooks */
+  own: boolean;
+  /** Markdown */
+  text: string;
+  title: string;
 }
 
 export interface Sequence {

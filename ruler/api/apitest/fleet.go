@@ -204,7 +204,7 @@ func (f *Fleet) problem(id string, s store.Server, device, class, severity, titl
 	}
 	return store.NotificationDetail{Notification: store.Notification{
 		ID: id, Server: s.ID, Name: s.Name, Device: device, Class: class, State: store.Firing, Severity: severity, RuleID: class, Title: title,
-		Opened: opened, Changed: opened, Simulated: s.Simulated, Labels: labels, Annotations: map[string]string{"summary": title + " on " + s.Name},
+		Opened: opened, Changed: opened, Simulated: s.Simulated, Labels: labels, Annotations: map[string]string{"summary": title + " on " + s.Name, "runbook": "raid#drive-failed"},
 	}}
 }
 

@@ -10,6 +10,7 @@ import { Facts } from '../../components/Facts';
 import { NotificationItem } from '../../components/items';
 import { Item, Line, List } from '../../components/List';
 import { Link, ServerLink } from '../../components/Links';
+import { Markdown } from '../../components/Markdown';
 import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
@@ -79,7 +80,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
             [t('fact.problem', 'Problem'), words(n.class)],
             [t('fact.rule', 'Rule'), n.rule_id && <RuleFact key="u" id={n.rule_id} />],
             [t('fact.probe', 'Asked itself'), n.probe && <Data key="p">{n.probe}</Data>],
-            [t('fact.runbook', 'Runbook'), runbook && (/^https?:\/\//.test(runbook) ? <a key="b" className={s.link} href={runbook} rel="noreferrer">{clean(runbook, 120)}</a> : <Data key="b">{runbook}</Data>)],
+            [t('fact.runbook', 'Runbook'), runbook && !d.runbook.name && (/^https?:\/\//.test(runbook) ? <a key="b" className={s.link} href={runbook} rel="noreferrer">{clean(runbook, 120)}</a> : <Data key="b">{runbook}</Data>)],
           ]}
         />
         {(d.before || d.after) && (
@@ -101,6 +102,11 @@ function Detail({ of: d }: { of: NotificationDetail }) {
         )}
       </Panel>
       <Deeds of={d} />
+      {d.runbook.name && (
+        <Panel title={t('notification.runbook', 'What to do')} extra={<Dim>{clean(d.runbook.name, 120)}{d.runbook.own && ` · ${t('notification.runbookOwn', 'your own')}`}</Dim>}>
+          <Markdown of={d.runbook.text} />
+        </Panel>
+      )}
       <Columns>
         <Panel title={t('notification.timeline', 'Timeline')}>
           <List>

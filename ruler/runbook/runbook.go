@@ -1,0 +1,102 @@
+// Package runbook finds what to do about a problem: sections of the Markdown
+// files that the program brings (alerts/runbooks), and before those of a folder
+// of the administrator's own.
+//
+// A section is named like raid#drive-failed: the file, and its heading of the
+// second level in lower case, with hyphens for spaces. Everything is safe for
+// concurrent use. To test: go test ./ruler/runbook.
+package runbook
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// maxFile bounds what is read of one file.
+const maxFile = 1 << 20
+
+// Section is what to do about one kind of problem.
+type Section struct {
+	Title string
+	Text  string // Markdown
+	Own   bool   // from the administrator's folder
+}
+
+// ErrUnknown says that no file has such a section.
+var ErrUnknown = errors.New("no such section")
+
+// form is that of a rule's runbook.
+var form = regexp.MustCompile(`^([a-z0-9-]+)#([a-z0-9-]+)$`)
+
+// Find returns the section that name means, from the folder own where it has
+// one, else from shipped (files *.md at its root). An empty own is no folder. The
+// error is ErrUnknown, or says which file cannot be read or is too large.
+func Find(name, own string, shipped fs.FS) (Section, error) {
+	m := form.FindStringSubmatch(name)
+	if m == nil {
+		return Section{}, ErrUnknown
+	}
+	var problem error
+	if own != "" {
+		sections, err := read(os.DirFS(own), m[1]+".md")
+		if s, ok := sections[m[2]]; ok {
+			s.Own = true
+			return s, nil
+		}
+		problem = err
+	}
+	sections, err := read(shipped, m[1]+".md")
+	if s, ok := sections[m[2]]; ok {
+		return s, nil
+	}
+	if problem = errors.Join(problem, err); problem != nil {
+		return Section{}, problem
+	}
+	return Section{}, ErrUnknown
+}
+
+// read returns the sections of a file; a file that is not there has none.
+func read(files fs.FS, name string) (map[string]Section, error) {
+	f, err := files.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("runbook: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("runbook %s: %w", name, err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("runbook %s is larger than %d bytes: split it", name, maxFile)
+	}
+	return Sections(strings.ToValidUTF8(string(text), "\uFFFD")), nil
+}
+
+var heading = regexp.MustCompile(`(?m)^## +(\S.*?)[ \t\r]*$`)
+
+// Sections splits a file by its headings of the second level. The keys are what
+// follows the # in a section's name; of two with the same one the first counts.
+func Sections(text string) map[string]Section {
+	out := map[string]Section{}
+	heads := heading.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range heads {
+		end := len(text)
+		if i+1 < len(heads) {
+			end = heads[i+1][0]
+		}
+		title := text[m[2]:m[3]]
+		key := strings.ReplaceAll(strings.ToLower(title), " ", "-")
+		if _, ok := out[key]; !ok {
+			out[key] = Section{Title: title, Text: strings.TrimSpace(text[m[1]:end])}
+		}
+	}
+	return out
+}

@@ -1,0 +1,52 @@
+package runbook
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestFind(t *testing.T) {
+	shipped := fstest.MapFS{
+		"raid.md": {Data: []byte("# RAID\n\nHead.\n\n## Drive failed\n\nPull it.\n\n1. Look.\n\n## Media errors\r\n\nWait.\n")},
+		"big.md":  {Data: []byte("## A\n\n" + strings.Repeat("x", maxFile))},
+	}
+	own := t.TempDir()
+	if err := os.WriteFile(filepath.Join(own, "raid.md"), []byte("## Media errors\n\nCall Eva.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(name, own string, want Section) {
+		t.Helper()
+		got, err := Find(name, own, shipped)
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
+		}
+	}
+	f("raid#drive-failed", "", Section{Title: "Drive failed", Text: "Pull it.\n\n1. Look."})
+	f("raid#media-errors", "", Section{Title: "Media errors", Text: "Wait."})
+	f("raid#media-errors", own, Section{Title: "Media errors", Text: "Call Eva.", Own: true})
+	f("raid#drive-failed", own, Section{Title: "Drive failed", Text: "Pull it.\n\n1. Look."}) // not in the own file
+	for _, name := range []string{"raid#none", "none#drive-failed", "raid", "", "../raid#drive-failed", "https://example.org/raid#drive-failed"} {
+		if _, err := Find(name, own, shipped); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%q: %v, want ErrUnknown", name, err)
+		}
+	}
+	if _, err := Find("big#a", "", shipped); err == nil || !strings.Contains(err.Error(), "split it") {
+		t.Errorf("a file that is too large: %v", err)
+	}
+}
+
+func FuzzSections(f *testing.F) {
+	f.Add("## A\n\ntext\n## a\n")
+	f.Add("##  \n## \r\n### x")
+	f.Fuzz(func(t *testing.T, text string) {
+		for key, s := range Sections(text) {
+			if s.Title == "" || strings.Contains(key, " ") || !strings.Contains(text, s.Text) {
+				t.Errorf("%q: %+v", key, s)
+			}
+		}
+	})
+}
