@@ -79,10 +79,35 @@ suite('rules', (the) => {
     await page.getByLabel('Why').fill('too loud');
     await page.getByRole('button', { name: 'Turn off' }).click();
     await page.getByText('It is off').waitFor();
-    await page.getByText('It is not carried out: it was switched off by').waitFor();
+    await page.getByText('It is not carried out. Switched off by').waitFor();
     await page.getByRole('button', { name: 'Turn on' }).click();
     await page.getByRole('button', { name: 'Turn on' }).click();
     await page.getByText('It is on.').waitFor();
+  });
+
+  it('turns rules off and on from the list, metric rules too, unless somebody did meanwhile', async () => {
+    page = await the.page();
+    await page.view('/rules');
+    const row = (id) => page.locator('tbody tr').filter({ hasText: id });
+    await row('metric-volume-nearly-full').getByRole('button', { name: 'Turn off' }).click();
+    await page.keyboard.type('the disks are ordered');
+    await page.shot('rules-switch');
+    await page.keyboard.press('Enter');
+    await page.getByText('VolumeNearlyFull: It is off').waitFor();
+    await row('metric-volume-nearly-full').getByText('off', { exact: true }).waitFor();
+    assert.match(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), /^Turn on VolumeNearlyFull/);
+    await page.view('/rules?state=off');
+    await page.getByText('1 rule', { exact: true }).waitFor();
+    await page.view('/rules/metric-volume-nearly-full');
+    await page.getByText('It is not carried out. Switched off by').waitFor();
+    await page.view('/rules');
+    await row('metric-volume-nearly-full').getByRole('button', { name: 'Turn on' }).click();
+    const other = await page.request.put(`${the.url()}/api/v1/rules/metric-volume-nearly-full/enabled`, { data: { enabled: true, version: 1, comment: 'I was faster' } });
+    assert.equal(other.status(), 200);
+    page.expected.push(/409/);
+    await page.getByRole('form', { name: /^Turn on/ }).getByRole('button', { name: 'Turn on' }).click();
+    await page.getByText(/was switched on by .* since you read it/).waitFor();
+    await row('metric-volume-nearly-full').getByRole('button', { name: 'Turn off' }).waitFor();
   });
 
   it('says where a mistake is while one writes, and leads there', async () => {

@@ -89,8 +89,8 @@ type Config struct {
 	// Failures are conditions that could not be evaluated, by rule id; nil =
 	// nothing is said of them.
 	Failures func() map[string]engine.Failure `yaml:"-"`
-	// MetricRules are the metric rules that are carried out; nil = none.
-	MetricRules func() []MetricRule `yaml:"-"`
+	// MetricHealth says by id how metric rules did that are carried out; nil = of none.
+	MetricHealth func() map[string][]MetricHealth `yaml:"-"`
 	// Past is what rules are tried on; without a stream none is.
 	Past backtest.Config `yaml:"-"`
 	// Events are what the log store keeps; nil = there is no event history.

@@ -55,7 +55,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	b.cfg.Now = func() time.Time { return now }
 	b.cfg.Bridge = BridgeConfig{URL: neighbours.URL, TokenFile: tokenFile}
 	b.cfg.Demo = DemoConfig{ReceiverURL: neighbours.URL, SimulatorURL: neighbours.URL}
-	book, err := apitest.Book(&b.fleet.Rules, b.cfg.Now)
+	book, err := apitest.Book(&b.fleet.Rules, b.cfg.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ var asks = map[string][2]string{
 	"rule":                       {"/rules/disk-bad-block"},
 	"rule_create":                {"/rules", `{"yaml":` + quote(strings.Replace(apitest.StoredRule, "id: nic-link-lost", "id: another", 1)) + `,"comment":"x"}`},
 	"rule_update":                {"/rules/nic-link-lost", `{"version":1,"yaml":` + quote(strings.Replace(apitest.StoredRule, "12h", "6h", 1)) + `}`},
-	"rule_switch":                {"/rules/server-silent/enabled", `{"enabled":false,"comment":"x"}`},
+	"rule_switch":                {"/rules/server-silent/enabled", `{"enabled":false,"version":0,"comment":"x"}`},
 	"rule_restore":               {"/rules/nic-link-lost/restore", `{"restore":1,"version":1}`},
 	"rule_delete":                {"/rules/nic-link-lost?version=1"},
 	"rule_versions":              {"/rules/nic-link-lost/versions"},

@@ -123,7 +123,7 @@ func (s *server) allRules(r *request, book *rulebook.Book, kept store.Rules) ([]
 		stored, err := kept.StoredRules(r.ctx)
 		for _, v := range stored {
 			if v.Deleted {
-				out = append(out, Rule{ID: v.ID, Source: string(rulebook.FromStore), File: rulebook.StoreFile, Line: 1, Off: clip("was deleted by "+v.Author, maxText), Warnings: []string{},
+				out = append(out, Rule{ID: v.ID, Source: string(rulebook.FromStore), File: rulebook.StoreFile, Line: 1, Off: clip("was deleted by "+v.Author, maxText), OffKind: string(rulebook.OffDeleted), Warnings: []string{},
 					Deleted: true, Version: v.Version, Author: clip(v.Author, maxName), ChangedAt: at(v.Changed)})
 			}
 		}
@@ -132,20 +132,21 @@ func (s *server) allRules(r *request, book *rulebook.Book, kept store.Rules) ([]
 	for _, e := range book.List() {
 		out = append(out, ruleOf(&e))
 	}
-	for _, m := range s.metricRules() {
-		out = append(out, m.row())
+	health := s.metricHealth()
+	for _, e := range book.Metric() {
+		out = append(out, metricRow(&e, health[e.ID]))
 	}
 	slices.SortFunc(out, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
 func ruleOf(e *rulebook.Entry) Rule {
-	out := Rule{ID: clip(e.ID, maxName), Source: string(e.Source), File: rulebook.StoreFile, Line: 1, Enabled: e.Off == "", Off: clip(e.Off, maxText), Overrides: e.Changed, Warnings: clipEach(e.Without)}
+	out := Rule{ID: clip(e.ID, maxName), Source: string(e.Source), File: rulebook.StoreFile, Line: 1, Enabled: e.Off == "", Off: clip(e.Off, maxText), OffKind: string(e.OffKind), Overrides: e.Changed, Version: e.Version(), Warnings: clipEach(e.Without)}
 	if r := e.Rule; r != nil {
 		out.Name, out.Kind, out.Class, out.Severity, out.File, out.Line = r.Name, r.Kind, r.Class, r.Severity, clip(r.File, maxText), r.Line
 	}
 	if v := e.Stored; v != nil {
-		out.Version, out.Author, out.ChangedAt = v.Version, clip(v.Author, maxName), at(v.Changed)
+		out.Author, out.ChangedAt = clip(v.Author, maxName), at(v.Changed)
 	} else if v := e.Switch; v != nil {
 		out.Author, out.ChangedAt = clip(v.Author, maxName), at(v.At)
 	}
@@ -194,8 +195,7 @@ func (s *server) rule(r *request) (any, error) {
 		return nil, err
 	}
 	e, err := book.Get(r.text("id"))
-	metric, isMetric := s.metricRule(r.text("id"))
-	if err != nil && !isMetric {
+	if err != nil {
 		return nil, ruleProblem(err, "")
 	}
 	ever, err := kept.RuleVerdicts(r.ctx, time.Time{})
@@ -214,7 +214,8 @@ func (s *server) rule(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isMetric {
+	if e.Rule != nil && e.Rule.Kind == kindMetric {
+		metric := s.metricRule(&e)
 		metric.Open = open.Total
 		s.said(&metric, month, ever)
 		return metric, nil
@@ -315,7 +316,7 @@ func (s *server) ruleDelete(r *request) (any, error) {
 func (s *server) ruleSwitch(r *request) (any, error) {
 	var q RuleSwitchRequest
 	return s.edit(r, &q, func(ctx context.Context, b *rulebook.Book) (rulebook.Entry, rulebook.Outcome, error) {
-		e, out, err := b.Switch(ctx, r.editor(q.Comment), r.text("id"), q.Enabled)
+		e, out, err := b.Switch(ctx, r.editor(q.Comment), r.text("id"), q.Version, q.Enabled)
 		return e, out, ruleProblem(err, "")
 	})
 }

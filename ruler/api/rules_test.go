@@ -13,6 +13,7 @@ import (
 	"nocturne/ruler/engine"
 	"nocturne/ruler/metricrule"
 	"nocturne/ruler/rule"
+	"nocturne/ruler/rulebook"
 )
 
 func TestRulesList(t *testing.T) {
@@ -41,13 +42,18 @@ func TestRulesList(t *testing.T) {
 // Metric rules stand in files of their own; the list has them too, with how their
 // queries did, and every rule says what it could not judge.
 func TestRulesThatFail(t *testing.T) {
+	metric := &rule.Rule{ID: "metric-disk-full", Name: "DiskFull", Class: "disk-space", Severity: rule.Warning, Kind: kindMetric, Spec: &metricrule.Spec{Expr: "a > b"}, File: "alerts/metrics/disk.yml", Line: 4}
 	b := newBench(t, func(c *Config) {
+		book, err := apitest.Book(&apitest.Rules{}, c.Now, func(f *rulebook.Files) { f.Metric = []rulebook.Metric{{Rule: metric, Text: "alert: DiskFull\n"}} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Rules = book
 		c.Failures = func() map[string]engine.Failure {
 			return map[string]engine.Failure{"disk-bad-block": {Records: 4, Reason: "no such key: param9", RecordID: "r1", At: now}}
 		}
-		c.MetricRules = func() []MetricRule {
-			return []MetricRule{{Rule: &rule.Rule{ID: "metric-disk-full", Name: "DiskFull", Class: "disk-space", Severity: rule.Warning, Kind: kindMetric, Spec: &metricrule.Spec{Expr: "a > b"}, File: "alerts/metrics/disk.yml", Line: 4},
-				Text: "alert: DiskFull\n", Health: []MetricHealth{MetricHealthOf("disk", time.Minute, now, 3*time.Millisecond, "422: bad query", 0)}}}
+		c.MetricHealth = func() map[string][]MetricHealth {
+			return map[string][]MetricHealth{metric.ID: {MetricHealthOf("disk", time.Minute, now, 3*time.Millisecond, "422: bad query", 0)}}
 		}
 	})
 	l := get[RuleList](b, "/rules?kind=metric")
@@ -57,6 +63,12 @@ func TestRulesThatFail(t *testing.T) {
 	m := get[RuleDetail](b, "/rules/metric-disk-full")
 	if len(m.Metric) != 1 || m.Metric[0].Interval != 60 || m.Metric[0].Error == "" || m.Metric[0].At == nil || m.YAML != "alert: DiskFull\n" || !strings.Contains(m.Explain, "a > b") {
 		t.Errorf("metric rule %+v", m)
+	}
+	if w := b.call("PUT", Prefix+"/rules/metric-disk-full/enabled", `{"enabled":false,"comment":"noisy"}`, nil); w.Code != http.StatusOK {
+		t.Errorf("switch: %d %s", w.Code, w.Body)
+	}
+	if l := get[RuleList](b, "/rules?enabled=false").Items; len(l) != 1 || l[0].ID != "metric-disk-full" || l[0].OffKind != "switched" || l[0].Version != 1 || l[0].Author == "" {
+		t.Errorf("switched off: %+v", l)
 	}
 	d := get[RuleDetail](b, "/rules/disk-bad-block")
 	if len(d.Failures) != 1 || d.Failures[0].Records != 4 || d.Rule.Failed != 4 || d.Rule.LastError != "no such key: param9" {
@@ -119,6 +131,11 @@ func TestEditOfAnOlderRule(t *testing.T) {
 		{"POST", "/rules", `{"yaml":` + quote(apitest.StoredRule) + `}`, 409},
 		{"POST", "/rules/nic-link-lost/restore", `{"version":1,"restore":1}`, 409},
 		{"DELETE", "/rules/nic-link-lost?version=1", "", 409},
+		{"PUT", "/rules/nic-link-lost/enabled", `{"version":1,"enabled":false}`, 409},
+		{"PUT", "/rules/server-silent/enabled", `{"version":0,"enabled":false}`, 200},
+		{"PUT", "/rules/server-silent/enabled", `{"version":0,"enabled":true}`, 409},
+		{"PUT", "/rules/server-silent/enabled", `{"version":1,"enabled":true}`, 200},
+		{"PUT", "/rules/none/enabled", `{"version":0,"enabled":true}`, 404},
 		{"DELETE", "/rules/nic-link-lost?version=2", "", 200},
 		{"GET", "/rules/nic-link-lost", "", 404},
 		{"GET", "/rules?deleted=true&search=nic", "", 200},

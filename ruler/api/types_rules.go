@@ -13,10 +13,11 @@ type Rule struct {
 	File      string     `json:"file" doc:"where it stands; store for those made here"`
 	Line      int        `json:"line"`
 	Enabled   bool       `json:"enabled" doc:"it is carried out"`
-	Off       string     `json:"off" doc:"why it is not carried out; empty = it is"`
+	Off       string     `json:"off" doc:"why it is not carried out, in English; empty = it is"`
+	OffKind   string     `json:"off_kind" doc:"the same as a word: switched (somebody switched it off here, and can switch it on), configuration, unreadable, taken (a rule of a file has its id) or deleted; empty = it is carried out"`
 	Warnings  []string   `json:"warnings" doc:"what it is carried out without: rules that it names and that are off or gone"`
 	Overrides bool       `json:"overrides" doc:"true: the ruler's configuration changes it (rules.overrides)"`
-	Version   int        `json:"version" doc:"of a rule of the store: name it when changing it; 0 = of a file"`
+	Version   int        `json:"version" doc:"name it when changing or switching it: of a rule of the store its newest version, of a file's how often it was switched here"`
 	Author    string     `json:"author" doc:"who changed or switched it last, here; empty = nobody"`
 	ChangedAt *time.Time `json:"changed_at" doc:"when; null = never changed here"`
 	Deleted   bool       `json:"deleted" doc:"one of the store that was deleted; its versions are there, and it can be restored"`
@@ -118,6 +119,7 @@ type RuleUpdateRequest struct {
 // RuleSwitchRequest turns a rule on or off.
 type RuleSwitchRequest struct {
 	Enabled bool   `json:"enabled"`
+	Version int    `json:"version" doc:"of the rule as it was read; another one is refused"`
 	Comment string `json:"comment"`
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -76,13 +77,20 @@ type App struct {
 	shown    *trust.Shown // nil = plain HTTP
 
 	book   *rulebook.Book
-	pack   *metricrule.Pack // read and not carried out yet; the book's edits come one by one
+	pack   *metricrule.Pack // as it was read last
+	used   metrics          // what of it is carried out; the book's edits come one by one
 	hangup <-chan os.Signal
 
 	stopping  chan struct{} // closed when Run ends: streams end with it
 	stops     []stop
 	closeOnce sync.Once
 	closeErr  error
+}
+
+// metrics is a pack, and why some of its rules are not carried out.
+type metrics struct {
+	pack *metricrule.Pack
+	off  map[string]string // by id
 }
 
 type stop struct {
@@ -104,6 +112,9 @@ func New(o Options) (_ *App, err error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &App{cfg: o.Config, log: o.Log, version: o.Version, stream: o.Stream, hangup: o.Hangup, stopping: make(chan struct{})}
+	if a.cfg.Metrics.URL != "" {
+		a.pack = o.Metrics
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -153,8 +164,9 @@ func New(o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Metrics != nil && a.cfg.Metrics.URL != "" {
-		a.metrics, err = metricrule.New(metricrule.Options{Config: a.cfg.Metrics, Pack: o.Metrics, Store: a.store, Owner: owner, Changed: a.sender.Changed,
+	if a.pack != nil {
+		a.used = metrics{pack: a.pack, off: a.book.MetricOff()}
+		a.metrics, err = metricrule.New(metricrule.Options{Config: a.cfg.Metrics, Pack: a.pack.Without(a.used.off), Store: a.store, Owner: owner, Changed: a.sender.Changed,
 			ConsoleURL: a.cfg.Alertmanager.ConsoleURL, Log: a.component("metricrule"), Registerer: reg})
 		if err != nil {
 			return nil, err
@@ -214,7 +226,7 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	cfg.Exposed = a.exposed()
 	cfg.Rules, cfg.Failures = a.book, a.engine.ConditionFailures
 	if a.metrics != nil {
-		cfg.MetricRules = a.metricRules
+		cfg.MetricHealth = a.metricHealth
 	}
 	cfg.Past = backtest.Config{Stream: a.stream, State: a.store}
 	if a.cfg.Logs.URL != "" {
@@ -248,15 +260,13 @@ func (a *App) handler(reg *prometheus.Registry) (http.Handler, error) {
 	return mux, nil
 }
 
-// metricRules says of the metric rules what the API tells.
-func (a *App) metricRules() []api.MetricRule {
-	var out []api.MetricRule
+// metricHealth says by id what the API tells of how metric rules did.
+func (a *App) metricHealth() map[string][]api.MetricHealth {
+	out := map[string][]api.MetricHealth{}
 	for _, s := range a.metrics.States() {
-		r := api.MetricRule{Rule: s.Rule, Text: s.Text}
 		for _, h := range s.Health {
-			r.Health = append(r.Health, api.MetricHealthOf(h.Group, h.Interval, h.At, h.Took, h.Error, h.Alerts))
+			out[s.Rule.ID] = append(out[s.Rule.ID], api.MetricHealthOf(h.Group, h.Interval, h.At, h.Took, h.Error, h.Alerts))
 		}
-		out = append(out, r)
 	}
 	return out
 }
@@ -354,23 +364,48 @@ func (a *App) ruleFiles(o *Options) func() (rulebook.Files, error) {
 	}
 	return func() (rulebook.Files, error) {
 		f, err := files()
-		if err != nil || a.metrics == nil || o.ReloadMetrics == nil {
+		if err != nil || a.pack == nil {
 			return f, err
 		}
-		a.pack, err = o.ReloadMetrics()
-		return f, err
+		if a.metrics != nil && o.ReloadMetrics != nil {
+			pack, err := o.ReloadMetrics()
+			if err != nil {
+				return f, err
+			}
+			a.pack = pack
+		}
+		f.Metric = metricRules(a.pack)
+		return f, nil
 	}
 }
 
-// carryOut makes a generation, and metric rules that were read with it, the one
-// that holds.
-func (a *App) carryOut(g engine.Generation) error {
-	err := a.engine.Reload(g)
-	if pack := a.pack; err == nil && pack != nil {
-		a.pack = nil
-		err = a.metrics.Reload(pack)
+// metricRules lists the alerting rules of a pack, each id once.
+func metricRules(p *metricrule.Pack) []rulebook.Metric {
+	var out []rulebook.Metric
+	seen := map[string]bool{}
+	for disabled, list := range map[bool][]*metricrule.Alert{false: p.Alerts(), true: p.Disabled()} {
+		for _, v := range list {
+			if !seen[v.Rule.ID] {
+				seen[v.Rule.ID] = true
+				out = append(out, rulebook.Metric{Rule: v.Rule, Text: v.Text, Disabled: disabled})
+			}
+		}
 	}
-	return err
+	return out
+}
+
+// carryOut makes a generation, and metric rules that were read with it or
+// switched, the one that holds.
+func (a *App) carryOut(g engine.Generation) error {
+	if err := a.engine.Reload(g); err != nil || a.metrics == nil {
+		return err
+	}
+	off := a.book.MetricOff()
+	if a.pack == a.used.pack && maps.Equal(off, a.used.off) {
+		return nil
+	}
+	a.used = metrics{pack: a.pack, off: off}
+	return a.metrics.Reload(a.pack.Without(off))
 }
 
 // reloads takes new rules, and a new certificate, when asked to. What is wrong

@@ -101,7 +101,7 @@ func newBook(p *Pack, rows []notify.Notification, at notify.At) (*book, []change
 	b.table = notify.NewTable(rules)
 	b.table.Load(rows)
 	var out []change
-	for _, t := range b.table.Retire(at, nil) {
+	for _, t := range b.table.Retire(at, p.gone) {
 		out = append(out, change{Transition: t})
 	}
 	for at, a := range p.alerts {

@@ -396,28 +396,66 @@ func TestWhoseAlert(t *testing.T) {
 	r.want("by name, unknown, retired", "firing  kept server unheard-of critical; firing db7 kept  critical")
 }
 
+// reload takes another pack, as Run does.
+func (r *rig) reload(p *Pack) {
+	r.t.Helper()
+	r.pack = p
+	if err := r.e.Reload(r.pack); err != nil {
+		r.t.Fatal(err)
+	}
+	groups, err := r.e.build(context.Background(), r.pack, r.e.groups)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.e.groups = groups
+	r.k = &keeper{e: r.e, pack: r.pack}
+	if err := r.k.claim(context.Background()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func TestReload(t *testing.T) {
 	r := newRig(t, disks)
 	r.fake.set("full", row("0.04", "server_id", db7.String()))
 	r.fake.set("kept", row("1"))
 	r.pass(3)
 	r.want("fire", "firing  kept  critical; firing db7 disk-space  warning")
-	r.pack = packOf(t, strings.Split(disks, "      - alert: Kept")[0])
-	if err := r.e.Reload(r.pack); err != nil {
-		t.Fatal(err)
-	}
-	groups, err := r.e.build(context.Background(), r.pack, r.e.groups)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.e.groups = groups
-	r.k = &keeper{e: r.e, pack: r.pack}
-	if err := r.k.claim(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	r.reload(packOf(t, strings.Split(disks, "      - alert: Kept")[0]))
 	r.want("the rule is gone", "resolved  kept  critical")
 	r.pass(3)
 	r.want("the other one stays", "")
+}
+
+// A rule that is switched off is not asked for, what it had open ends with why, and
+// the others keep what they know; switched on it judges anew.
+func TestSwitchedOff(t *testing.T) {
+	r := newRig(t, disks)
+	whole := r.pack
+	r.fake.set("full", row("0.04", "server_id", db7.String()))
+	r.fake.set("kept", row("1"))
+	r.pass(2)
+	r.want("one fires, the other is pending", "firing  kept  critical")
+	r.reload(whole.Without(map[string]string{"metric-kept": "was switched off by ada", "gone": "is no rule"}))
+	r.want("off", "resolved  kept  critical")
+	page, err := r.store.Notifications(t.Context(), store.NotificationQuery{})
+	if err != nil || page.Total != 1 || page.Notifications[0].Reason != "the rule metric-kept was switched off by ada" {
+		t.Errorf("ended because of %q, %v", page.Notifications[0].Reason, err)
+	}
+	asked := r.fake.asked["kept"]
+	r.pass(1)
+	r.want("the other one goes on being pending", "firing db7 disk-space  warning")
+	if n := r.fake.asked["kept"]; n != asked {
+		t.Errorf("asked %d times while it was off", n-asked)
+	}
+	if s := r.e.States(); len(s) != 1 || s[0].Rule.ID != "metric-disk-full" {
+		t.Errorf("carried out: %+v", s)
+	}
+	r.start()
+	r.pass(3)
+	r.want("still off after a restart", "")
+	r.reload(whole.Without(nil))
+	r.pass(1)
+	r.want("on again", "firing  kept  critical")
 }
 
 // The series of a group, and of a rule, that is no more end at once.

@@ -36,6 +36,8 @@ type Pack struct {
 	files  []*File
 	alerts map[place]*Alert
 	rules  map[string]*rule.Rule // by id
+	off    []*Alert              // that the configuration disables
+	gone   map[string]string     // by id: why others are not carried out
 }
 
 // place is where a rule stands.
@@ -99,13 +101,15 @@ func NewPack(files []*File, ov rule.Overrides) (*Pack, error) {
 					id := idOf(&v, &group, several)
 					delete(left, id)
 					o := ov[id]
-					if o.Enabled != nil && !*o.Enabled {
-						continue
-					}
 					if err := override(&v, o); err != nil {
 						return nil, fmt.Errorf("rules.overrides: %s: %w", id, err)
 					}
-					p.add(f, place{f.Name, group.Name, len(group.Rules)}, id, &v, &group, f.line(g, r))
+					a := alert(f, id, &v, &group, f.line(g, r))
+					if o.Enabled != nil && !*o.Enabled {
+						p.off = append(p.off, a)
+						continue
+					}
+					p.put(place{f.Name, group.Name, len(group.Rules)}, a)
 				}
 				group.Rules = append(group.Rules, v)
 			}
@@ -123,6 +127,36 @@ func NewPack(files []*File, ov rule.Overrides) (*Pack, error) {
 
 // Files are the rules as they are evaluated.
 func (p *Pack) Files() []*File { return p.files }
+
+// Without is the pack without some of its alerting rules: by id, why they are not
+// carried out, which those are told whose problems it ends. The pack stays as it is.
+func (p *Pack) Without(gone map[string]string) *Pack {
+	out := &Pack{alerts: map[place]*Alert{}, rules: map[string]*rule.Rule{}, off: p.off, gone: gone}
+	for _, f := range p.files {
+		kept := &File{Name: f.Name, Groups: &rulefmt.RuleGroups{}}
+		for _, group := range f.Groups.Groups {
+			all := group.Rules
+			group.Rules = nil
+			for i := range all {
+				if a := p.alerts[place{f.Name, group.Name, i}]; a != nil {
+					if gone[a.Rule.ID] != "" {
+						continue
+					}
+					out.put(place{f.Name, group.Name, len(group.Rules)}, a)
+				}
+				group.Rules = append(group.Rules, all[i])
+			}
+			if len(group.Rules) > 0 {
+				kept.Groups.Groups = append(kept.Groups.Groups, group)
+			}
+		}
+		out.files = append(out.files, kept)
+	}
+	return out
+}
+
+// Disabled lists the alerting rules that the configuration disables.
+func (p *Pack) Disabled() []*Alert { return p.off }
 
 // Rules lists the alerting rules, each id once, in order of their ids.
 func (p *Pack) Rules() []*rule.Rule {
@@ -222,7 +256,14 @@ func override(v *rulefmt.Rule, o rule.Override) error {
 	return nil
 }
 
-func (p *Pack) add(f *File, at place, id string, v *rulefmt.Rule, g *rulefmt.RuleGroup, line int) {
+func (p *Pack) put(at place, a *Alert) {
+	p.alerts[at] = a
+	if p.rules[a.Rule.ID] == nil {
+		p.rules[a.Rule.ID] = a.Rule
+	}
+}
+
+func alert(f *File, id string, v *rulefmt.Rule, g *rulefmt.RuleGroup, line int) *Alert {
 	class := v.Annotations[AnnotationClass]
 	if s := label(v, g, LabelClass); s != "" {
 		class = s
@@ -242,10 +283,7 @@ func (p *Pack) add(f *File, at place, id string, v *rulefmt.Rule, g *rulefmt.Rul
 		}
 	}
 	slices.Sort(a.Shown)
-	p.alerts[at] = a
-	if p.rules[id] == nil {
-		p.rules[id] = r
-	}
+	return a
 }
 
 // digest hashes a value by its JSON: map keys are sorted there.

@@ -157,8 +157,9 @@ func (b *Book) Update(ctx context.Context, who Editor, id string, based int, tex
 	return b.write(ctx, who, next(row, b.cfg.Now(), who), "update")
 }
 
-// Switch turns a rule on or off; one of a file by a switch in the store.
-func (b *Book) Switch(ctx context.Context, who Editor, id string, on bool) (Entry, Outcome, error) {
+// Switch turns a rule that is at the version named on or off; one of a file, and
+// a metric rule, by a switch in the store.
+func (b *Book) Switch(ctx context.Context, who Editor, id string, based int, on bool) (Entry, Outcome, error) {
 	b.edits.Lock()
 	defer b.edits.Unlock()
 	e, err := b.Get(id)
@@ -167,12 +168,18 @@ func (b *Book) Switch(ctx context.Context, who Editor, id string, on bool) (Entr
 	}
 	action := map[bool]string{true: "enable", false: "disable"}[on]
 	if e.Source == FromStore {
-		row := *e.Stored
+		row, err := b.stored(ctx, e.Stored.ID, based)
+		if err != nil {
+			return Entry{}, Outcome{}, err
+		}
 		row.Enabled = on
 		return b.write(ctx, who, next(row, b.cfg.Now(), who), action)
 	}
+	if e.Version() != based {
+		return Entry{}, Outcome{}, fmt.Errorf("rule %s %s since you read it: %w", id, e.turned(), store.ErrConflict)
+	}
 	who.Reason = action + " " + id
-	turned := &store.RuleSwitch{ID: id, Enabled: on, At: b.cfg.Now().UTC(), Author: who.Actor, Comment: who.Comment}
+	turned := &store.RuleSwitch{ID: id, Version: based + 1, Enabled: on, At: b.cfg.Now().UTC(), Author: who.Actor, Comment: who.Comment}
 	out, err := b.commit(ctx, b.files, who, &edit{turned: turned})
 	if err != nil {
 		return Entry{}, Outcome{}, err

@@ -36,6 +36,16 @@ type Files struct {
 	Texts  map[string][]byte
 	// Windows are those of the files; the rules have them already.
 	Windows []*rule.Window
+	// Metric are the metric rules, which somebody else carries out: here they are
+	// switched on and off. No two have one id.
+	Metric []Metric
+}
+
+// Metric is one metric rule.
+type Metric struct {
+	Rule     *rule.Rule
+	Text     string // YAML, as it is carried out
+	Disabled bool   // in the ruler's configuration
 }
 
 // Config is what a Book is built from.
@@ -58,17 +68,50 @@ const (
 // StoreFile is how a rule of the store reads where others name their file.
 const StoreFile = "store"
 
+// OffKind is a kind of reason why a rule is not carried out; "" = it is.
+type OffKind string
+
+// The kinds of reasons.
+const (
+	OffSwitched      OffKind = "switched"      // somebody switched it off here, and can switch it on
+	OffConfiguration OffKind = "configuration" // the ruler's configuration disables it
+	OffUnreadable    OffKind = "unreadable"    // the store's text cannot be read
+	OffTaken         OffKind = "taken"         // a rule of a file has its id
+	OffDeleted       OffKind = "deleted"       // one of the store was deleted: no entry has this
+)
+
 // Entry is one rule, carried out or not.
 type Entry struct {
 	ID      string
 	Source  Source
 	Rule    *rule.Rule // as it is carried out; nil = the store's text cannot be read
 	Off     string     // why it is not carried out; "" = it is
+	OffKind OffKind    // the kind of reason
 	Without []string   // rules that it names and that are not carried out, and why not
 	Changed bool       // the configuration's overrides change it
 	Text    string     // YAML
 	Switch  *store.RuleSwitch
 	Stored  *store.StoredRule // of FromStore
+}
+
+// Version is what an edit is made on: of a rule of the store its newest version, of
+// others how often they were switched.
+func (e *Entry) Version() int {
+	switch {
+	case e.Stored != nil:
+		return e.Stored.Version
+	case e.Switch != nil:
+		return e.Switch.Version
+	}
+	return 0
+}
+
+// turned says what was done to a rule of a file last.
+func (e *Entry) turned() string {
+	if e.Switch == nil {
+		return "was read anew"
+	}
+	return "was switched " + map[bool]string{true: "on", false: "off"}[e.Switch.Enabled] + " by " + e.Switch.Author
 }
 
 // Book is the rules of one ruler.
@@ -87,6 +130,7 @@ type set struct {
 	entries []Entry // by id
 	active  []*rule.Rule
 	windows []Window // by id
+	metric  []Entry  // by id; nobody of them is in active
 	gone    map[string]string
 }
 
@@ -138,16 +182,41 @@ func (b *Book) List() []Entry {
 	return slices.Clone(b.set.entries)
 }
 
-// Get returns one rule; ErrUnknown when there is none.
+// Metric returns the metric rules by id.
+func (b *Book) Metric() []Entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.set.metric)
+}
+
+// MetricOff says by id which metric rules are not carried out, and why.
+func (b *Book) MetricOff() map[string]string {
+	out := map[string]string{}
+	for _, e := range b.Metric() {
+		if e.Off != "" {
+			out[e.ID] = e.Off
+		}
+	}
+	return out
+}
+
+// Get returns one rule, a metric rule too; ErrUnknown when there is none.
 func (b *Book) Get(id string) (Entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, ok := b.set.find(id)
-	if !ok {
-		return Entry{}, fmt.Errorf("rule %.80q: %w", id, ErrUnknown)
+	for _, list := range [][]Entry{b.set.entries, b.set.metric} {
+		if i, ok := find(list, id); ok {
+			return list[i], nil
+		}
 	}
-	return b.set.entries[i], nil
+	return Entry{}, fmt.Errorf("rule %.80q: %w", id, ErrUnknown)
 }
+
+const (
+	switchedOff = "was switched off by "
+	// IsDisabled is why a rule is gone that the configuration disables.
+	IsDisabled = "is disabled in the ruler's configuration"
+)
 
 // build puts all rules together. What is wrong with a rule of the store does not
 // stop the others: it is not carried out, and says why.
@@ -167,9 +236,10 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch, 
 		e := Entry{ID: r.ID, Source: FromFile, Rule: r, Text: textOf(files, r), Switch: turned[r.ID]}
 		switch now := active[r.ID]; {
 		case now == nil:
-			e.Off = "is disabled in the ruler's configuration"
+			e.Off, e.OffKind = IsDisabled, OffConfiguration
 		case e.Switch != nil && !e.Switch.Enabled:
-			e.Rule, e.Changed, e.Off = now, now.Version != r.Version, "was switched off by "+e.Switch.Author
+			e.Rule, e.Changed, e.Off = now, now.Version != r.Version, switchedOff+e.Switch.Author
+			e.OffKind = OffSwitched
 		default:
 			e.Rule, e.Changed = now, now.Version != r.Version
 		}
@@ -188,11 +258,12 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch, 
 		switch {
 		case at[v.ID] != nil:
 			e.Off = fmt.Sprintf("has the id of a rule in %s:%d: make it anew under another id", at[v.ID].File, at[v.ID].Line)
+			e.OffKind = OffTaken
 			e.ID += " (store)"
 		case err != nil:
-			e.Off = "cannot be read: " + err.Error()
+			e.Off, e.OffKind = "cannot be read: "+err.Error(), OffUnreadable
 		case !v.Enabled:
-			e.Rule, e.Off = r, "was switched off by "+v.Author
+			e.Rule, e.Off, e.OffKind = r, switchedOff+v.Author, OffSwitched
 		default:
 			e.Rule = r
 		}
@@ -204,6 +275,17 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch, 
 			e.Without = s.without(e.Rule)
 		}
 	}
+	for _, m := range files.Metric {
+		e := Entry{ID: m.Rule.ID, Source: FromFile, Rule: m.Rule, Text: m.Text, Switch: turned[m.Rule.ID]}
+		switch {
+		case m.Disabled:
+			e.Off, e.OffKind = IsDisabled, OffConfiguration
+		case e.Switch != nil && !e.Switch.Enabled:
+			e.Off, e.OffKind = switchedOff+e.Switch.Author, OffSwitched
+		}
+		s.metric = append(s.metric, e)
+	}
+	slices.SortFunc(s.metric, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
 	s.windows = work
 	s.active = rule.Plan(s.active, standing(work))
 	return s
@@ -214,7 +296,7 @@ func build(files Files, stored []store.StoredRule, switches []store.RuleSwitch, 
 func (s *set) without(r *rule.Rule) []string {
 	var out []string
 	for _, id := range r.Names() {
-		if i, ok := s.find(id); ok && s.entries[i].Off == "" {
+		if i, ok := find(s.entries, id); ok && s.entries[i].Off == "" {
 			continue
 		}
 		out = append(out, fmt.Sprintf("names %s, which %s", id, cmp.Or(s.gone[id], "is not there")))
@@ -222,8 +304,8 @@ func (s *set) without(r *rule.Rule) []string {
 	return out
 }
 
-func (s *set) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(s.entries, id, func(e Entry, id string) int { return strings.Compare(e.ID, id) })
+func find(list []Entry, id string) (int, bool) {
+	return slices.BinarySearchFunc(list, id, func(e Entry, id string) int { return strings.Compare(e.ID, id) })
 }
 
 // warnings are what the rules that are carried out are without.
@@ -343,6 +425,11 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 		}
 		out.Generation, w.Generation = newest.Number, &newest
 	}
+	if e != nil && e.turned != nil && len(out.Changes) == 0 { // a metric rule: no generation holds it
+		if was, is := carriedOut(b.set.metric, e.turned.ID), carriedOut(next.metric, e.turned.ID); was != is {
+			out.Changes = []string{map[bool]string{true: "added ", false: "removed "}[is] + e.turned.ID}
+		}
+	}
 	had := b.set.warnings()
 	out.Warnings = slices.DeleteFunc(next.warnings(), func(v string) bool { return slices.Contains(had, v) })
 	w.Audit = who.audit(now, out)
@@ -373,6 +460,11 @@ func (b *Book) commit(ctx context.Context, files Files, who Editor, e *edit) (Ou
 	}
 	// Also when nothing is another: why a rule is gone may be.
 	return out, apply(b.Generation())
+}
+
+func carriedOut(list []Entry, id string) bool {
+	i, ok := find(list, id)
+	return ok && list[i].Off == ""
 }
 
 // over lays the edit over what is stored.

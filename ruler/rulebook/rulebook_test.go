@@ -58,7 +58,10 @@ func (d *desk) open() {
 	d.t.Helper()
 	book, err := rulebook.Open(d.t.Context(), rulebook.Config{Store: d.store, Now: func() time.Time { return time.Unix(1e9, 0) }, Files: func() (rulebook.Files, error) {
 		rules, err := rule.Parse("x.yml", []byte(d.text))
-		return rulebook.Files{Rules: rules, Active: rules, Texts: map[string][]byte{"x.yml": []byte(d.text)}}, err
+		return rulebook.Files{Rules: rules, Active: rules, Texts: map[string][]byte{"x.yml": []byte(d.text)}, Metric: []rulebook.Metric{
+			{Rule: &rule.Rule{ID: "metric-never", Kind: "metric", File: "m.yml", Line: 9}, Disabled: true},
+			{Rule: &rule.Rule{ID: "metric-full", Kind: "metric", File: "m.yml", Line: 7}},
+		}}, err
 	}})
 	if err != nil {
 		d.t.Fatal(err)
@@ -113,7 +116,7 @@ func TestARuleThatNamesOthers(t *testing.T) {
 			t.Errorf("%s: %v, warnings %q, want %q", what, err, out.Warnings, want)
 		}
 	}
-	_, out, err = d.Switch(ctx, bob, "a-one", false)
+	_, out, err = d.Switch(ctx, bob, "a-one", 0, false)
 	f("switched off", out, err, "rule risky names a-one, which was switched off by bob")
 	out, err = d.Delete(ctx, bob, "own", 1)
 	f("deleted", out, err, "rule risky names own, which was deleted by bob")
@@ -127,7 +130,7 @@ func TestARuleThatNamesOthers(t *testing.T) {
 	if e, err := d.Get("risky"); err != nil || e.Off != "" || len(e.Without) != 3 {
 		t.Errorf("after a restart: %v, %+v", err, e)
 	}
-	_, out, err = d.Switch(ctx, bob, "a-one", true)
+	_, out, err = d.Switch(ctx, bob, "a-one", 1, true)
 	f("switched on", out, err, "")
 }
 
@@ -153,7 +156,7 @@ func TestLifeOfARule(t *testing.T) {
 	if diff, err := d.Diff(ctx, "own", 1, 3); err != nil || !strings.Contains(diff, "-severity: info\n+severity: warning\n") || !strings.Contains(diff, "-expires: 1h\n+expires: 2h\n") {
 		t.Errorf("diff %v:\n%s", err, diff)
 	}
-	if _, out, err = d.Switch(ctx, bob, "own", false); err != nil || d.ids() != "a-one b-two" || d.told.Gone["own"] != "was switched off by bob" {
+	if _, out, err = d.Switch(ctx, bob, "own", 3, false); err != nil || d.ids() != "a-one b-two" || d.told.Gone["own"] != "was switched off by bob" {
 		t.Errorf("switched off: %+v %v, carried out is %s, gone %v", out, err, d.ids(), d.told.Gone)
 	}
 	if _, err = d.Delete(ctx, ada, "own", 4); err != nil || d.told.Gone["own"] != "was deleted by ada" {
@@ -165,7 +168,7 @@ func TestLifeOfARule(t *testing.T) {
 	if e, _, err = d.Restore(ctx, bob, "own", 5, 1); err != nil || !strings.Contains(e.Text, "severity: info") {
 		t.Errorf("restored: %+v %v", e, err)
 	}
-	if _, _, err = d.Switch(ctx, bob, "own", true); err != nil || d.ids() != "a-one b-two own" {
+	if _, _, err = d.Switch(ctx, bob, "own", 6, true); err != nil || d.ids() != "a-one b-two own" {
 		t.Errorf("switched on: %v, carried out is %s", err, d.ids())
 	}
 	versions, err := d.Versions(ctx, "own")
@@ -186,6 +189,53 @@ func TestLifeOfARule(t *testing.T) {
 	}
 }
 
+// Two people switch a rule at once: the second is told of the first.
+func TestSwitchesOfAnOlderRule(t *testing.T) {
+	d := newDesk(t)
+	if _, _, err := d.Create(ctx, ada, fmt.Sprintf(own, "info", "1h")); err != nil {
+		t.Fatal(err)
+	}
+	for id, begin := range map[string]int{"b-two": 0, "own": 1, "metric-full": 0} {
+		if e, out, err := d.Switch(ctx, ada, id, begin, false); err != nil || e.OffKind != rulebook.OffSwitched || e.Version() != begin+1 || fmt.Sprint(out.Changes) != "[removed "+id+"]" {
+			t.Errorf("%s: %+v, %q, %v", id, e, out.Changes, err)
+		}
+		if _, _, err := d.Switch(ctx, bob, id, begin, false); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "by ada") {
+			t.Errorf("%s switched on an old version: %v", id, err)
+		}
+		if e, _, err := d.Switch(ctx, bob, id, begin+1, true); err != nil || e.Off != "" || e.OffKind != "" {
+			t.Errorf("%s: %+v, %v", id, e, err)
+		}
+	}
+}
+
+// Metric rules are carried out elsewhere, and switched like others.
+func TestSwitchesOfMetricRules(t *testing.T) {
+	d := newDesk(t)
+	number := d.told.Number
+	applied := 0
+	d.Use(func(engine.Generation) error { applied++; return nil })
+	if _, _, err := d.Switch(ctx, bob, "metric-full", 0, false); err != nil || applied != 1 || d.Generation().Number != number {
+		t.Fatalf("%v, told %d times, generation %d after %d", err, applied, d.Generation().Number, number)
+	}
+	if _, _, err := d.Create(ctx, ada, strings.ReplaceAll(fmt.Sprintf(own, "info", "1h"), "id: own", "id: metric-full")); !errors.Is(err, rulebook.ErrTaken) || !strings.Contains(err.Error(), "m.yml:7") {
+		t.Errorf("the id of a metric rule: %v", err)
+	}
+	if _, _, err := d.Update(ctx, ada, "metric-full", 1, "id: metric-full\n"); !errors.Is(err, rulebook.ErrReadOnly) {
+		t.Errorf("a metric rule was changed: %v", err)
+	}
+	if _, err := d.Reload(ctx, ada); err != nil {
+		t.Fatal(err)
+	}
+	d.open()
+	if off := d.MetricOff(); fmt.Sprint(off) != "map[metric-full:was switched off by bob metric-never:is disabled in the ruler's configuration]" {
+		t.Errorf("after reading them anew and a restart: %v", off)
+	}
+	log, err := d.store.AuditLog(ctx, store.AuditQuery{Action: "rules.disable"})
+	if err != nil || len(log) != 1 || log[0].Subject != "metric-full" || log[0].Actor != "bob" {
+		t.Errorf("audit log %+v, %v", log, err)
+	}
+}
+
 func TestRulesOfFiles(t *testing.T) {
 	d := newDesk(t)
 	if _, _, err := d.Create(ctx, ada, strings.ReplaceAll(fmt.Sprintf(own, "info", "1h"), "id: own", "id: a-one")); !errors.Is(err, rulebook.ErrTaken) || !strings.Contains(err.Error(), "x.yml:3") {
@@ -194,10 +244,10 @@ func TestRulesOfFiles(t *testing.T) {
 	if _, _, err := d.Update(ctx, ada, "a-one", 1, fmt.Sprintf(own, "info", "1h")); !errors.Is(err, rulebook.ErrReadOnly) {
 		t.Errorf("a rule of a file was changed: %v", err)
 	}
-	if e, _, err := d.Switch(ctx, ada, "b-two", false); err != nil || e.Off != "was switched off by ada" || d.ids() != "a-one" {
+	if e, _, err := d.Switch(ctx, ada, "b-two", 0, false); err != nil || e.Off != "was switched off by ada" || d.ids() != "a-one" {
 		t.Errorf("switched off: %+v %v, carried out is %s", e, err, d.ids())
 	}
-	if _, _, err := d.Switch(ctx, ada, "a-one", false); !errors.Is(err, rulebook.ErrInvalid) || d.ids() != "a-one" {
+	if _, _, err := d.Switch(ctx, ada, "a-one", 0, false); !errors.Is(err, rulebook.ErrInvalid) || d.ids() != "a-one" {
 		t.Errorf("the last rule was switched off: %v", err)
 	}
 	e, err := d.Get("a-one")

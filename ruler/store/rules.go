@@ -13,7 +13,8 @@ type Rules interface {
 	StoredRules(ctx context.Context) ([]StoredRule, error)
 	// RuleVersions lists the versions of one rule, newest first.
 	RuleVersions(ctx context.Context, id string) ([]RuleVersion, error)
-	// RuleSwitches lists which rules of files are switched off, or on again.
+	// RuleSwitches lists which rules of files are switched off, or on again, metric
+	// rules too.
 	RuleSwitches(ctx context.Context) ([]RuleSwitch, error)
 	// Windows lists the newest version of each window of planned work, by id, ended
 	// ones too: an id is never given again.
@@ -23,7 +24,8 @@ type Rules interface {
 	// Generations lists the newest generations first.
 	Generations(ctx context.Context, limit int) ([]Generation, error)
 	// EditRules makes one edit, all of it or nothing; ErrConflict when the newest
-	// generation, or the rule's or window's version, is not the one that the edit names.
+	// generation, or the rule's, switch's or window's version, is not the one that the
+	// edit names.
 	EditRules(ctx context.Context, e RuleEdit) error
 	// RuleVerdicts sums what rules said since, per rule and effect.
 	RuleVerdicts(ctx context.Context, since time.Time) ([]RuleVerdicts, error)
@@ -55,6 +57,7 @@ type RuleVersion struct {
 // RuleSwitch turns a rule of a file off, or says who turned it on again.
 type RuleSwitch struct {
 	ID      string
+	Version int // from 1, one more each time
 	Enabled bool
 	At      time.Time
 	Author  string
@@ -116,7 +119,8 @@ type RuleEdit struct {
 	Rule *StoredRule
 	// Version is appended to the rule's versions.
 	Version *RuleVersion
-	Switch  *RuleSwitch
+	// Switch replaces the one whose version is one less; version 1 is the first.
+	Switch *RuleSwitch
 	// Window is appended to the window's versions, which are one less.
 	Window *Window
 	Audit  *AuditEntry

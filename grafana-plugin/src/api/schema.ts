@@ -1085,14 +1085,16 @@ export interface Rule {
   muted_30d: number;
   /** the alert's name */
   name: string;
-  /** why it is not carried out; empty = it is */
+  /** why it is not carried out, in English; empty = it is */
   off: string;
+  /** the same as a word: switched (somebody switched it off here, and can switch it on), configuration, unreadable, taken (a rule of a file has its id) or deleted; empty = it is carried out */
+  off_kind: string;
   /** true: the ruler's configuration changes it (rules.overrides) */
   overrides: boolean;
   severity: string;
   /** file: read-only here; store: made here */
   source: string;
-  /** of a rule of the store: name it when changing it; 0 = of a file */
+  /** name it when changing or switching it: of a rule of the store its newest version, of a file's how often it was switched here */
   version: number;
   /** what it is carried out without: rules that it names and that are off or gone */
   warnings: string[];
@@ -1218,6 +1220,8 @@ export interface RuleRestoreRequest {
 export interface RuleSwitchRequest {
   comment?: string;
   enabled?: boolean;
+  /** of the rule as it was read; another one is refused */
+  version?: number;
 }
 
 export interface RuleUpdateRequest {

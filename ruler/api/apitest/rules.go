@@ -63,12 +63,16 @@ servers: {site: [bern, north]}
 weekly: {days: [tue, thu], from: "22:00", to: "02:00", zone: Europe/Zurich}
 `
 
-// Book opens a rule book over kept rules, the demo's file, and planned work of
-// files.
-func Book(kept store.Rules, now func() time.Time, work ...*rule.Window) (*rulebook.Book, error) {
+// Book opens a rule book over kept rules and the demo's file; add puts more
+// beside the latter; nil = nothing.
+func Book(kept store.Rules, now func() time.Time, add func(*rulebook.Files)) (*rulebook.Book, error) {
 	files := func() (rulebook.Files, error) {
 		rules, err := rule.Parse("alerts/records/demo.yml", []byte(RuleFile))
-		return rulebook.Files{Rules: rules, Windows: work, Active: rules, Texts: map[string][]byte{"alerts/records/demo.yml": []byte(RuleFile)}}, err
+		out := rulebook.Files{Rules: rules, Active: rules, Texts: map[string][]byte{"alerts/records/demo.yml": []byte(RuleFile)}}
+		if add != nil {
+			add(&out)
+		}
+		return out, err
 	}
 	return rulebook.Open(context.Background(), rulebook.Config{Files: files, Store: kept, Now: now})
 }
@@ -154,6 +158,15 @@ func (m *Rules) EditRules(_ context.Context, e store.RuleEdit) error {
 		m.Work[v.ID] = append([]store.Window{*v}, m.Work[v.ID]...)
 	}
 	if v := e.Switch; v != nil {
+		was := 0
+		for _, o := range m.Switches {
+			if o.ID == v.ID {
+				was = o.Version
+			}
+		}
+		if v.Version != was+1 {
+			return fmt.Errorf("switch of rule %s: %w", v.ID, store.ErrConflict)
+		}
 		m.Switches = append(slices.DeleteFunc(m.Switches, func(o store.RuleSwitch) bool { return o.ID == v.ID }), *v)
 	}
 	if e.Generation != nil {

@@ -126,7 +126,7 @@ func (w *world) mux(neighbours, token string) (http.Handler, error) {
 	cfg := api.DefaultConfig()
 	cfg.Version = "consoletest"
 	cfg.Rules, cfg.Past = w.book, backtest.Config{Stream: streamtest.New(time.Now()), State: w.reader}
-	cfg.Failures, cfg.MetricRules = failures, metricRules
+	cfg.Failures, cfg.MetricHealth = failures, metricHealth
 	cfg.Reader, cfg.Desk, cfg.Feed, cfg.Tokens, cfg.Users = w.shown, w.reader.kept, w.reader.kept, w.reader.kept, w.reader.kept
 	cfg.Events = w.log
 	cfg.Bridge = api.BridgeConfig{URL: neighbours, TokenFile: token}

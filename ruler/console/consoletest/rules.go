@@ -23,7 +23,10 @@ func rules(kept *sqlite.Store) (*rulebook.Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	book, err := apitest.Book(kept, time.Now, pack.Windows...)
+	book, err := apitest.Book(kept, time.Now, func(f *rulebook.Files) {
+		f.Windows = pack.Windows
+		f.Metric = []rulebook.Metric{{Rule: volumeFull, Text: "alert: VolumeNearlyFull\nexpr: nocturne_volume_free_percent < 5\nfor: 30m\n"}}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +91,10 @@ func (volume) Explain(*rule.Rule) string {
 	return "Fires while VictoriaMetrics answers the query nocturne_volume_free_percent < 5 for 30m, for each series of the answer."
 }
 
-func metricRules() []api.MetricRule {
-	return []api.MetricRule{{
-		Rule:   &rule.Rule{ID: "metric-volume-nearly-full", Name: "VolumeNearlyFull", Class: "disk-space", Severity: rule.Warning, Kind: "metric", Spec: volume{}, File: "alerts/metrics/disk.yml", Line: 4},
-		Text:   "alert: VolumeNearlyFull\nexpr: nocturne_volume_free_percent < 5\nfor: 30m\n",
-		Health: []api.MetricHealth{api.MetricHealthOf("disk", time.Minute, time.Now(), 3*time.Millisecond, "", 2)},
-	}}
+var volumeFull = &rule.Rule{ID: "metric-volume-nearly-full", Name: "VolumeNearlyFull", Class: "disk-space", Severity: rule.Warning, Kind: "metric", Spec: volume{}, File: "alerts/metrics/disk.yml", Line: 4}
+
+func metricHealth() map[string][]api.MetricHealth {
+	return map[string][]api.MetricHealth{volumeFull.ID: {api.MetricHealthOf("disk", time.Minute, time.Now(), 3*time.Millisecond, "", 2)}}
 }
 
 // What is kept of rules is in the store, not in the fixed fleet.

@@ -51,11 +51,11 @@ func (s *Store) RuleSwitches(ctx context.Context) ([]store.RuleSwitch, error) {
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var v store.RuleSwitch
 		var at int64
-		err := rows.Scan(&v.ID, &v.Enabled, &at, &v.Author, &v.Comment)
+		err := rows.Scan(&v.ID, &v.Version, &v.Enabled, &at, &v.Author, &v.Comment)
 		v.At = moment(at)
 		out = append(out, v)
 		return err
-	}, "SELECT rule, enabled, at, author, comment FROM rule_switches ORDER BY rule")
+	}, "SELECT rule, version, enabled, at, author, comment FROM rule_switches ORDER BY rule")
 	if err != nil {
 		return nil, fmt.Errorf("read rule switches: %w", err)
 	}
@@ -88,6 +88,17 @@ func (s *Store) windows(ctx context.Context, which string, args ...any) ([]store
 		return nil, fmt.Errorf("read planned work: %w", err)
 	}
 	return out, nil
+}
+
+// turn replaces a switch that is as it was read.
+func (w *writer) turn(v *store.RuleSwitch) {
+	n := w.run(`INSERT INTO rule_switches (rule, version, enabled, at, author, comment) SELECT ?, ?, ?, ?, ?, ?
+		WHERE ? = (SELECT coalesce(max(version), 0) + 1 FROM rule_switches WHERE rule = ?)
+		ON CONFLICT DO UPDATE SET version = excluded.version, enabled = excluded.enabled, at = excluded.at, author = excluded.author, comment = excluded.comment`,
+		v.ID, v.Version, v.Enabled, unix(v.At), v.Author, v.Comment, v.Version, v.ID)
+	if w.err == nil && n == 0 {
+		w.err = fmt.Errorf("the switch of rule %s is not at version %d: %w", v.ID, v.Version-1, store.ErrConflict)
+	}
 }
 
 // window appends a version behind the one before it.
@@ -164,10 +175,8 @@ func (s *Store) EditRules(ctx context.Context, e store.RuleEdit) error {
 			w.run("INSERT INTO rule_versions (rule, version, at, author, action, comment, yaml) VALUES (?, ?, ?, ?, ?, ?, ?)",
 				v.ID, v.Version, unix(v.At), v.Author, v.Action, v.Comment, v.YAML)
 		}
-		if v := e.Switch; v != nil {
-			w.run(`INSERT INTO rule_switches (rule, enabled, at, author, comment) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET enabled = excluded.enabled, at = excluded.at, author = excluded.author, comment = excluded.comment`,
-				v.ID, v.Enabled, unix(v.At), v.Author, v.Comment)
+		if e.Switch != nil {
+			w.turn(e.Switch)
 		}
 		if e.Window != nil {
 			w.window(e.Window)

@@ -73,6 +73,9 @@ var schemaPlanned string
 //go:embed groups.sql
 var schemaGroups string
 
+//go:embed switches.sql
+var schemaSwitches string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -91,6 +94,7 @@ var migrations = []string{
 	schemaModels,
 	schemaPlanned,
 	schemaGroups,
+	schemaSwitches,
 }
 
 const readers = 4

@@ -36,8 +36,13 @@ func rulesAreKeptWithVersions(t *testing.T, f *fixture) {
 			t.Errorf("%s: %v, want ErrConflict", what, err)
 		}
 	}
-	ok(t, f.EditRules(ctx, store.RuleEdit{After: 2, Switch: &store.RuleSwitch{ID: "server-silent", Author: "ada", At: at(0), Comment: "noisy"}}))
-	ok(t, f.EditRules(ctx, store.RuleEdit{After: 2, Switch: &store.RuleSwitch{ID: "server-silent", Enabled: true, Author: "bob", At: at(1)}}))
+	ok(t, f.EditRules(ctx, store.RuleEdit{After: 2, Switch: &store.RuleSwitch{ID: "server-silent", Version: 1, Author: "ada", At: at(0), Comment: "noisy"}}))
+	for _, version := range []int{1, 3} {
+		if err := f.EditRules(ctx, store.RuleEdit{After: 2, Switch: &store.RuleSwitch{ID: "server-silent", Version: version, At: at(1)}}); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("a switch of version %d after 1: %v, want ErrConflict", version, err)
+		}
+	}
+	ok(t, f.EditRules(ctx, store.RuleEdit{After: 2, Switch: &store.RuleSwitch{ID: "server-silent", Version: 2, Enabled: true, Author: "bob", At: at(1)}}))
 
 	rules, err := f.StoredRules(ctx)
 	ok(t, err)
@@ -51,7 +56,7 @@ func rulesAreKeptWithVersions(t *testing.T, f *fixture) {
 	}
 	switches, err := f.RuleSwitches(ctx)
 	ok(t, err)
-	if want := []store.RuleSwitch{{ID: "server-silent", Enabled: true, Author: "bob", At: at(1)}}; !reflect.DeepEqual(switches, want) {
+	if want := []store.RuleSwitch{{ID: "server-silent", Version: 2, Enabled: true, Author: "bob", At: at(1)}}; !reflect.DeepEqual(switches, want) {
 		t.Errorf("switches %+v, want %+v", switches, want)
 	}
 	gens, err := f.Generations(ctx, 10)

@@ -19,7 +19,7 @@ import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Code } from '../../components/Code';
 import { OnOff, Where } from './RulesPage';
-import { Switch } from './Switch';
+import { Switch, whyOff } from './Switch';
 import { Versions } from './Versions';
 
 export default function RulePage() {
@@ -97,7 +97,7 @@ function Shown({ of: d, admin }: { of: RuleDetail; admin: boolean }) {
   const r = d.rule;
   return (
     <Rows>
-      {!r.enabled && <Alert severity="warning" title={t('rule.notCarried', 'It is not carried out: it {{why}}', { why: sentence(r.off).replace(/^./, (c) => c.toLowerCase()), ...plain })} />}
+      {!r.enabled && <Alert severity="warning" title={t('rule.notCarried', 'It is not carried out. {{why}}', { why: whyOff(r), ...plain })} />}
       {r.warnings.map((w) => (
         <Alert key={w} severity="warning" title={sentence(w)} />
       ))}

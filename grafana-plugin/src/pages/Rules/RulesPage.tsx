@@ -1,4 +1,5 @@
 import { t } from '@grafana/i18n';
+import { useState } from 'react';
 import { useAnswer } from '../../api/client';
 import type { Rule } from '../../api/schema';
 import { Filters, Pick, Search } from '../../components/Filters';
@@ -14,6 +15,7 @@ import { clean, number } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { NoisePanel } from './Noise';
+import { canSwitch, SwitchButton, whyOff, Why } from './Switch';
 import { Tabs } from '../../components/Tabs';
 
 const kinds = ['match', 'state', 'change', 'count', 'flap', 'sequence', 'absent', 'clone', 'risk', 'metric'] as const;
@@ -61,7 +63,7 @@ export function Where({ of: r }: { of: Rule }) {
 export function OnOff({ of: r }: { of: Rule }) {
   return (
     <Line>
-      {r.enabled ? <Status of="on" /> : <Status of="off" title={clean(r.off, 400)} />}
+      {r.enabled ? <Status of="on" /> : <Status of="off" title={whyOff(r)} />}
       {r.overrides && <Tag title={t('rules.overridesTitle', "The ruler's configuration changes it (rules.overrides)")}>{t('rules.overrides', 'overridden')}</Tag>}
       {r.warnings.length > 0 && <Tag title={r.warnings.map((w) => clean(w)).join(' · ')}>{t('rules.incomplete', 'names rules that are off')}</Tag>}
     </Line>
@@ -87,7 +89,7 @@ const columns: Array<Column<Rule>> = [
   { id: 'kind', name: () => t('rules.column.kind', 'Kind'), sort: 'kind', cell: (r) => r.kind },
   { id: 'severity', name: () => t('rules.column.severity', 'Severity'), sort: 'severity', cell: (r) => r.severity && <Status of={r.severity} /> },
   { id: 'where', name: () => t('rules.column.where', 'Where it stands'), sort: 'where', minor: true, cell: (r) => <Where of={r} /> },
-  { id: 'state', name: () => t('rules.column.state', 'State'), cell: (r) => (r.deleted ? <Data max={120}>{r.off}</Data> : <OnOff of={r} />) },
+  { id: 'state', name: () => t('rules.column.state', 'State'), cell: (r) => (r.deleted ? whyOff(r) : <OnOff of={r} />) },
   { id: 'fired', name: () => t('rules.column.fired', 'Fired, 30 d'), sort: 'fired', number: true, cell: (r) => number(r.fired_30d) },
   { id: 'muted', name: () => t('rules.column.muted', 'Muted, 30 d'), sort: 'muted', number: true, minor: true, cell: (r) => number(r.muted_30d) },
   {
@@ -124,7 +126,19 @@ export default function RulesPage() {
   );
 }
 
+/** The same with a button beside the state. */
+const switching = (ask: (r: Rule, button: HTMLElement) => void): Array<Column<Rule>> =>
+  columns.map((c) => (c.id !== 'state' ? c : { ...c, cell: (r) => (canSwitch(r) ? <Line><OnOff of={r} /><SwitchButton of={r} onClick={(button) => ask(r, button)} /></Line> : c.cell(r)) }));
+
 function ListOfRules({ q, set }: { q: Record<string, string>; set: (changes: Record<string, string | undefined>) => void }) {
+  const me = useAnswer('/me', {}, { every: 0 });
+  const [asked, setAsked] = useState<{ rule: Rule; button: HTMLElement }>();
+  const [said, setSaid] = useState('');
+  const close = (rule: Rule, text: string) => {
+    setAsked(undefined);
+    setSaid(text && `${clean(rule.name || rule.id, 80)}: ${text}`);
+    asked?.button.focus();
+  };
   const enabled = q.state === 'on' ? true : q.state === 'off' ? false : undefined;
   const deleted = q.state === 'deleted' ? true : undefined;
   const list = useAnswer('/rules', { search: q.search, kind: oneOf(q.kind, kinds), severity: oneOf(q.severity, severities), source: oneOf(q.source, sources), enabled, deleted, limit: most });
@@ -157,8 +171,10 @@ function ListOfRules({ q, set }: { q: Record<string, string>; set: (changes: Rec
             title={l.total === 1 ? t('rules.count1', '1 rule') : t('rules.count', '{{n}} rules', { n: number(l.total) })}
             extra={<Dim>{t('rules.generation', 'generation {{n}}, {{active}} carried out', { n: number(l.generation), active: number(l.active) })}</Dim>}
           >
+            {asked && <Why key={asked.rule.id} of={asked.rule} heading close={(text) => close(asked.rule, text)} />}
+            <div role="status">{said}</div>
             {l.items.length ? (
-              <Table label={t('rules.title', 'Rules')} columns={columns} rows={sorted(l.items, sort)} id={(r) => r.id} status={(r) => (r.failed > 0 || r.warnings.length > 0 ? 'warning' : undefined)} sort={sort} onSort={(v) => set({ sort: v })} />
+              <Table label={t('rules.title', 'Rules')} columns={me.data?.role === 'admin' ? switching((rule, button) => setAsked({ rule, button })) : columns} rows={sorted(l.items, sort)} id={(r) => r.id} status={(r) => (r.failed > 0 || r.warnings.length > 0 ? 'warning' : undefined)} sort={sort} onSort={(v) => set({ sort: v })} />
             ) : (
               <Empty icon={narrowed ? 'search' : 'rocket'} title={narrowed ? t('rules.none', 'No rule matches.') : t('rules.empty', 'There are no rules: nothing is noticed.')}>
                 {narrowed ? <Link to={link.rules()}>{t('rules.all', 'Show all')}</Link> : t('rules.emptyHint', "Write rules.builtin: true into the ruler's configuration, or make one here.")}
