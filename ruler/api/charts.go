@@ -57,7 +57,7 @@ func (s *server) chart(r *request) (any, error) {
 		return nil, &problem{status: http.StatusNotFound, msg: "no such chart", hint: "GET /charts lists them"}
 	}
 	if s.cfg.Charts == nil {
-		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no metrics store", hint: "write metrics.url in its configuration"}
+		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no metrics store", hint: "write metrics.url in its configuration", code: "no_metrics"}
 	}
 	server := r.id("server")
 	if c.Server == server.IsZero() {

@@ -92,7 +92,7 @@ func eventParams() []param {
 // eventlog returns the log store, or says that there is none.
 func (s *server) eventlog() (EventLog, error) {
 	if s.cfg.Events == nil {
-		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no log store", hint: "write logs.url in its configuration"}
+		return nil, &problem{status: http.StatusNotFound, msg: "this ruler knows no log store", hint: "write logs.url in its configuration", code: "no_logs"}
 	}
 	return s.cfg.Events, nil
 }

@@ -82,7 +82,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("no store: %d %s", w.Code, w.Body)
 	}
 	b = newBench(t, func(c *Config) { c.Events = nil })
-	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "logs.url") {
+	if w := b.call("GET", Prefix+"/events", "", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "logs.url") || !strings.Contains(w.Body.String(), `"code":"no_logs"`) {
 		t.Errorf("not configured: %d %s", w.Code, w.Body)
 	}
 }

@@ -89,7 +89,7 @@ func changeOf(c store.Change) Change {
 	return Change{
 		ID: c.ID, At: at(c.At), ReceivedAt: at(c.Stream), ServerID: c.Server.String(), Server: clip(c.Name, maxName), Simulated: c.Simulated, Category: c.Category.String(),
 		Kind: c.Kind, DeviceType: clip(c.Type, maxName), Place: clip(c.Place, maxName), FromPlace: clip(c.From, maxName), Field: clip(c.Field, maxName),
-		Before: clip(c.Before, maxText), After: clip(c.After, maxText), Serial: clip(c.Occupant, maxName), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c), Muted: clip(c.Muted, maxText),
+		Before: clip(c.Before, maxText), After: clip(c.After, maxText), Serial: clip(c.Occupant, maxName), RecordID: c.RecordID, Hash: c.Hash.String(), Text: changeText(&c), Muted: clip(c.Muted, maxText), PlanID: clip(c.Plan.ID, maxName), PlanWho: clip(c.Plan.Who, maxName), PlanWhy: clip(c.Plan.Why, maxText),
 		FromID: idText(c.FromServer), FromServer: clip(c.FromName, maxName),
 	}
 }

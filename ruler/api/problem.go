@@ -18,6 +18,7 @@ type problem struct {
 	status int
 	msg    string
 	hint   string
+	code   string // of a Problem
 	allow  string // header Allow, for 405
 	retry  int    // header Retry-After in seconds, for 429
 	cause  error  // for our log only
@@ -63,7 +64,7 @@ func (s *server) explain(h http.Header, rt route, err error) (int, []byte) {
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}
-	var answer any = Problem{Error: p.msg, Hint: p.hint}
+	var answer any = Problem{Error: p.msg, Hint: p.hint, Code: p.code}
 	if p.body != nil {
 		answer = p.body
 	}

@@ -164,6 +164,9 @@ type Change struct {
 	RecordID   string     `json:"record_id" doc:"the record that showed it"`
 	Hash       string     `json:"hash" doc:"of the snapshot that showed it"`
 	Muted      string     `json:"muted" doc:"why nobody was told although a rule is about it: it was planned, by whom and why"`
+	PlanID     string     `json:"plan_id" doc:"the planned work that it was part of, an id of /windows; empty = none, or noted before this was kept"`
+	PlanWho    string     `json:"plan_who" doc:"who planned it"`
+	PlanWhy    string     `json:"plan_why"`
 	Text       string     `json:"text" doc:"the change in a sentence"`
 }
 
@@ -487,4 +490,5 @@ type TargetGroup struct {
 type Problem struct {
 	Error string `json:"error" doc:"what went wrong"`
 	Hint  string `json:"hint" doc:"what to do about it"`
+	Code  string `json:"code" doc:"no_logs or no_metrics: this ruler knows no such store; else empty"`
 }

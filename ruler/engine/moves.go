@@ -191,7 +191,7 @@ func (r *fleetRunner) passed(ctx context.Context, p *operator.Passage, f *store.
 	said := r.moves.Passed(p, FactsOf(&from), FactsOf(&to), f.RecordID, moveAt(p.At()))
 	for _, v := range said {
 		if v.Verdict.Kind == operator.Muted {
-			ch.Muted = v.Verdict.Reason
+			ch.Muted, ch.Plan = v.Verdict.Reason, planOf(v.Verdict.Window)
 		}
 	}
 	o.changes = append(o.changes, ch)

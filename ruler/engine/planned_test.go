@@ -44,7 +44,7 @@ func TestPlannedChangesSaySo(t *testing.T) {
 	}
 	var got []string
 	for _, c := range list.Changes {
-		got = append(got, c.Name+" "+c.After+" "+fmt.Sprint(strings.HasPrefix(c.Muted, "planned: boards (ada, ticket 4711) until ")))
+		got = append(got, c.Name+" "+c.After+" "+fmt.Sprint(strings.HasPrefix(c.Muted, "planned: boards (ada, ticket 4711) until ") && c.Plan == (store.Plan{ID: "boards", Who: "ada", Why: "ticket 4711"})))
 	}
 	want := "srv02 S1-2 false, srv01 S0-2 false, srv02 S1-1 false, srv01 S0-1 true"
 	if strings.Join(got, ", ") != want && strings.Join(got, ", ") != "srv01 S0-2 false, srv02 S1-2 false, srv01 S0-1 true, srv02 S1-1 false" {

@@ -12,6 +12,7 @@ import (
 	"nocturne/internal/record"
 	"nocturne/ruler/diff"
 	"nocturne/ruler/operator"
+	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
 )
 
@@ -65,9 +66,17 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 func planned(rows []store.Change, changes []diff.Change, v *operator.Verdict) {
 	for i := range rows {
 		if ch := &changes[i]; ch.Device() == v.Device && strings.HasSuffix(v.Reason, ": "+operator.Describe(ch)) {
-			rows[i].Muted = v.Reason
+			rows[i].Muted, rows[i].Plan = v.Reason, planOf(v.Window)
 		}
 	}
+}
+
+// planOf is planned work in the store's words.
+func planOf(w *rule.Window) store.Plan {
+	if w == nil {
+		return store.Plan{}
+	}
+	return store.Plan{ID: w.ID, Who: w.Who, Why: w.Why}
 }
 
 // ChangeRow is a difference in the store's words.

@@ -190,7 +190,7 @@ func Moved(r *rule.Rule, p *Passage, from, to ServerFacts, recordID string) (v V
 	for _, w := range c.Windows {
 		until, covered := w.Covers(v.At)
 		if covered && (selects(w.Servers, &to) || selects(w.Servers, &from)) {
-			v.Kind, v.Reason = Muted, plannedReason(w, until, v.Reason)
+			v.Kind, v.Window, v.Reason = Muted, w, plannedReason(w, until, v.Reason)
 			break
 		}
 	}

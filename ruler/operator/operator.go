@@ -21,6 +21,7 @@ import (
 
 	"nocturne/internal/record"
 	"nocturne/ruler/diff"
+	"nocturne/ruler/rule"
 )
 
 // Context is what an operator may know besides the record.
@@ -164,6 +165,8 @@ type Verdict struct {
 	Fields []record.Attr
 	// Texts replace the rule's templates; for kinds whose templates are others.
 	Texts *Texts `json:",omitempty"`
+	// Window is the planned work because of which it is muted.
+	Window *rule.Window `json:"-"`
 }
 
 // Texts are what people read of a part, ready-made.

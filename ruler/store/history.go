@@ -76,8 +76,18 @@ type Change struct {
 	// Muted says why nobody was told of it although a rule would have: it was
 	// planned. "" = it was told, or no rule is about it.
 	Muted string `json:"muted"`
+	// Plan is the planned work that it was part of; no id = none, or older than
+	// this is kept.
+	Plan Plan `json:"plan"`
 	// Simulated tells that the server is; filled in by readers.
 	Simulated bool `json:"simulated"`
+}
+
+// Plan is a window of planned work as it was then.
+type Plan struct {
+	ID  string `json:"id"`
+	Who string `json:"who"`
+	Why string `json:"why"`
 }
 
 // ChangeQuery selects changes. Empty fields match all.

@@ -25,6 +25,11 @@ export class Refusal extends Error {
     super(message);
     this.name = 'Refusal';
   }
+
+  /** What it is in a word, where somebody has to know; '' = nobody has. */
+  get code(): string {
+    return (this.answer as { code?: string } | undefined)?.code ?? '';
+  }
 }
 
 /** An error in a line. */

@@ -181,6 +181,11 @@ export interface Change {
   /** why nobody was told although a rule is about it: it was planned, by whom and why */
   muted: string;
   place: string;
+  /** the planned work that it was part of, an id of /windows; empty = none, or noted before this was kept */
+  plan_id: string;
+  /** who planned it */
+  plan_who: string;
+  plan_why: string;
   /** stream time */
   received_at: string | null;
   /** the record that showed it */
@@ -997,6 +1002,8 @@ export interface Pipeline {
 }
 
 export interface Problem {
+  /** no_logs or no_metrics: this ruler knows no such store; else empty */
+  code: string;
   /** what went wrong */
   error: string;
   /** what to do about it */

@@ -60,25 +60,18 @@ export function ChangeItem({ of: c, server }: { of: Change; server?: boolean }) 
         <Dim>
           <When at={c.at} />
         </Dim>
-        {c.muted && <Planned why={c.muted} />}
+        {c.muted && <Planned of={c} />}
       </Line>
     </Item>
   );
 }
 
-/** What a change says of the plan it was part of: "planned: id (who, why) until …: what changed". */
-export function planOf(muted: string): { id: string; text: string } | undefined {
-  const [, id, text] = /^planned: ([a-z0-9-]{1,90}) \((.*)\) until \d{4}-\d\d-\d\d \d\d:\d\d [A-Z]+:/s.exec(muted) ?? [];
-  return id ? { id, text } : undefined;
-}
-
-/** A change of which nobody was told, for it was planned: by whom and why. */
-function Planned({ why }: { why: string }) {
-  const plan = planOf(why);
+/** A change of which nobody was told, for it was planned: by whom and why; of old ones only the ruler's sentence is kept. */
+function Planned({ of: { plan_id: plan, plan_who: who, plan_why: why, muted } }: { of: Change }) {
   return (
     <>
-      <Tag title={clean(why, 400)}>{t('change.planned', 'planned')}</Tag>
-      <Dim>{plan ? <Link quiet to={link.work(plan.id)}><Data max={120}>{plan.text}</Data></Link> : <Data max={160}>{why}</Data>}</Dim>
+      <Tag title={clean(muted, 400)}>{t('change.planned', 'planned')}</Tag>
+      <Dim>{plan ? <Link quiet to={link.work(plan)}><Data max={120}>{[who, why].filter(Boolean).join(', ')}</Data></Link> : <Data max={160}>{muted}</Data>}</Dim>
     </>
   );
 }

@@ -24,7 +24,7 @@ export const device = (place: string, more: Partial<Device> = {}): Device => ({
 });
 
 export const change: Change = {
-  after: 'Failed', at, before: 'Onln', category: 'raid', device_type: 'physical_drive', field: 'state', from_place: '', from_server: '', from_server_id: '', muted: '', hash: 'h', id: 1, kind: 'field', place: 'c0/e252/s4', received_at: at, record_id: 'r', serial: '', server: 'db7', server_id: server.id,
+  after: 'Failed', at, before: 'Onln', category: 'raid', device_type: 'physical_drive', field: 'state', from_place: '', from_server: '', from_server_id: '', muted: '', plan_id: '', plan_who: '', plan_why: '', hash: 'h', id: 1, kind: 'field', place: 'c0/e252/s4', received_at: at, record_id: 'r', serial: '', server: 'db7', server_id: server.id,
   simulated: false, text: 'physical drive c0/e252/s4: state Onln → Failed',
 };
 

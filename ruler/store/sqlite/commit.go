@@ -127,7 +127,7 @@ func (w *writer) partition(c *store.PartitionCommit) {
 	}
 	for i := range c.Changes {
 		h := &c.Changes[i]
-		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.Occupant, h.RecordID, h.Hash[:], idBytes(h.FromServer), h.Muted)
+		w.exec(stChange, h.Server[:], h.Category, unix(h.At), unix(h.Stream), h.Kind, h.Type, h.Place, h.Field, h.Before, h.After, h.From, h.Occupant, h.RecordID, h.Hash[:], idBytes(h.FromServer), h.Muted, h.Plan.ID, h.Plan.Who, h.Plan.Why)
 	}
 	for i := range c.Notifications {
 		w.notification(&c.Notifications[i])

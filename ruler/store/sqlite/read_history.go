@@ -71,12 +71,12 @@ func (s *Store) Changes(ctx context.Context, q store.ChangeQuery) (store.ChangeP
 		var c store.Change
 		var server, hash, from []byte
 		var at, stream int64
-		err := rows.Scan(&c.ID, &server, &c.Name, &c.Category, &at, &stream, &c.Kind, &c.Type, &c.Place, &c.Field, &c.Before, &c.After, &c.From, &c.Occupant, &c.RecordID, &hash, &from, &c.FromName, &c.Muted, &c.Simulated)
+		err := rows.Scan(&c.ID, &server, &c.Name, &c.Category, &at, &stream, &c.Kind, &c.Type, &c.Place, &c.Field, &c.Before, &c.After, &c.From, &c.Occupant, &c.RecordID, &hash, &from, &c.FromName, &c.Muted, &c.Plan.ID, &c.Plan.Who, &c.Plan.Why, &c.Simulated)
 		c.Server, c.FromServer, c.At, c.Stream = serverID(server), serverID(from), moment(at), moment(stream)
 		copy(c.Hash[:], hash)
 		page.Changes = append(page.Changes, c)
 		return err
-	}, `SELECT c.id, c.server, coalesce(s.name, ''), c.category, c.at, c.stream, c.kind, c.type, c.place, c.field, c.before, c.after, c.from_place, c.occupant, c.record_id, c.hash, c.from_server, coalesce(o.name, ''), c.muted, coalesce(s.simulated, 0)
+	}, `SELECT c.id, c.server, coalesce(s.name, ''), c.category, c.at, c.stream, c.kind, c.type, c.place, c.field, c.before, c.after, c.from_place, c.occupant, c.record_id, c.hash, c.from_server, coalesce(o.name, ''), c.muted, c.plan, c.plan_who, c.plan_why, coalesce(s.simulated, 0)
 		FROM changes c LEFT JOIN servers s ON s.id = c.server LEFT JOIN servers o ON o.id = c.from_server AND c.from_server <> x''`+f.String()+" ORDER BY c.id DESC LIMIT ?", append(f.args, limit+1)...)
 	if err != nil {
 		return store.ChangePage{}, fmt.Errorf("list changes: %w", err)

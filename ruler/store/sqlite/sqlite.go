@@ -76,6 +76,9 @@ var schemaGroups string
 //go:embed switches.sql
 var schemaSwitches string
 
+//go:embed plans.sql
+var schemaPlans string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -95,6 +98,7 @@ var migrations = []string{
 	schemaPlanned,
 	schemaGroups,
 	schemaSwitches,
+	schemaPlans,
 }
 
 const readers = 4

@@ -115,8 +115,8 @@ var statementSQL = [statementCount]string{
 	stCurrent: `INSERT INTO current (server, category, at, hash) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, hash = excluded.hash`,
 	stHistory: `INSERT INTO history (server, category, at, hash, record_id, changes) VALUES (?, ?, ?, ?, ?, ?)`,
-	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, occupant, record_id, hash, from_server, muted)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stChange: `INSERT INTO changes (server, category, at, stream, kind, type, place, field, before, after, from_place, occupant, record_id, hash, from_server, muted, plan, plan_who, plan_why)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	stNotification: `INSERT INTO notifications (id, partition, server, name, device, class, state, severity, rank, rule_id, title, reason, site,
 		opened, changed, resolved, muted, folded_into, held, simulated, labels, annotations, parts, saved, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)

@@ -203,12 +203,12 @@ func movesOfBoth(t *testing.T, f *fixture) {
 		return store.ServerWrite{ID: id(server), Partition: 1, Labels: &store.ServerLabels{Name: "srv" + string('0'+server)}}
 	}
 	f.commit(store.PartitionCommit{Partition: 1, Servers: []store.ServerWrite{label(1), label(2)}, Changes: []store.Change{
-		{Server: id(2), FromServer: id(1), Category: record.RAID, Stream: at(1), Kind: "moved", Type: "disk", Place: "s7", From: "s1", Occupant: "Z1", After: "Z1", Muted: "planned: x"},
+		{Server: id(2), FromServer: id(1), Category: record.RAID, Stream: at(1), Kind: "moved", Type: "disk", Place: "s7", From: "s1", Occupant: "Z1", After: "Z1", Muted: "planned: x", Plan: store.Plan{ID: "x", Who: "ada", Why: "boards"}},
 		{Server: id(3), Category: record.RAID, Stream: at(1), Kind: "added", Type: "disk", Place: "s1"}}})
 	f.reopen()
 	for _, server := range []byte{1, 2} {
 		p := must[store.ChangePage](t)(f.Changes(ctx, store.ChangeQuery{Server: id(server)}))
-		if len(p.Changes) != 1 || p.Changes[0].FromServer != id(1) || p.Changes[0].FromName != "srv1" || p.Changes[0].Name != "srv2" || p.Changes[0].Muted != "planned: x" {
+		if len(p.Changes) != 1 || p.Changes[0].FromServer != id(1) || p.Changes[0].FromName != "srv1" || p.Changes[0].Name != "srv2" || p.Changes[0].Muted != "planned: x" || p.Changes[0].Plan != (store.Plan{ID: "x", Who: "ada", Why: "boards"}) {
 			t.Errorf("history of %d: %+v", server, p.Changes)
 		}
 	}

@@ -42,7 +42,7 @@ export default function EventPage() {
         )
       }
     >
-      {event.error?.status === 404 && event.error.hint.includes('logs.url') ? (
+      {event.error?.code === 'no_logs' ? (
         <NoLog of={event.error} />
       ) : (
         <Loaded of={event}>

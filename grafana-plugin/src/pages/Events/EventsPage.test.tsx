@@ -37,10 +37,10 @@ test('filters stand in the address, go to the list and to the counts, and the ne
 test('no log store is said once, as a choice', async () => {
   const s = stage({ '/overview': data.overview });
   for (const path of ['/events', '/event-counts', '/event-kinds']) {
-    s.answer.set('GET ' + path, { status: 404, json: { error: 'this ruler knows no log store', hint: 'write logs.url in its configuration' } });
+    s.answer.set('GET ' + path, { status: 404, json: { error: 'this ruler knows no log store', hint: 'say where one is', code: 'no_logs' } });
   }
   show(s, '/events');
-  expect(await screen.findByText('This ruler knows no log store. Write logs.url in its configuration.', undefined, patient)).toBeInTheDocument();
+  expect(await screen.findByText('This ruler knows no log store. Say where one is.', undefined, patient)).toBeInTheDocument();
   expect(screen.queryByRole('alert')).toBeNull();
 });
 

@@ -56,7 +56,7 @@ function History({ q, set }: Props) {
   const older = Boolean(q.older);
   const list = useAnswer('/events', { ...filterOf(q), since: span.since, before: q.older ?? span.before, before_id: q.older_id, limit }, { every: older || span.before ? 0 : undefined });
   const logs = logsQL(q);
-  if (list.error?.status === 404) {
+  if (list.error?.code === 'no_logs') {
     return <NoLog of={list.error} />;
   }
   return (

@@ -36,7 +36,7 @@ export function FirstSeen({ q, set }: { q: Record<string, string>; set: (changes
   const days = choices.includes(q.days) ? q.days : '7';
   const since = new Date(Math.floor((now() - Number(days) * day) / day) * day).toISOString();
   const kinds = useAnswer('/event-kinds', { ...filterOf(q), since, limit }, { every: 300_000 });
-  if (kinds.error?.status === 404) {
+  if (kinds.error?.code === 'no_logs') {
     return <NoLog of={kinds.error} />;
   }
   return (

@@ -3,7 +3,6 @@ import userEvent from '@testing-library/user-event';
 import type { Window } from '../../api/schema';
 import * as data from '../../test/data';
 import { show, stage } from '../../test/host';
-import { planOf } from '../../components/items';
 import { until } from '../../format';
 import { between, draftOf, fresh, lacking, lengthOf, requestOf, unready, when } from './planned';
 
@@ -12,6 +11,8 @@ const window: Window = {
   id: 'bern', source: 'store', state: 'planned', off: '', who: 'ada', reason: 'firmware', servers: { site: ['bern'], simulated: ['true'] }, condition: 'site is bern', starts_at: '2026-12-01T20:00:00Z', ends_at: '2026-12-02T02:00:00Z',
   weekly: { days: [], from: '', to: '', zone: '' }, until: null, next_at: '2026-12-01T20:00:00Z', concerns: 3, version: 2, changed_by: 'ada', changed_at: '2026-11-30T20:00:00Z', comment: '',
 };
+
+const editor = { name: 'ada', role: 'editor', via: 'session', version: '1.0.0' };
 
 test('a new plan is four hours from the next full hour, on what the address names', () => {
   const d = fresh({ name: 'db7', site: 'north', new: '1' }, now, 'UTC');
@@ -59,12 +60,15 @@ test('the day is told once, and only where it is another one', () => {
   expect(until('2026-12-03T12:00:00Z', now)).toMatch(/^Thu 3 Dec /);
 });
 
-test('a change says of which plan it was part', () => {
-  expect(planOf('planned: rack-12 (ada (sr), boards) until 2026-12-01 04:00 UTC: added (serial Z)')).toEqual({ id: 'rack-12', text: 'ada (sr), boards' });
-  expect(planOf('something else')).toBeUndefined();
+test('a change says of which plan it was part, and an old one what the ruler said', async () => {
+  const muted = 'planned: more (x, y) until 2026-12-01 04:00 UTC: added (serial Z)';
+  const planned = { ...data.change, muted, plan_id: 'rack-12', plan_who: 'ada (sr)', plan_why: 'boards' };
+  show(stage({ '/changes': { items: [planned, { ...data.change, id: 2, muted }], limit: 100, next_before_id: 0 }, '/me': editor, '/overview': data.overview } as never), '/changes');
+  expect(await screen.findByRole('link', { name: 'ada (sr), boards' })).toHaveAttribute('href', '/planned/rack-12');
+  expect(screen.getByText(muted)).toBeInTheDocument();
+  expect(screen.queryByRole('link', { name: /x, y/ })).toBeNull();
 });
 
-const editor = { name: 'ada', role: 'editor', via: 'session', version: '1.0.0' };
 const list = { items: [], limit: 0, offset: 0, total: 0 };
 
 test('a viewer sees and cannot plan', async () => {

@@ -23,7 +23,7 @@ export function EventFrequency({ server, at }: { server: string; at?: string }) 
   const end = at ? Date.parse(at) : now();
   const since = new Date(Math.floor(end / day) * day - (days - 1) * day).toISOString();
   const counts = useAnswer('/event-counts', { server, since, before: at, by, step: 'day', top: 8 }, { every: at ? 0 : 300_000 });
-  if (counts.error?.status === 404) {
+  if (counts.error?.code === 'no_logs') {
     return null;
   }
   const all = at ? { server, since, before: at } : { server, range: '30d' };
