@@ -162,7 +162,7 @@ suite('labels and the register', (the) => {
     await table.fill('name,owner\nsrv-a,databases\nsim-north-05,storage\n');
     await panel.getByRole('button', { name: 'Show what it would do' }).click();
     await panel.getByText('1 would be added, 1 changed').waitFor();
-    assert.match(await text(panel.getByRole('region', { name: 'Changes' })), /srv-a[\s\S]*new[\s\S]*sim-north-05[\s\S]*demo → storage/);
+    assert.match(await text(panel.getByRole('region', { name: 'Changes' })), /2[\s\S]*srv-a[\s\S]*new[\s\S]*3[\s\S]*sim-north-05[\s\S]*demo → storage/);
     await page.shot('register-import');
     await panel.getByRole('button', { name: 'Import: 1 new, 1 changed' }).click();
     await panel.getByText('1 added, 1 changed').waitFor();

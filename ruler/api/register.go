@@ -324,7 +324,7 @@ func (s *server) importRegister(r *request) (any, error) {
 		return nil, err
 	}
 	out := ImportAnswer{DryRun: q.DryRun, Problems: []ImportProblem{}, Changes: []ImportChange{}}
-	rows, told, problems := register.Read(q.CSV)
+	table, problems := register.Read(q.CSV)
 	for _, p := range problems {
 		out.Problems = append(out.Problems, ImportProblem{Line: p.Line, Column: p.Column, Error: inline(p.Error), Hint: p.Hint})
 	}
@@ -341,10 +341,10 @@ func (s *server) importRegister(r *request) (any, error) {
 		known[strings.ToLower(e.Name)] = e
 	}
 	var write []store.RegisterEntry
-	for _, row := range rows {
+	for i, row := range table.Entries {
 		old, there := known[strings.ToLower(row.Name)]
-		e := register.Merge(old, row, told)
-		change := ImportChange{Name: clip(e.Name, maxName), New: !there, Fields: []FieldDiff{}}
+		e := register.Merge(old, row, table.Told)
+		change := ImportChange{Line: table.Lines[i], Name: clip(e.Name, maxName), New: !there, Fields: []FieldDiff{}}
 		for _, c := range register.Columns {
 			if before, after := register.Get(&old, c), register.Get(&e, c); before != after {
 				change.Fields = append(change.Fields, FieldDiff{Name: c, Before: clip(before, maxText), After: clip(after, maxText)})

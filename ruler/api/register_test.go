@@ -106,7 +106,7 @@ func TestImportOfTheRegister(t *testing.T) {
 	}
 	const table = "name,owner,site\nsim-north-05,demo,\nspare-1,net,south\nnew-1,net,south\n"
 	try := send(table, true)
-	if try.Added != 1 || try.Changed != 1 || try.Unchanged != 1 || len(try.Changes) != 2 || try.Changes[0].Fields[1] != (FieldDiff{"owner", "", "net"}) {
+	if try.Added != 1 || try.Changed != 1 || try.Unchanged != 1 || len(try.Changes) != 2 || try.Changes[0].Line != 3 || try.Changes[1].Line != 4 || try.Changes[0].Fields[1] != (FieldDiff{"owner", "", "net"}) {
 		t.Errorf("dry run %+v", try)
 	}
 	if n := get[RegisterList](b, "/register").Total; n != 2 {

@@ -112,6 +112,7 @@ type ImportProblem struct {
 
 // ImportChange is what an import changes in one entry.
 type ImportChange struct {
+	Line   int         `json:"line" doc:"of the table, where the entry begins; the headings are line 1"`
 	Name   string      `json:"name"`
 	New    bool        `json:"new"`
 	Fields []FieldDiff `json:"fields"`

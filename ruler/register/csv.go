@@ -41,12 +41,19 @@ type Problem struct {
 	Hint   string
 }
 
+// Table is what a table says.
+type Table struct {
+	Entries []store.RegisterEntry
+	Lines   []int    // where each entry begins; the headings are line 1
+	Told    []string // the columns that it has
+}
+
 // Read reads a table with a line of headings, separated by commas or
-// semicolons, in UTF-8. Columns that are not in it are left as they are: told
-// says which are. With problems there are no entries.
-func Read(text string) (entries []store.RegisterEntry, told []string, problems []Problem) {
-	fail := func(hint, format string, args ...any) ([]store.RegisterEntry, []string, []Problem) {
-		return nil, nil, []Problem{{Error: fmt.Sprintf(format, args...), Hint: hint}}
+// semicolons, in UTF-8. Columns that are not in it are left as they are. With
+// problems there are no entries.
+func Read(text string) (Table, []Problem) {
+	fail := func(hint, format string, args ...any) (Table, []Problem) {
+		return Table{}, []Problem{{Error: fmt.Sprintf(format, args...), Hint: hint}}
 	}
 	if len(text) > MaxBytes {
 		return fail("send it in parts", "the table is larger than %d bytes", MaxBytes)
@@ -77,7 +84,7 @@ func Read(text string) (entries []store.RegisterEntry, told []string, problems [
 	if !slices.Contains(heads, "name") {
 		return fail("add the column name", "the table has no names")
 	}
-	p := parser{heads: heads, seen: map[string]int{}}
+	p := parser{table: Table{Told: heads}, seen: map[string]int{}}
 	for {
 		cells, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -89,21 +96,20 @@ func Read(text string) (entries []store.RegisterEntry, told []string, problems [
 			break // what follows cannot be told apart
 		}
 		line, _ := r.FieldPos(0)
-		if len(p.entries)+1 > MaxLines {
+		if len(p.table.Entries)+1 > MaxLines {
 			return fail("send it in parts", "the table has more than %d lines", MaxLines)
 		}
 		p.row(line, cells)
 	}
 	if len(p.problems) > 0 {
-		return nil, heads, p.problems
+		return Table{Told: heads}, p.problems
 	}
-	return p.entries, heads, nil
+	return p.table, nil
 }
 
 type parser struct {
-	heads    []string
+	table    Table
 	seen     map[string]int
-	entries  []store.RegisterEntry
 	problems []Problem
 }
 
@@ -117,8 +123,8 @@ func (p *parser) row(line int, cells []string) {
 	if len(cells) == 1 && strings.TrimSpace(cells[0]) == "" {
 		return
 	}
-	if len(cells) != len(p.heads) {
-		p.problem(line, "", "as many as there are headings; text with the separator in it goes into quotes", "%d cells, want %d", len(cells), len(p.heads))
+	if len(cells) != len(p.table.Told) {
+		p.problem(line, "", "as many as there are headings; text with the separator in it goes into quotes", "%d cells, want %d", len(cells), len(p.table.Told))
 		return
 	}
 	e := store.RegisterEntry{Version: store.AnyVersion}
@@ -127,10 +133,10 @@ func (p *parser) row(line int, cells []string) {
 		if len(cell) > 1 && cell[0] == '\'' && strings.IndexByte(formula+"'", cell[1]) >= 0 {
 			cell = cell[1:] // Write put it there
 		}
-		if err := Set(&e, p.heads[i], cell); err != nil {
+		if err := Set(&e, p.table.Told[i], cell); err != nil {
 			var h *hinted
 			errors.As(err, &h)
-			p.problem(line, p.heads[i], h.hint, "%s", h.msg)
+			p.problem(line, p.table.Told[i], h.hint, "%s", h.msg)
 		}
 	}
 	key := strings.ToLower(e.Name)
@@ -138,7 +144,7 @@ func (p *parser) row(line int, cells []string) {
 		p.problem(line, "name", "keep one of them; names are compared without regard to case", "%.60q is already in line %d", e.Name, other)
 	}
 	p.seen[key] = line
-	p.entries = append(p.entries, e)
+	p.table.Entries, p.table.Lines = append(p.table.Entries, e), append(p.table.Lines, line)
 }
 
 // hinted is a mistake and what would be right.

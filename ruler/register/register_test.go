@@ -20,9 +20,10 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	entries, told, problems := Read("\uFEFFName;Site;warranty_until;note\r\ndb7;fra;2028-03-31;\"a; b\"\r\n\r\ndb8; ;;'=1+1\r\n")
-	if len(problems) != 0 || len(entries) != 2 || !slices.Equal(told, []string{"name", "site", "warranty_until", "note"}) {
-		t.Fatalf("%+v %v %+v", entries, told, problems)
+	got, problems := Read("\uFEFFName;Site;warranty_until;note\r\ndb7;fra;2028-03-31;\"a; b\"\r\n\r\ndb8; ;;'=1+1\r\n")
+	entries := got.Entries
+	if len(problems) != 0 || len(entries) != 2 || !slices.Equal(got.Told, []string{"name", "site", "warranty_until", "note"}) || !slices.Equal(got.Lines, []int{2, 4}) {
+		t.Fatalf("%+v %+v", got, problems)
 	}
 	if e := entries[0]; e.Name != "db7" || e.Site != "fra" || e.Note != "a; b" || e.Warranty.Format(time.DateOnly) != "2028-03-31" {
 		t.Errorf("%+v", e)
@@ -35,7 +36,7 @@ func TestRead(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
-		entries, _, problems := Read(text)
+		table, problems := Read(text)
 		var got []string
 		for _, p := range problems {
 			if p.Hint == "" {
@@ -43,8 +44,8 @@ func TestMistakes(t *testing.T) {
 			}
 			got = append(got, p.Column+"@"+string('0'+rune(p.Line))+" "+p.Error)
 		}
-		if s := strings.Join(got, "; "); s != want || len(entries) != 0 {
-			t.Errorf("%q: %q, want %q; %d entries", text, s, want, len(entries))
+		if s := strings.Join(got, "; "); s != want || len(table.Entries) != 0 {
+			t.Errorf("%q: %q, want %q; %d entries", text, s, want, len(table.Entries))
 		}
 	}
 	f("", "@0 the table has no headings")
@@ -68,8 +69,8 @@ func TestWriteIsRead(t *testing.T) {
 	if err != nil || !strings.Contains(string(b), "'=cmd") {
 		t.Fatalf("%v\n%s", err, b)
 	}
-	out, _, problems := Read(string(b))
-	if !slices.Equal(in, out) {
+	out, problems := Read(string(b))
+	if !slices.Equal(in, out.Entries) {
 		t.Errorf("%+v\n%+v\n%+v", in, out, problems)
 	}
 	known := in[0]
@@ -172,17 +173,17 @@ func FuzzRead(f *testing.F) {
 	f.Add("name,site\ndb7,fra\n")
 	f.Add("name;note\n\"a\";'=1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		entries, _, problems := Read(text)
-		if len(problems) > 0 && len(entries) > 0 {
+		table, problems := Read(text)
+		if len(problems) > 0 && len(table.Entries) > 0 {
 			t.Fatal("entries beside problems")
 		}
-		b, err := Write(entries)
+		b, err := Write(table.Entries)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _, problems := Read(string(b))
-		if len(problems) > 0 || !slices.Equal(entries, again) {
-			t.Fatalf("%+v\n%+v\n%+v", entries, again, problems)
+		again, problems := Read(string(b))
+		if len(problems) > 0 || !slices.Equal(table.Entries, again.Entries) {
+			t.Fatalf("%+v\n%+v\n%+v", table, again, problems)
 		}
 	})
 }

@@ -19,7 +19,8 @@ func TestTablesComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, table := range []string{string(b), "\uFEFF" + strings.ReplaceAll(string(b), "\n", "\r\n")} {
-		got, _, problems := Read(table)
+		read, problems := Read(table)
+		got := read.Entries
 		if len(problems) > 0 || len(got) != len(all) {
 			t.Fatalf("%d entries, %v", len(got), problems)
 		}
@@ -49,10 +50,10 @@ func TestLargeTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, problems := Read(string(b)); len(got) != len(all) || len(problems) > 0 {
-		t.Errorf("%d entries, %v", len(got), problems)
+	if got, problems := Read(string(b)); len(got.Entries) != len(all) || len(problems) > 0 {
+		t.Errorf("%d entries, %v", len(got.Entries), problems)
 	}
-	if _, _, problems := Read(string(b) + "DB7.example.org,,,,,,,,\n"); len(problems) != 1 || problems[0].Line != 10_002 || !strings.Contains(problems[0].Error, "line 9") {
+	if _, problems := Read(string(b) + "DB7.example.org,,,,,,,,\n"); len(problems) != 1 || problems[0].Line != 10_002 || !strings.Contains(problems[0].Error, "line 9") {
 		t.Errorf("a name twice: %v", problems)
 	}
 }

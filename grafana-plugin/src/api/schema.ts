@@ -526,6 +526,8 @@ export interface ImportAnswer {
 
 export interface ImportChange {
   fields: FieldDiff[];
+  /** of the table, where the entry begins; the headings are line 1 */
+  line: number;
   name: string;
   new: boolean;
 }

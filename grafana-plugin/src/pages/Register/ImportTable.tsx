@@ -21,6 +21,7 @@ const mistakes: Array<Column<ImportProblem>> = [
 ];
 
 const changes: Array<Column<ImportChange>> = [
+  { id: 'line', name: () => t('import.line', 'Line'), cell: (c) => number(c.line) },
   { id: 'name', name: () => t('register.name', 'Name'), cell: (c) => <Data max={80}>{c.name}</Data> },
   { id: 'what', name: () => t('import.what', 'What'), cell: (c) => <Tag>{c.new ? t('import.new', 'new') : t('import.changed', 'changed')}</Tag> },
   {
