@@ -139,9 +139,25 @@ suite('rules', (the) => {
     await asked(() => page.getByRole('link', { name: 'Tonight' }).click());
     assert.ok(page.url().endsWith('/edit'));
     assert.match(await written(), /half of it/);
+    const back = () => page.evaluate(() => history.back());
+    for (let i = 0; i < 2; i++) {
+      await asked(back);
+      await page.waitForTimeout(200); // whoever would leave has left by then
+      assert.ok(page.url().endsWith('/edit'));
+      assert.match(await written(), /half of it/);
+    }
     page.yes = true;
+    await asked(back);
+    await page.getByRole('link', { name: 'Edit and try' }).click(); // the rule's page again, one step back
+    await page.getByText('Nothing changes.').waitFor();
+    await type('id: nic-link-lost\n# half of it');
     await asked(() => page.getByRole('link', { name: 'Tonight' }).click());
     await page.panel('The fleet').waitFor();
+    await back(); // the editor as it was saved, and only once
+    await page.getByText('Nothing changes.').waitFor();
+    await back();
+    await page.getByRole('link', { name: 'Edit and try' }).waitFor();
+    await page.view('/tonight');
     await page.getByRole('link', { name: 'Rules' }).click(); // nothing is asked where nothing was written
     await page.getByText('4 rules').waitFor();
   });

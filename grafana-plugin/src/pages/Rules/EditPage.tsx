@@ -122,12 +122,13 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
   const update = useChange('PUT', '/rules/{id}');
   const busy = create.isPending || update.isPending;
   const changed = text !== start;
-  useUnsaved(() => changed && !saved.current);
+  const leave = useUnsaved(() => changed && !saved.current);
   const save = async (based = on) => {
     setFailed('');
     try {
       const out = id ? await update.mutateAsync({ params: { id }, body: { yaml: text, version: based, comment: comment.trim() } }) : await create.mutateAsync({ params: {}, body: { yaml: text, comment: comment.trim() } });
       saved.current = true;
+      await leave();
       navigate(base + link.rule(out.rules[0]?.id ?? id ?? ''));
     } catch (e) {
       const said = e instanceof Refusal ? (e.answer as RuleProblem | undefined) : undefined;
