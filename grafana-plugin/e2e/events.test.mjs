@@ -57,6 +57,22 @@ suite('events and devices', (the) => {
     await page.getByText('Take a longer time, or fewer filters.').waitFor();
   });
 
+  it('finds the events of a server by its name', async () => {
+    page = await the.page();
+    await page.view('/events');
+    const pick = page.getByLabel('Server', { exact: true });
+    await pick.fill('no-such-server');
+    await page.getByText('none is called so').waitFor();
+    await page.shot('events-server');
+    await pick.fill('north-05');
+    await page.waitForFunction(() => document.querySelectorAll('datalist option').length === 1);
+    await pick.press('Enter');
+    await page.waitForURL(new RegExp('server=' + failed));
+    assert.equal(await pick.inputValue(), '');
+    await page.getByRole('button', { name: 'sim-north-05' }).click(); // those of all servers
+    await page.waitForURL((u) => !u.search.includes('server'));
+  });
+
   it('opens an event, copies it, and leads to what was around it', async () => {
     page = await the.page();
     await page.view('/events?provider=disk&event_id=7');

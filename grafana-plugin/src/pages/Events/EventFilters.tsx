@@ -4,6 +4,7 @@ import { t } from '@grafana/i18n';
 import { Button, useStyles2 } from '@grafana/ui';
 import { useAnswer } from '../../api/client';
 import { Filters, Moment, Pick, Search } from '../../components/Filters';
+import { ServerPick } from '../../components/ServerPick';
 import { Data } from '../../components/Text';
 import { words } from '../../format';
 import { categories, filters, levels, ranges, usualRange } from './events';
@@ -55,6 +56,7 @@ export function EventFilters({ q, set, timeless }: Props) {
           onChange={(level) => set({ level })}
           options={[any, ['critical,error', t('events.errors', 'error or worse')], ['critical,error,warning', t('events.warnings', 'warning or worse')], ...levels.map((l): [string, string] => [l, words(l)])]}
         />
+        <ServerPick name={t('events.server', 'Server')} onPick={(server) => set({ server })} />
         {text(t('events.provider', 'Provider'), 'provider', 'disk')}
         {text(t('events.eventId', 'Event id'), 'event_id', '7,11,150-157')}
       </Filters>
