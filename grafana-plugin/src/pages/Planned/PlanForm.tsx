@@ -17,7 +17,7 @@ import { number, plain, sentence, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Tabs } from '../../components/Tabs';
-import { between, dayName, days, labelName, labels, lacking, longText, requestOf, unready, when, type Draft, type Label } from './planned';
+import { between, dayName, days, labelName, labels, lacking, longText, nextLike, passed, requestOf, unready, when, type Draft, type Label } from './planned';
 import { Values } from './Values';
 
 /** of: what is changed; absent = a new plan. */
@@ -31,6 +31,7 @@ export function PlanForm({ begin, of: start, close }: { begin: Draft; of?: Windo
   const plan = useChange('POST', '/windows');
   const change = useChange('PUT', '/windows/{id}');
   const set = (more: Partial<Draft>) => setDraft((d) => ({ ...d, ...more }));
+  useTime(every);
   const missing = unready(draft, now());
   const save = async (version = start?.version) => {
     setFailed('');
@@ -75,6 +76,17 @@ export function PlanForm({ begin, of: start, close }: { begin: Draft; of?: Windo
       </form>
     </Panel>
   );
+}
+
+const every = 5000; // ms until the clock is looked at again
+
+/** Has the form drawn again as time passes: it may lie open until its time is over. */
+function useTime(ms: number) {
+  const [, again] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => again((n) => n + 1), ms);
+    return () => clearInterval(timer);
+  }, [ms]);
 }
 
 interface Part {
@@ -167,11 +179,23 @@ function Time({ draft: d, set }: Part) {
             <Moment name={t('planned.starts', 'From (empty: now)')} value={d.starts} onChange={(starts) => set({ starts })} />
             <Moment name={t('planned.ends', 'To')} value={d.ends} onChange={(ends) => set({ ends })} />
           </div>
+          <div role="status">{passed(d, now()) && <Passed draft={d} set={set} />}</div>
           <Dim>{t('planned.zoneOf', 'By the clock of {{zone}}.', { zone: Intl.DateTimeFormat().resolvedOptions().timeZone, ...plain })}</Dim>
         </>
       )}
       <Dim>{t('planned.longer', 'What counts is when the ruler hears of a change: let it last a quarter of an hour longer than the work.')}</Dim>
     </fieldset>
+  );
+}
+
+function Passed({ draft: d, set }: Part) {
+  const next = nextLike(d, now());
+  return (
+    <Alert severity="warning" title={t('planned.passedTitle', 'This time is over: nothing can be planned for it any more.')}>
+      <Button size="sm" type="button" variant="secondary" onClick={() => set(next)}>
+        {next.starts ? t('planned.takeNext', 'Take {{time}}', { time: between(next.starts, next.ends) }) : t('planned.takeUntil', 'Take until {{until}}', { until: until(next.ends, now()) })}
+      </Button>
+    </Alert>
   );
 }
 

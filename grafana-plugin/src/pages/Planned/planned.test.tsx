@@ -1,10 +1,10 @@
-import { screen } from '@testing-library/react';
+import { act, screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import type { Window } from '../../api/schema';
 import * as data from '../../test/data';
 import { show, stage } from '../../test/host';
 import { until } from '../../format';
-import { between, draftOf, fresh, lacking, lengthOf, requestOf, unready, when } from './planned';
+import { between, draftOf, fresh, lacking, lengthOf, nextLike, passed, requestOf, unready, when } from './planned';
 
 const now = Date.parse('2026-12-01T10:20:00Z');
 const window: Window = {
@@ -97,4 +97,37 @@ test('who was faster is told, and may be written over', async () => {
   expect(await screen.findByRole('button', { name: 'Change' })).toBeInTheDocument();
   const puts = s.asked.filter((q) => q.method === 'PUT').map((q) => (q.body as { version: number }).version);
   expect(puts).toEqual([start, start + 1]);
+});
+
+test('the next like time is as long, at the same hours, and yet to begin', () => {
+  const d = { ...fresh({}, now, 'UTC'), starts: '2026-11-28T20:00:00.000Z', ends: '2026-11-29T02:00:00.000Z' };
+  expect(passed(d, now)).toBe(true);
+  expect(passed({ ...d, weekly: true }, now)).toBe(false);
+  expect(passed(d, Date.parse(d.starts))).toBe(false);
+  const local = (iso: string) => new Date(iso).toTimeString().slice(0, 5);
+  const next = nextLike(d, now);
+  expect(next).toEqual({ starts: '2026-12-01T20:00:00.000Z', ends: '2026-12-02T02:00:00.000Z' });
+  expect([local(next.starts), local(next.ends)]).toEqual([local(d.starts), local(d.ends)]);
+  expect(nextLike({ ...d, starts: '' }, now)).toEqual({ starts: '', ends: '2026-12-02T02:00:00.000Z' });
+  expect(nextLike({ ...d, starts: '2026-12-01T10:20:00.000Z', ends: '2026-12-01T10:20:00.000Z' }, now).starts).toBe('2026-12-02T10:20:00.000Z');
+});
+
+test('a form that lies open past its end says so, and offers the next like time', async () => {
+  jest.useFakeTimers({ now, advanceTimers: true });
+  try {
+    const user = userEvent.setup({ advanceTimers: jest.advanceTimersByTime });
+    const s = stage({ '/me': editor, '/windows': list, '/server-facets': { facets: [] }, '/servers': { items: [], limit: 20, offset: 0, total: 0 } } as never);
+    show(s, '/planned?new=1&site=bern');
+    await user.type(await screen.findByLabelText('What is done, and why'), 'boards');
+    expect(screen.getByRole('button', { name: 'Plan it' })).toBeEnabled();
+    jest.setSystemTime(now + 5 * 3600e3);
+    await act(() => jest.advanceTimersByTimeAsync(6000));
+    expect(await screen.findByText(/This time is over/)).toBeInTheDocument();
+    expect(screen.getByRole('button', { name: 'Plan it' })).toBeDisabled();
+    await user.click(screen.getByRole('button', { name: /^Take \w+ \d/ }));
+    expect(screen.queryByText(/This time is over/)).toBeNull();
+    expect(screen.getByRole('button', { name: 'Plan it' })).toBeEnabled();
+  } finally {
+    jest.useRealTimers();
+  }
 });

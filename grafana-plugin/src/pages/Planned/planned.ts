@@ -75,6 +75,24 @@ export function lengthOf(from: string, to: string): number {
   return Number.isNaN(long) ? 0 : long > 0 ? long : long + 86400;
 }
 
+/** Whether a plan for one time lies behind, so that nothing can be planned for it any more. */
+export const passed = (d: Draft, now: number) => !d.weekly && Date.parse(d.ends) <= now;
+
+/** The next like time of one that has passed: as long, at the same hours of the reader's clock, some days later. */
+export function nextLike(d: Draft, now: number): Pick<Draft, 'starts' | 'ends'> {
+  const first = d.starts || d.ends;
+  const later = (at: string, days: number) => {
+    const day = new Date(at);
+    day.setDate(day.getDate() + days); // not every day has 24 hours
+    return day.toISOString();
+  };
+  let days = Math.max(1, Math.floor((now - Date.parse(first)) / (24 * hour)));
+  while (Date.parse(later(first, days)) <= now) {
+    days++;
+  }
+  return { starts: d.starts && later(d.starts, days), ends: later(d.ends, days) };
+}
+
 /** How many bytes of a reason the ruler keeps. */
 export const mostReason = 120;
 const size = (text: string) => new TextEncoder().encode(text).length;
