@@ -115,6 +115,7 @@ type run struct {
 	from, to time.Time
 	rules    []*rule.Rule
 	known    [stream.Partitions][]store.Server
+	fleet    int // how many of them should be heard from
 	tried    tally
 	today    *tally
 	progress Progress
@@ -137,6 +138,9 @@ func (r *run) servers(ctx context.Context) error {
 			v := page.Servers[i]
 			n := stream.Partition(v.ID)
 			r.known[n] = append(r.known[n], v)
+			if v.CloneOf == "" && (v.State == store.StateUp || v.State == store.StateSilent) {
+				r.fleet++
+			}
 		}
 		if offset += len(page.Servers); len(page.Servers) == 0 || offset >= page.Total {
 			return nil
@@ -173,6 +177,7 @@ func (r *run) partition(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
+		rp.Fleet(r.fleet)
 		replays = append(replays, rp)
 	}
 	held, begins, err := r.begins(ctx, n)

@@ -48,7 +48,7 @@ type clock struct {
 	now     int64 // operators' time, Unix nanoseconds
 	stream  int64 // append time of the last entry; never back by less than clockSlack
 	ticked  int64 // append time of the last tick that counted
-	fleet   int   // servers of all partitions, as last counted
+	fleet   int   // servers of all partitions, as last counted; -1 = not known
 	frozen  string
 	grace   time.Duration // left
 	bridges map[string]*bridge
@@ -68,7 +68,7 @@ type bridge struct {
 	bit   uint16  // of this bridge in a server's memory
 }
 
-func newClock() clock { return clock{bridges: map[string]*bridge{}} }
+func newClock() clock { return clock{fleet: -1, bridges: map[string]*bridge{}} }
 
 // advance moves stream time. It does not go back, but for more than a little:
 // then the stream's machine had a clock that was ahead and was set right.
@@ -193,7 +193,8 @@ func (b *bridge) judge(t stream.Tick, step time.Duration, c *clock) {
 // stopped tells whether no frame came in for much longer than is usual.
 func (b *bridge) stopped(c *clock) bool {
 	usual := time.Duration(b.gap * quietGaps * float64(time.Second))
-	return c.fleet >= quietFleet && b.since != 0 && c.stream-b.since >= int64(learnInflow) && b.quiet >= int64(max(quietAtLeast, usual))
+	small := 0 <= c.fleet && c.fleet < quietFleet
+	return !small && b.since != 0 && c.stream-b.since >= int64(learnInflow) && b.quiet >= int64(max(quietAtLeast, usual))
 }
 
 // counts tells whether servers of this partition used the bridge of late. A

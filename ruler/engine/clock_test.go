@@ -130,6 +130,38 @@ func TestStoppedInflowFreezesTheClock(t *testing.T) {
 	}
 }
 
+// Nor for a ruler that lost its store and reads all of it again, before anybody
+// counted servers.
+func TestStoppedInflowFreezesTheClockOfAReplay(t *testing.T) {
+	w := fleet12(t)
+	for _, v := range w.sims {
+		v.silent = true
+	}
+	w.run(10 * time.Minute)
+	for _, v := range w.sims {
+		v.silent = false
+	}
+	w.run(3 * time.Minute)
+	s := openStore(t)
+	e, err := New(Config{Log: w.log, Store: s, Rules: testRules(t), Owner: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &driver{t: t, log: w.log, store: s, engine: e}
+	e.count(ctx)
+	if n := e.servers.Load(); n != -1 {
+		t.Errorf("an empty store has %d servers", n)
+	}
+	d.must()
+	if got := told(t, s); len(got) != 0 {
+		t.Errorf("notifications %q", got)
+	}
+	e.count(ctx)
+	if n := e.servers.Load(); n != 12 {
+		t.Errorf("%d servers, want 12", n)
+	}
+}
+
 // A tick cannot move the clock by more than two of its periods.
 func TestTicksMoveTheClockByTwoPeriods(t *testing.T) {
 	c := newClock()

@@ -69,7 +69,7 @@ type Engine struct {
 	fleetWake chan struct{}
 	awaited   atomic.Int64 // stream time of the first fact that waits for partitions, Unix nanoseconds; 0 = none does
 	pace      pace
-	servers   atomic.Int64 // of all partitions, as last counted
+	servers   atomic.Int64 // of all partitions, as last counted; -1 = not known
 	status    [stream.Partitions]status
 	health    [stream.Partitions + 1]health // the last is the fleet operator's
 }
@@ -98,6 +98,7 @@ func New(cfg Config) (*Engine, error) {
 	if _, err := newPartition(0, e.rules, nil); err != nil {
 		return nil, err
 	}
+	e.servers.Store(-1)
 	e.metrics = newMetrics(e, cfg.Registerer)
 	e.committer = newCommitter(cfg.Store, e.metrics)
 	return e, nil
@@ -147,9 +148,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// count learns how many servers there are; while it cannot, the last number holds.
+// count learns how many servers there are; while it cannot, the last number
+// holds. A store that knows no server has still to read of them.
 func (e *Engine) count(ctx context.Context) {
 	groups, err := e.cfg.Store.Groups(ctx)
+	var known store.ServerPage
+	if err == nil && len(groups) == 0 {
+		known, err = e.cfg.Store.Servers(ctx, store.ServerQuery{State: store.ServerStates(), Limit: 1})
+	}
 	if err != nil {
 		e.cfg.Logger.Warn("count servers", "err", err)
 		return
@@ -157,6 +163,9 @@ func (e *Engine) count(ctx context.Context) {
 	n := 0
 	for _, g := range groups {
 		n += g.Servers
+	}
+	if len(groups) == 0 && known.Total == 0 {
+		n = -1
 	}
 	e.servers.Store(int64(n))
 }

@@ -43,6 +43,7 @@ func NewReplay(number int, rules []*rule.Rule, servers []store.Server, load func
 		return nil, err
 	}
 	r.p.ledger.Truncated = true
+	r.p.clock.fleet = 0
 	for i := range servers {
 		v := &servers[i]
 		if v.CloneOf != "" || stream.Partition(v.ID) != number {
@@ -56,6 +57,10 @@ func NewReplay(number int, rules []*rule.Rule, servers []store.Server, load func
 	r.p.reset()
 	return r, nil
 }
+
+// Fleet says how many servers should be heard from, of all partitions; 0 until
+// then.
+func (r *Replay) Fleet(n int) { r.p.clock.fleet = n }
 
 // Snapshot says what a server's configuration was before the replay begins.
 func (r *Replay) Snapshot(server record.ID, c record.Category, h store.Hash) {
