@@ -33,7 +33,7 @@ suite('a rule is made, tried, saved, and fires', (the) => {
 
     const tried = page.panel('Try it on the past');
     await tried.getByRole('button', { name: 'Try it' }).click();
-    await tried.getByText('Would have fired 1 times on 1 servers').waitFor();
+    await tried.getByText('Would have fired 1 time on 1 server').waitFor();
     const line = tried.getByRole('figure', { name: 'When it would have fired, by server' });
     assert.match(await text(line), new RegExp(then.name));
     assert.equal(await line.locator('rect').count(), 1);
@@ -66,7 +66,7 @@ suite('a rule is made, tried, saved, and fires', (the) => {
     await page.getByLabel('Why').fill('patchday');
     await page.getByRole('button', { name: 'Turn off' }).click();
     await page.getByText('It is off: what it had open is over.').waitFor();
-    await page.getByText('It is not carried out: it was switched off by').waitFor();
+    await page.getByText('It is not carried out. Switched off by').waitFor();
     await page.panel('0 problems are open').getByText('It holds nothing open.').waitFor();
     await page.shot('fires-4-off');
     await page.goBack();

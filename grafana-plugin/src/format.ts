@@ -91,6 +91,11 @@ export function bytes(n: number, binary = false): string {
 
 export const number = (n: number) => n.toLocaleString();
 
+/** "1 server", "3 servers": {{n}} in the texts is the number. Other languages have other forms, which the helper knows. */
+export const plural = (id: string, n: number, one: string, other: string, values: Record<string, unknown> = {}) => t(id, other, { ...values, count: n, n: number(n), defaultValue_one: one });
+
+export const countServers = (n: number) => plural('count.servers', n, '1 server', '{{n}} servers');
+
 const endings: Array<[string, (v: number) => string]> = [
   ['_bytes', bytes],
   ['_celsius', (v) => `${v} °C`],

@@ -312,8 +312,8 @@ func TestPipeline(t *testing.T) {
 	}
 	f("is 5m0s behind", func(p *store.Pipeline) { p.Partitions[3].StreamTime = now.Add(-5 * time.Minute) })
 	f("3 records are missing", func(p *store.Pipeline) { p.Ledger.Missing = 3 })
-	f("clock of 1 partitions stands still: no good ticks", func(p *store.Pipeline) { p.Partitions[1].Frozen = "no good ticks" })
-	f("lost its volume 1 times", func(p *store.Pipeline) { p.Partitions[1].Losses.VolumeLost = 1 })
+	f("clock of 1 partition stands still: no good ticks", func(p *store.Pipeline) { p.Partitions[1].Frozen = "no good ticks" })
+	f("lost its volume 1 time", func(p *store.Pipeline) { p.Partitions[1].Losses.VolumeLost = 1 })
 	f("9 entries were deleted", func(p *store.Pipeline) { p.Partitions[1].Losses.LogTruncated = 9 })
 	f("read nothing", func(p *store.Pipeline) { p.Partitions = nil })
 

@@ -69,6 +69,10 @@ func sequenceOf(v record.Sequence) Sequence {
 	return out
 }
 
+func receivedText[N int64 | uint64](received, missing, duplicate N) string {
+	return fmt.Sprintf("%s received, %d missing, %s counted once", counted(received, "record", "records"), missing, counted(duplicate, "duplicate", "duplicates"))
+}
+
 func ledgerText(list []Sequence) string {
 	var received, duplicate, missing, declared uint64
 	for _, v := range list {
@@ -77,7 +81,7 @@ func ledgerText(list []Sequence) string {
 		missing += v.Missing
 		declared += v.Declared
 	}
-	text := fmt.Sprintf("%d records received, %d missing, %d duplicates counted once", received, missing, duplicate)
+	text := receivedText(received, missing, duplicate)
 	if declared > 0 {
 		text += fmt.Sprintf(", %d declared lost by their source", declared)
 	}

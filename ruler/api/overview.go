@@ -105,11 +105,14 @@ func fleetStatus(c ServerCounts) (Status, string) {
 	return st, fmt.Sprintf("Of %s: %s.", countServers(c.Total), strings.Join(parts, ", "))
 }
 
-func countServers(n int) string {
+func countServers(n int) string { return counted(n, "server", "servers") }
+
+// counted is "1 record", "3 records".
+func counted[N int | int64 | uint64](n N, one, many string) string {
 	if n == 1 {
-		return "1 server"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d servers", n)
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func (s *server) silent(r *request) (any, error) {

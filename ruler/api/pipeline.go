@@ -243,7 +243,7 @@ func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
 	out.ClocksRun = len(frozen) == 0 && out.LagSeconds != nil && *out.LagSeconds <= lateAfter.Seconds()
 	for _, why := range slices.Sorted(maps.Keys(frozen)) {
 		n := frozen[why]
-		say("the clock of %d partitions stands still: %s", n, inline(why))
+		say("the clock of %s stands still: %s", counted(n, "partition", "partitions"), inline(why))
 	}
 	for _, k := range out.Sinks {
 		if !k.OK {
@@ -251,13 +251,13 @@ func (out *Pipeline) judge(p store.Pipeline, now time.Time) {
 		}
 	}
 	if n := out.Ledger.Missing; n > 0 {
-		say("%d records are missing and nobody said why", n)
+		say("%s missing and nobody said why", counted(n, "record is", "records are"))
 	}
 	if n := out.Losses.VolumeLost; n > 0 {
-		say("the stream lost its volume %d times", n)
+		say("the stream lost its volume %s", counted(n, "time", "times"))
 	}
 	if n := out.Losses.LogTruncated; n > 0 {
-		say("%d entries were deleted from the stream before the ruler read them", n)
+		say("%s deleted from the stream before the ruler read them", counted(n, "entry was", "entries were"))
 	}
 	out.OK = len(out.Problems) == 0
 	out.Text = out.sentence()
@@ -268,7 +268,7 @@ func (out *Pipeline) sentence() string {
 		text := strings.Join(out.Problems, "; ")
 		return strings.ToUpper(text[:1]) + text[1:] + "."
 	}
-	text := fmt.Sprintf("%d records received, %d missing, %d duplicates counted once", out.Ledger.Received, out.Ledger.Missing, out.Ledger.Duplicate)
+	text := receivedText(out.Ledger.Received, out.Ledger.Missing, out.Ledger.Duplicate)
 	if n := out.Ledger.Declared; n > 0 {
 		text += fmt.Sprintf(", %d declared lost by their sources", n)
 	}

@@ -186,12 +186,7 @@ func status(v *store.Server) (Status, string) {
 	return StatusOK, "heard in time, nothing open"
 }
 
-func openText(n int) string {
-	if n == 1 {
-		return "1 open notification"
-	}
-	return fmt.Sprintf("%d open notifications", n)
-}
+func openText(n int) string { return counted(n, "open notification", "open notifications") }
 
 func (s *server) serverOf(v store.Server) Server {
 	st, why := status(&v)

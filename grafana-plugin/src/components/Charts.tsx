@@ -6,7 +6,7 @@ import { Button, LinkButton, useStyles2 } from '@grafana/ui';
 import { useEffect, useMemo, useState } from 'react';
 import { now, useAnswer } from '../api/client';
 import type { ChartData, ChartInfo } from '../api/schema';
-import { plain, sentence } from '../format';
+import { plain, plural, sentence } from '../format';
 import { useHost } from '../host';
 import { Chart } from './Chart';
 import { Pick } from './Filters';
@@ -107,7 +107,7 @@ function Drawn({ of: d }: { of: ChartData }) {
   return (
     <>
       <Chart label={d.chart.title} unit={d.chart.unit} times={times} step={d.step_seconds * 1000} lines={d.series} />
-      {d.left_out_series > 0 && <p className={s.left}>{t('charts.left', '{{n}} more lines are left out.', { n: d.left_out_series })}</p>}
+      {d.left_out_series > 0 && <p className={s.left}>{plural('charts.left', d.left_out_series, 'One more line is left out.', '{{n}} more lines are left out.')}</p>}
     </>
   );
 }

@@ -5,7 +5,7 @@ import { t } from '@grafana/i18n';
 import { Icon, useStyles2 } from '@grafana/ui';
 import { now, useAnswer } from '../api/client';
 import type { Window } from '../api/schema';
-import { absolute, number, until } from '../format';
+import { absolute, plural, until } from '../format';
 import { link } from '../routes';
 import { Link } from './Links';
 import { Data, Dim, When } from './Text';
@@ -43,9 +43,7 @@ function running(w: Window, one: boolean): string {
   const at = w.until ? until(w.until, now()) : '';
   return one
     ? t('plannedNow.server', 'Planned work until {{at}}', { at })
-    : w.concerns === 1
-      ? t('plannedNow.one', 'Planned work until {{at}} on one server', { at })
-      : t('plannedNow.n', 'Planned work until {{at}} on {{n}} servers', { at, n: number(w.concerns) });
+    : plural('plannedNow.n', w.concerns, 'Planned work until {{at}} on one server', 'Planned work until {{at}} on {{n}} servers', { at });
 }
 
 const styles = (theme: GrafanaTheme2) => ({

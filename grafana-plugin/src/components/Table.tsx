@@ -53,7 +53,7 @@ export function Table<T>({ label, columns, rows, id, status, sort, onSort }: Pro
   const s = useStyles2(styles);
   const theme = useTheme2();
   return (
-    <div className={s.wrap} tabIndex={0} role="region" aria-label={label}>
+    <div className={s.wrap} tabIndex={0} role="group" aria-label={label}>
       <table className={s.table}>
         <thead>
           <tr>

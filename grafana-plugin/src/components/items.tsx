@@ -1,7 +1,7 @@
 // Rows that more than one page shows.
 import { t } from '@grafana/i18n';
 import type { Change, LogEvent, Notification, SilentServer } from '../api/schema';
-import { clean } from '../format';
+import { clean, plural } from '../format';
 import { link } from '../routes';
 import { Item, Line } from './List';
 import { Link, ServerLink } from './Links';
@@ -41,7 +41,7 @@ export function NotificationItem({ of: n, before }: { of: Notification; before?:
         )}
         {n.silenced_until && <Tag title={n.silence_reason}>{t('notification.silenced', 'silenced')}</Tag>}
         {n.muted && <Tag title={n.muted}>{t('notification.muted', 'nobody is told')}</Tag>}
-        {n.work.comments > 0 && <Dim>{n.work.comments === 1 ? t('notification.comment1', '1 comment') : t('notification.commentN', '{{n}} comments', { n: n.work.comments })}</Dim>}
+        {n.work.comments > 0 && <Dim>{plural('notification.comments', n.work.comments, '1 comment', '{{n}} comments')}</Dim>}
       </Line>
     </Item>
   );

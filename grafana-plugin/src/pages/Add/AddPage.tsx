@@ -10,7 +10,7 @@ import { Pick } from '../../components/Filters';
 import { Panel, Rows } from '../../components/Panel';
 import { Loaded } from '../../components/States';
 import { Data, Dim, When } from '../../components/Text';
-import { sentence } from '../../format';
+import { plural, sentence } from '../../format';
 import { useHost } from '../../host';
 
 export default function AddPage() {
@@ -81,7 +81,7 @@ function Lines({ of: a }: { of: JoinAnswer }) {
     </div>
   );
   return (
-    <Panel title={t('add.paste', '2. Paste one of these')} extra={<Dim>{a.uses === 1 ? t('add.one', 'for one server') : t('add.many', 'for {{n}} servers', { n: a.uses })}, {t('add.ends', 'ends')} <When at={a.expires_at} /></Dim>}>
+    <Panel title={t('add.paste', '2. Paste one of these')} extra={<Dim>{plural('add.many', a.uses, 'for one server', 'for {{n}} servers')}, {t('add.ends', 'ends')} <When at={a.expires_at} /></Dim>}>
       {a.network ? <p><Data max={600}>{a.note}</Data></p> : <Alert severity="warning" title={t('add.loopback', 'Nobody can reach it yet')}><Data max={600}>{a.note}</Data></Alert>}
       <h3 className={s.way}>{t('add.package', 'With the package')}</h3>
       {line(t('add.msi', 'Windows: MSI, in PowerShell'), a.msi)}

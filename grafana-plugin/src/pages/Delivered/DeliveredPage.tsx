@@ -8,7 +8,7 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Data, Dim, Simulated, When } from '../../components/Text';
-import { number } from '../../format';
+import { plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 
@@ -19,7 +19,7 @@ export default function DeliveredPage() {
     <Page title={t('delivered.title', 'Delivered messages')} subtitle={t('delivered.subtitle', 'What Alertmanager sent to the receiver on this machine: the messages that a person would get. Nobody else is told of simulated servers.')}>
       <Loaded of={list}>
         {(l) => (
-          <Panel title={t('delivered.count', '{{n}} messages', { n: number(l.total) })}>
+          <Panel title={plural('delivered.count', l.total, '1 message', '{{n}} messages')}>
             {l.items.length ? (
               <List>
                 {l.items.map((m) => (

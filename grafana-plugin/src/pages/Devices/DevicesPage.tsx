@@ -10,7 +10,7 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, Simulated } from '../../components/Text';
 import { oneOf, useFilters } from '../../components/useFilters';
-import { clean, field, number, words } from '../../format';
+import { clean, field, plural, words } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Facets } from './Facets';
@@ -53,7 +53,7 @@ export default function DevicesPage() {
         </Panel>
         <Loaded of={list}>
           {(l) => (
-            <Panel title={l.total === 1 ? t('fleet.one', '1 device') : t('fleet.n', '{{n}} devices', { n: number(l.total) })} extra={<Dim>{t('fleet.order', 'those with a problem first')}</Dim>}>
+            <Panel title={plural('fleet.n', l.total, '1 device', '{{n}} devices')} extra={<Dim>{t('fleet.order', 'those with a problem first')}</Dim>}>
               {l.items.length ? (
                 <Table label={t('fleet.title', 'Devices')} columns={columns} rows={l.items} id={(d) => [d.server_id, d.device.category, d.device.type, d.device.place].join(' ')} status={(d) => d.device.status} />
               ) : narrowed ? (

@@ -10,10 +10,10 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dim } from '../../components/Text';
 import { oneOf } from '../../components/useFilters';
-import { absolute, number } from '../../format';
+import { absolute, plural } from '../../format';
 import { filterOf, groupOf, groups, type Group } from './events';
 
-export const countEvents = (n: number) => (n === 1 ? t('events.one', '1 event') : t('events.n', '{{n}} events', { n: number(n) }));
+export const countEvents = (n: number) => plural('events.n', n, '1 event', '{{n}} events');
 
 export const groupNames: Record<Group, () => string> = {
   level: () => t('events.by.level', 'level'),

@@ -8,7 +8,7 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { absolute, number } from '../../format';
+import { absolute, number, plural } from '../../format';
 import { link } from '../../routes';
 import { day, filterOf } from './events';
 import { NoLog } from './NoLog';
@@ -42,7 +42,7 @@ export function FirstSeen({ q, set }: { q: Record<string, string>; set: (changes
   return (
     <Panel
       title={t('first.title', 'Seen for the first time')}
-      extra={<Pick name={t('first.days', 'In the last')} value={days} onChange={(v) => set({ days: v === '7' ? undefined : v })} options={choices.map((d): [string, string] => [d, d === '1' ? t('first.day', 'day') : t('first.nDays', '{{n}} days', { n: d })])} />}
+      extra={<Pick name={t('first.days', 'In the last')} value={days} onChange={(v) => set({ days: v === '7' ? undefined : v })} options={choices.map((d): [string, string] => [d, plural('first.nDays', Number(d), 'day', '{{n}} days')])} />}
     >
       <Loaded of={kinds}>
         {(l) => (

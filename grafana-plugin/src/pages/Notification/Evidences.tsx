@@ -9,7 +9,7 @@ import { Link, SerialLink } from '../../components/Links';
 import { Panel } from '../../components/Panel';
 import { Empty } from '../../components/States';
 import { Data, Dim, Tag, When } from '../../components/Text';
-import { field, lines, words } from '../../format';
+import { field, lines, plural, words } from '../../format';
 import { link } from '../../routes';
 
 /** One record can say several things: it is shown once, with all of them. */
@@ -54,7 +54,7 @@ export function Evidences({ of }: { of: Evidence[] }) {
             )}
             {e.fields.length > 0 && (
               <details>
-                <summary>{t('evidence.fields', '{{n}} fields', { n: e.fields.length })}</summary>
+                <summary>{plural('evidence.fields', e.fields.length, '1 field', '{{n}} fields')}</summary>
                 <Facts of={e.fields.map((f): [string, React.ReactNode] => [field(f.name, f.value)[0], f.name === 'serial' && f.value ? <SerialLink key={f.name} number={f.value} /> : <bdi key={f.name}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
               </details>
             )}

@@ -15,7 +15,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
-import { clean, words } from '../../format';
+import { clean, plural, words } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Deeds } from './Deeds';
@@ -202,7 +202,7 @@ function Told({ of: v }: { of: Delivery }) {
           </>
         ) : (
           <>
-            <Data max={300}>{v.error}</Data> · {t('told.attempts', '{{n}} attempts, the last', { n: v.attempts })} <When at={v.at} />
+            <Data max={300}>{v.error}</Data> · {plural('told.attempts', v.attempts, '1 attempt,', '{{n}} attempts, the last')} <When at={v.at} />
           </>
         )}
       </Dim>

@@ -13,7 +13,7 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Pager } from '../../components/Table';
 import { oneOf, useFilters } from '../../components/useFilters';
-import { number } from '../../format';
+import { plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { worse } from '../../status';
@@ -88,7 +88,7 @@ export default function NotificationsPage() {
           const chosen = Object.values(picked).filter((n) => items.some((i) => i.id === n.id));
           return (
             <Panel
-              title={t('notifications.count', '{{n}} notifications', { n: number(l.total) })}
+              title={plural('notifications.count', l.total, '1 notification', '{{n}} notifications')}
               extra={<BulkDeeds of={items.filter((i) => chosen.some((c) => c.id === i.id))} done={() => setPicked({})} />}
             >
               {items.length ? (

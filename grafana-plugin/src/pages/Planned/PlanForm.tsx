@@ -13,7 +13,7 @@ import { Line } from '../../components/List';
 import { ServerLink } from '../../components/Links';
 import { Columns, Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
-import { number, plain, sentence, until } from '../../format';
+import { countServers, number, plain, sentence, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Tabs } from '../../components/Tabs';
@@ -233,7 +233,7 @@ function Would({ of: p }: { of: WindowPreview }) {
         {p.times.slice(1).map((x) => <Dim key={x.from}>{' · '}{between(x.from, x.to)}</Dim>)}
       </div>
       <Line>
-        <strong>{n === 0 ? t('planned.nobody', 'No server is like that now.') : n === 1 ? t('planned.one', '1 server') : t('planned.n', '{{n}} servers', { n: number(n) })}</strong>
+        <strong>{n === 0 ? t('planned.nobody', 'No server is like that now.') : countServers(n)}</strong>
         {p.examples.map((v) => <ServerLink key={v.id} id={v.id} name={v.name} />)}
         {n > p.examples.length && <Dim>{t('labels.andMore', 'and {{n}} more', { n: number(n - p.examples.length) })}</Dim>}
       </Line>

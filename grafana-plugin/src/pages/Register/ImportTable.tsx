@@ -39,6 +39,14 @@ const changes: Array<Column<ImportChange>> = [
   },
 ];
 
+/** What it did, or would do. */
+function outcome(a: ImportAnswer): string {
+  const n = { added: number(a.added), changed: number(a.changed), same: number(a.unchanged) };
+  return a.dry_run
+    ? t('import.would', 'New: {{added}}, changed: {{changed}}, as it is already: {{same}}.', n)
+    : t('import.did', 'Added: {{added}}, changed: {{changed}}, as it was already: {{same}}. Labels of servers follow within a minute.', n);
+}
+
 export function ImportTable({ close }: { close: () => void }) {
   const s = useStyles2(styles);
   const id = useId();
@@ -82,7 +90,7 @@ export function ImportTable({ close }: { close: () => void }) {
         )}
       </div>
       <p role="status" className={s.about}>
-        {said || (answer && !answer.problems.length ? <Data max={300}>{answer.text}</Data> : '')}
+        {said || (answer && !answer.problems.length && outcome(answer))}
       </p>
       {answer && answer.problems.length > 0 && (
         <>

@@ -16,7 +16,7 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { clean, number } from '../../format';
+import { clean, plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { EditEntry } from './EditEntry';
@@ -92,7 +92,7 @@ export default function RegisterPage() {
         <Loaded of={list}>
           {(l) => (
             <Panel
-              title={narrowed ? t('servers.match', '{{n}} match', { n: number(l.total) }) : t('register.count', '{{n}} entries', { n: number(l.total) })}
+              title={narrowed ? plural('servers.match', l.total, '1 matches', '{{n}} match') : plural('register.count', l.total, '1 entry', '{{n}} entries')}
               extra={
                 <div className={s.extra}>
                   {may && (
@@ -141,7 +141,7 @@ function Export() {
     try {
       const table = await call(host, 'GET', '/register/export', {});
       download(table.name, table.csv);
-      setSaid(t('register.exported', '{{n}} entries written.', { n: number(table.lines) }));
+      setSaid(plural('register.exported', table.lines, '1 entry written.', '{{n}} entries written.'));
     } catch (e) {
       setSaid(told(e));
     }

@@ -12,9 +12,11 @@ import { ServerLink } from '../../components/Links';
 import { Panel } from '../../components/Panel';
 import { Status } from '../../components/Status';
 import { Data, Dim, When } from '../../components/Text';
-import { absolute, clean, number, sentence } from '../../format';
+import { absolute, clean, countServers, number, plural, sentence } from '../../format';
 import { useHost } from '../../host';
 
+const countTimes = (n: number) => plural('try.times', n, '1 time', '{{n}} times');
+const countRecords = (n: number) => plural('try.records', n, '1 record', '{{n}} records');
 const ranges: Array<[string, () => string]> = [
   ['86400', () => t('try.day', 'the last day')],
   ['604800', () => t('try.week', 'the last 7 days')],
@@ -91,7 +93,7 @@ function Progress({ of: p }: { of?: BacktestProgress }) {
       <progress className={s.bar} max={whole} value={p?.partition ?? 0} aria-label={t('try.progress', 'How far it is')} />
       <Dim>
         {p
-          ? t('try.read', 'part {{n}} of {{whole}}, {{records}} records read, fired {{fired}} times', { n: Math.min(whole, p.partition + 1), whole, records: number(p.records), fired: number(p.fired) })
+          ? t('try.read', 'part {{n}} of {{whole}}, {{records}} read, fired {{times}}', { n: Math.min(whole, p.partition + 1), whole, records: countRecords(p.records), times: countTimes(p.fired) })
           : t('try.begins', 'It begins …')}{' '}
         {p?.at && <When at={p.at} />}
       </Dim>
@@ -106,18 +108,18 @@ const Outcome = memo(function Outcome({ of: r }: { of: BacktestResult }) {
   return (
     <>
       <p className={s.sum}>
-        {t('try.sum', 'Would have fired {{n}} times on {{m}} servers, {{k}} cleared within 5 minutes, {{open}} still open.', { n: number(c.fired), m: number(c.servers), k: number(c.cleared_within_5m), open: number(c.open) })}
+        {t('try.sum', 'Would have fired {{times}} on {{servers}}, {{k}} cleared within 5 minutes, {{open}} still open.', { times: countTimes(c.fired), servers: countServers(c.servers), k: number(c.cleared_within_5m), open: number(c.open) })}
       </p>
       {today && (
         <p>
-          {t('try.today', 'As it is today: {{n}} times on {{m}} servers, {{k}} cleared within 5 minutes.', { n: number(today.fired), m: number(today.servers), k: number(today.cleared_within_5m) })}
+          {t('try.today', 'As it is today: {{times}} on {{servers}}, {{k}} cleared within 5 minutes.', { times: countTimes(today.fired), servers: countServers(today.servers), k: number(today.cleared_within_5m) })}
         </p>
       )}
       {r.warnings.map((w) => (
         <Alert key={w} severity="warning" title={sentence(w)} />
       ))}
       <Dim>
-        {t('try.covered', '{{n}} records, covered since', { n: number(r.records) })} <When at={r.from} />
+        {t('try.covered', '{{records}}, covered since', { records: countRecords(r.records) })} <When at={r.from} />
         {r.spans.filter((v) => v.note).map((v) => ` · ${v.source}: ${clean(v.note)}`)}
       </Dim>
       {c.fired > 0 && <Days of={r} />}
@@ -135,7 +137,7 @@ function Days({ of: r }: { of: BacktestResult }) {
   const last = Math.floor(Date.parse(r.to ?? '') / day) * day;
   const times = Array.from({ length: Math.max(1, (last - first) / day + 1) }, (_, i) => first + i * day);
   const values = (days: Array<{ day: string; fired: number }>) => times.map((at) => days.find((d) => Date.parse(d.day + 'T00:00:00Z') === at)?.fired ?? 0);
-  return <Bars label={t('try.days', 'How often it would have fired')} count={(n) => (n === 1 ? t('try.once', '1 time') : t('try.times', '{{n}} times', { n: number(n) }))} times={times} step={day} series={[{ id: 'tried', name: t('try.tried', 'this text'), values: values(r.tried.days), tone: 'warning' }]} height={120} />;
+  return <Bars label={t('try.days', 'How often it would have fired')} count={countTimes} times={times} step={day} series={[{ id: 'tried', name: t('try.tried', 'this text'), values: values(r.tried.days), tone: 'warning' }]} height={120} />;
 }
 
 const rows = 30;
@@ -158,7 +160,7 @@ function TimeLine({ of: r }: { of: BacktestResult }) {
           <span className={s.name}>
             <ServerLink id={list[0].server_id} name={list[0].server} />
           </span>
-          <svg className={s.track} viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label={list.length === 1 ? t('try.once', '1 time') : t('try.times', '{{n}} times', { n: number(list.length) })}>
+          <svg className={s.track} viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label={countTimes(list.length)}>
             <line x1="0" x2="1000" y1="10" y2="10" className={s.axis} />
             {list.map((e, i) => {
               const a = x(Date.parse(e.opened_at ?? ''));
@@ -178,7 +180,7 @@ function TimeLine({ of: r }: { of: BacktestResult }) {
           <Dim>{t('try.legend', 'orange: fired and cleared, red: still open')}</Dim>
           <Dim>{t('try.now', 'now')}</Dim>
         </span>
-        {most.length > rows && <Dim>{t('try.moreServers', 'and {{n}} more servers', { n: number(most.length - rows) })}</Dim>}
+        {most.length > rows && <Dim>{plural('try.moreServers', most.length - rows, 'and 1 more server', 'and {{n}} more servers')}</Dim>}
       </figcaption>
     </figure>
   );
@@ -187,7 +189,7 @@ function TimeLine({ of: r }: { of: BacktestResult }) {
 function Examples({ of: r }: { of: BacktestResult }) {
   return (
     <details>
-      <summary>{t('try.examples', '{{n}} examples', { n: r.examples.length })}</summary>
+      <summary>{plural('try.examples', r.examples.length, '1 example', '{{n}} examples')}</summary>
       <List label={t('try.examplesLabel', 'Examples')}>
         {r.examples.map((e) => (
           <Item key={e.notification.id} after={<Status of={e.notification.state === 'resolved' ? 'resolved' : e.notification.severity} />}>

@@ -9,7 +9,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { oneOf } from '../../components/useFilters';
-import { number } from '../../format';
+import { countServers, number, plural } from '../../format';
 import { link } from '../../routes';
 
 const sinces = ['1d', '7d', '30d', '90d'] as const;
@@ -60,7 +60,7 @@ export function NoisePanel({ since, onSince }: { since?: string; onSince: (since
         {(n) => (
           <Panel
             title={t('noise.title', '{{rate}} messages per server and week', { rate: rate(n.messages_per_server_and_week) })}
-            extra={<Dim>{t('noise.counted', '{{messages}} messages, {{servers}} servers, counted since', { messages: number(n.messages), servers: number(n.servers) })} <When at={n.from} /></Dim>}
+            extra={<Dim>{plural('noise.messages', n.messages, '1 message', '{{n}} messages')}, {countServers(n.servers)}, {t('noise.since', 'counted since')} <When at={n.from} /></Dim>}
           >
             {n.items.length ? <Table label={t('noise.label', 'Rules by messages')} columns={columns} rows={n.items} id={(v) => v.rule_id} /> : <Empty title={t('noise.none', 'No rule made anybody hear anything.')} />}
           </Panel>

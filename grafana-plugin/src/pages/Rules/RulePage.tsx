@@ -14,7 +14,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { clean, number, plain, sentence, span } from '../../format';
+import { clean, number, plain, plural, sentence, span } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Code } from '../../components/Code';
@@ -120,7 +120,7 @@ function Shown({ of: d, admin }: { of: RuleDetail; admin: boolean }) {
         <Panel title={t('rule.said', 'What it said')}>
           {d.verdicts.length ? <Table label={t('rule.said', 'What it said')} columns={verdicts} rows={d.verdicts} id={(v) => v.effect} /> : <Empty icon="hourglass" title={t('rule.silent', 'It has not said anything yet.')} />}
           {d.failures.map((f) => (
-            <Alert key={f.reason} severity="warning" title={t('rule.failures', 'Its conditions could not judge {{n}} records since the ruler started', { n: number(f.records) })}>
+            <Alert key={f.reason} severity="warning" title={plural('rule.failures', f.records, 'Its conditions could not judge 1 record since the ruler started', 'Its conditions could not judge {{n}} records since the ruler started')}>
               <p>
                 <Data max={600}>{f.reason}</Data>
               </p>
@@ -159,7 +159,7 @@ function Explained({ text }: { text: string }) {
 function Open({ id, n }: { id: string; n: number }) {
   const list = useAnswer('/notifications', { rule: id, state: 'firing', limit: 10 });
   return (
-    <Panel title={n === 1 ? t('rule.open1', '1 problem is open') : t('rule.openN', '{{n}} problems are open', { n: number(n) })} extra={n > 10 && <Link to={link.notifications({ rule: id })}>{t('rule.openAll', 'All of them')}</Link>}>
+    <Panel title={plural('rule.open', n, '1 problem is open', '{{n}} problems are open')} extra={n > 10 && <Link to={link.notifications({ rule: id })}>{t('rule.openAll', 'All of them')}</Link>}>
       <Loaded of={list}>
         {(l) =>
           l.items.length ? (

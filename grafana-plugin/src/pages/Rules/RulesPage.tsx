@@ -11,7 +11,7 @@ import { Dot, Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, Tag, When } from '../../components/Text';
 import { oneOf, useFilters } from '../../components/useFilters';
-import { clean, number } from '../../format';
+import { clean, number, plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { NoisePanel } from './Noise';
@@ -168,7 +168,7 @@ function ListOfRules({ q, set }: { q: Record<string, string>; set: (changes: Rec
       <Loaded of={list}>
         {(l) => (
           <Panel
-            title={l.total === 1 ? t('rules.count1', '1 rule') : t('rules.count', '{{n}} rules', { n: number(l.total) })}
+            title={plural('rules.count', l.total, '1 rule', '{{n}} rules')}
             extra={<Dim>{t('rules.generation', 'generation {{n}}, {{active}} carried out', { n: number(l.generation), active: number(l.active) })}</Dim>}
           >
             {asked && <Why key={asked.rule.id} of={asked.rule} heading close={(text) => close(asked.rule, text)} />}

@@ -13,7 +13,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { clean, number, span } from '../../format';
+import { clean, number, plural, span } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 
@@ -67,7 +67,7 @@ function Find({ q, set }: { q: Record<string, string>; set: (changes: Record<str
       </Filters>
       <Loaded of={list}>
         {(l) => (
-          <Panel title={t('serial.n', '{{n}} places', { n: number(l.total) })} extra={<Dim>{t('serial.order', 'the latest arrival first')}</Dim>}>
+          <Panel title={plural('serial.n', l.total, '1 place', '{{n}} places')} extra={<Dim>{t('serial.order', 'the latest arrival first')}</Dim>}>
             {l.items.length ? (
               <Table label={t('serial.find', 'Serial numbers')} columns={found} rows={l.items} id={(s) => [s.serial, s.device_type, s.server_id, s.place, s.since].join(' ')} />
             ) : (

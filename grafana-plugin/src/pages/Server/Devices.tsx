@@ -7,7 +7,7 @@ import { Panel, Rows } from '../../components/Panel';
 import { Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { bytes, clean, field, number } from '../../format';
+import { bytes, clean, field, number, plural } from '../../format';
 import { Bays } from './Bays';
 
 const many = 12;
@@ -32,7 +32,7 @@ export function Devices({ of }: { of: Device[] }) {
   return (
     <Rows>
       {groups.map(([group, list]) => (
-        <Panel key={group} title={group ? `${t('devices.controller', 'Controller')} ${clean(group, 40)}` : t('devices.machine', 'The machine itself')} extra={<Dim>{t('devices.parts', '{{n}} parts', { n: list.length })}</Dim>}>
+        <Panel key={group} title={group ? `${t('devices.controller', 'Controller')} ${clean(group, 40)}` : t('devices.machine', 'The machine itself')} extra={<Dim>{plural('devices.parts', list.length, '1 part', '{{n}} parts')}</Dim>}>
           <Bays of={list} />
           <Folded of={list} />
         </Panel>

@@ -11,7 +11,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Data, Dim, Tag, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { clean, words } from '../../format';
+import { clean, plural, words } from '../../format';
 
 export function HistoryPanel({ server }: { server: string }) {
   const history = useAnswer('/servers/{id}/history', { id: server, limit: 50 });
@@ -73,7 +73,7 @@ function Configuration({ of: s, picked, pick, back }: { of: Snapshot; picked: bo
     >
       <Line>
         <Tag>{words(s.category)}</Tag>
-        <span>{s.changes ? t('history.n', '{{n}} changes', { n: s.changes }) : t('history.firstSeen', 'first seen')}</span>
+        <span>{s.changes ? plural('history.n', s.changes, '1 change', '{{n}} changes') : t('history.firstSeen', 'first seen')}</span>
         <Dim>
           <When at={s.at} />
         </Dim>

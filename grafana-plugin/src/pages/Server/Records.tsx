@@ -6,7 +6,7 @@ import { Panel } from '../../components/Panel';
 import { Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { number, words } from '../../format';
+import { number, plural, words } from '../../format';
 
 const columns: Array<Column<Sequence>> = [
   { id: 'category', name: () => t('records.category', 'Category'), cell: (q) => words(q.category) },
@@ -31,7 +31,7 @@ export function Records({ server }: { server: string }) {
             </p>
             {l.sequences.length > 0 && (
               <details>
-                <summary>{t('records.sequences', '{{n}} sequences', { n: l.sequences.length })}</summary>
+                <summary>{plural('records.sequences', l.sequences.length, '1 sequence', '{{n}} sequences')}</summary>
                 <Table label={t('records.title', 'Records')} columns={columns} rows={l.sequences} id={(q) => q.producer + q.category} status={(q) => (q.missing_records ? 'critical' : undefined)} />
               </details>
             )}

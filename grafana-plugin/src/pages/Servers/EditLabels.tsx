@@ -13,7 +13,7 @@ import { Item, List } from '../../components/List';
 import { ServerLink } from '../../components/Links';
 import { Panel } from '../../components/Panel';
 import { Data, Dim, Tag } from '../../components/Text';
-import { clean, number, sentence } from '../../format';
+import { clean, number, plural, sentence } from '../../format';
 import { useHost } from '../../host';
 import { everyServer, type Query } from './useServers';
 
@@ -102,7 +102,7 @@ export function EditLabels({ of: chosen, total, query, keep }: { of: Chosen; tot
   return (
     <div className={s.around}>
       <Panel
-        title={chosen.all && count === total ? t('labels.titleAll', 'Labels of all {{n}} that match', { n: number(count) }) : count === 1 ? t('labels.title1', 'Labels of one server') : t('labels.titleN', 'Labels of {{n}} servers', { n: number(count) })}
+        title={chosen.all && count === total ? t('labels.titleAll', 'Labels of all {{n}} that match', { n: number(count) }) : plural('labels.titleN', count, 'Labels of one server', 'Labels of {{n}} servers')}
         extra={<Button size="sm" variant="secondary" icon="times" onClick={() => keep([])}>{t('labels.none', 'Select none')}</Button>}
       >
         <form

@@ -14,7 +14,7 @@ import { LongTable } from '../../components/LongTable';
 import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { useFilters } from '../../components/useFilters';
-import { clean, number } from '../../format';
+import { clean, countServers, number, plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { look } from '../../status';
@@ -50,7 +50,7 @@ export default function ServersPage() {
       <Loaded of={head}>
         {(l) => (
           <Panel
-            title={narrowed ? t('servers.match', '{{n}} match', { n: number(l.total) }) : t('servers.count', '{{n}} servers', { n: number(l.total) })}
+            title={narrowed ? plural('servers.match', l.total, '1 matches', '{{n}} match') : countServers(l.total)}
             extra={
               <div className={s.extra}>
                 {query.sort !== 'worst' && <Link to={link.servers({ ...q, sort: undefined })}>{t('servers.worst', 'Worst first')}</Link>}
@@ -156,7 +156,7 @@ function AsTable({ query }: { query: Query }) {
       const servers = await everyServer(host, query, (n) => setSaid(t('servers.csvRead', '{{n}} read …', { n: number(n) })));
       const fields = ['name', 'id', 'status', 'site', 'rack', 'role', 'owner', 'os_name', 'os_version', 'support_end', 'model', 'exporter_version', 'updates_pending', 'reboot_required', 'warranty_until', 'contract', 'last_seen', 'boot_time', 'simulated'] as const;
       download(`nocturne-servers-${new Date().toISOString().slice(0, 10)}.csv`, csv([[...fields], ...servers.map((v) => fields.map((f) => String(v[f] ?? '').replaceAll('\u0000', '')))]));
-      setSaid(t('servers.csvDone', '{{n}} servers written.', { n: number(servers.length) }));
+      setSaid(plural('servers.csvDone', servers.length, '1 server written.', '{{n}} servers written.'));
     } catch (e) {
       setSaid(told(e));
     }

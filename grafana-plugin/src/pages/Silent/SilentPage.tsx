@@ -10,7 +10,7 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, Simulated, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { number } from '../../format';
+import { countServers } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 
@@ -51,7 +51,7 @@ export default function SilentPage() {
     >
       <Loaded of={list}>
         {(l) => (
-          <Panel title={t('silent.count', '{{n}} servers', { n: number(l.total) })}>
+          <Panel title={countServers(l.total)}>
             {l.items.length ? <Table label={t('silent.title', 'Silent servers')} columns={columns} rows={l.items} id={(s) => s.server.id} /> : <Empty title={t('tonight.everybody', 'Everybody speaks.')}>{t('tonight.everybodyText', 'Servers that were shut down on purpose do not count.')}</Empty>}
             <Pager total={l.total} limit={limit} offset={offset} go={(o) => set({ offset: o })} />
           </Panel>

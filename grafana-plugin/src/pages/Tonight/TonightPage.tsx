@@ -13,7 +13,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dot, Status } from '../../components/Status';
 import { Data, Dim, Tag } from '../../components/Text';
-import { number, sentence } from '../../format';
+import { number, plural, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { look, toneColors, worse } from '../../status';
@@ -74,9 +74,9 @@ function headline(o: Overview): string {
   const c = o.servers;
   switch (o.status) {
     case 'silent':
-      return c.silent === 1 ? t('tonight.silent1', 'One server is silent') : t('tonight.silentN', '{{count}} servers are silent', { count: c.silent });
+      return plural('tonight.silentN', c.silent, 'One server is silent', '{{n}} servers are silent');
     case 'critical':
-      return c.critical === 1 ? t('tonight.critical1', 'Something is broken on one server') : t('tonight.criticalN', 'Something is broken on {{count}} servers', { count: c.critical });
+      return plural('tonight.criticalN', c.critical, 'Something is broken on one server', 'Something is broken on {{n}} servers');
     case 'warning':
       return o.pipeline_ok || c.warning > 0 ? t('tonight.warning', 'Something wants a look') : t('tonight.old', 'What you see may be old');
     case 'new':
@@ -100,7 +100,7 @@ function Hero({ of: o }: { of: Overview }) {
         </p>
       </div>
       <div className={s.tiles}>
-        <Tile n={o.servers.total} of="" word={o.servers.total === 1 ? t('tonight.server', 'server') : t('tonight.servers', 'servers')} to={link.servers()} />
+        <Tile n={o.servers.total} of="" word={plural('tonight.servers', o.servers.total, 'server', 'servers')} to={link.servers()} />
         <Tile n={o.servers.silent} of="silent" word={t('tonight.silent', 'silent')} to={link.silent()} />
         <Tile n={critical} of="critical" word={t('tonight.critical', 'critical')} to={link.servers({ status: 'critical' })} />
         <Tile n={o.servers.warning} of="warning" word={t('tonight.withWarning', 'with a warning')} to={link.servers({ status: 'warning' })} />
