@@ -6,6 +6,8 @@ import { Alert, Button, Field, FieldSet, Input, SecretInput, TextArea } from '@g
 import { useState, type ChangeEvent, type FormEvent } from 'react';
 import { lastValueFrom } from 'rxjs';
 
+const usualAddress = 'http://127.0.0.1:9480';
+
 export interface Settings {
   rulerUrl?: string;
   consoleUrl?: string;
@@ -64,7 +66,7 @@ export default function ConfigPage({ plugin }: PluginConfigPageProps<AppPluginMe
     <div className={css({ maxWidth: 640 })}>
       <FieldSet label={t('config.ruler', 'The ruler')}>
         <Field label={t('config.url', 'Address')} description={t('config.urlText', 'Where Grafana reaches the ruler, such as https://nocturne.example.org:9480')}>
-          <Input value={settings.rulerUrl ?? ''} onChange={set('rulerUrl')} placeholder="http://127.0.0.1:9480" />
+          <Input value={settings.rulerUrl ?? ''} onChange={set('rulerUrl')} placeholder={usualAddress} />
         </Field>
         <Field label={t('config.token', 'Token')} description={t('config.tokenText', 'ruler tokens add -name grafana -role admin -kind plugin')}>
           <SecretInput isConfigured={kept} value={token} onReset={() => setKept(false)} onChange={(e: ChangeEvent<HTMLInputElement>) => setToken(e.target.value.trim())} />

@@ -12,6 +12,7 @@ import { Data, Dim, Tag } from '../../components/Text';
 import { number, sentence, words } from '../../format';
 
 const maxBytes = 4 << 20;
+const example = 'name,site,owner,warranty_until\nsrv-db-07,berlin,databases,2028-03-31';
 
 const mistakes: Array<Column<ImportProblem>> = [
   { id: 'line', name: () => t('import.line', 'Line'), cell: (p) => (p.line ? number(p.line) : t('import.whole', 'whole table')) },
@@ -82,7 +83,7 @@ export function ImportTable({ close }: { close: () => void }) {
       <label htmlFor={id + 'file'} className={s.label}>{t('import.file', 'A file')}</label>
       <input id={id + 'file'} type="file" accept=".csv,.txt,text/csv" className={s.file} onChange={(e) => void file(e.currentTarget.files?.[0])} />
       <label htmlFor={id + 'text'} className={s.label}>{t('import.text', 'or its text')}</label>
-      <TextArea id={id + 'text'} rows={6} value={csv} spellCheck={false} placeholder={'name,site,owner,warranty_until\nsrv-db-07,berlin,databases,2028-03-31'} onChange={(e) => text(e.currentTarget.value)} />
+      <TextArea id={id + 'text'} rows={6} value={csv} spellCheck={false} placeholder={example} onChange={(e) => text(e.currentTarget.value)} />
       <div className={s.buttons}>
         <Button variant={answer && does > 0 ? 'secondary' : 'primary'} disabled={!csv.trim() || change.isPending} onClick={() => void send(true)}>{t('import.try', 'Show what it would do')}</Button>
         {answer?.dry_run && answer.problems.length === 0 && does > 0 && (
