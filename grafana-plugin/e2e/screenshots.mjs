@@ -19,7 +19,7 @@ const shot = (name) => page.screenshot({ path: join(folder, name + '.png') });
 await page.view('/rules');
 await shot('rules');
 await page.view('/notifications?class=drive');
-await page.locator('tbody a').first().click();
+await page.locator('main a[href*="/notifications/"]').first().click();
 await page.getByRole('region', { name: 'Timeline' }).waitFor();
 await shot('notification');
 await page.locator('main a[href*="/servers/"]').first().click();
