@@ -97,12 +97,13 @@ func (s *server) notification(r *request) (any, error) {
 	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return compareTimes(a.ReceivedAt, b.ReceivedAt) })
 	out.Before, out.After = beforeAfter(&out)
 	out.Timeline = timeline(&d, escalations, out.Deliveries)
-	out.Runbook = s.runbook(d.Annotations[notify.AnnotationRunbook])
+	_, place, _ := strings.Cut(out.Notification.Device, " ")
+	out.Runbook = s.runbook(d.Annotations[notify.AnnotationRunbook], place)
 	return out, nil
 }
 
-// runbook returns what to do, nothing where nothing is written.
-func (s *server) runbook(name string) Runbook {
+// runbook returns what to do about the part at a place, nothing where nothing is written.
+func (s *server) runbook(name, place string) Runbook {
 	shipped, err := fs.Sub(alerts.Files(), "runbooks")
 	if err != nil {
 		return Runbook{} // the name is a constant
@@ -113,6 +114,9 @@ func (s *server) runbook(name string) Runbook {
 			s.log.Warn("a runbook cannot be read", "name", name, "err", err)
 		}
 		return Runbook{}
+	}
+	if !section.Own {
+		section.Text = runbook.At(section.Text, place)
 	}
 	return Runbook{Name: name, Title: clip(section.Title, maxName), Text: clip(section.Text, maxRunbook), Own: section.Own}
 }

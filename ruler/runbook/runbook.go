@@ -100,3 +100,40 @@ func Sections(text string) map[string]Section {
 	}
 	return out
 }
+
+var (
+	raidPlace  = regexp.MustCompile(`^(c\d+)(/e\d+)?(/s\d+|/v\d+)?$`)
+	controller = regexp.MustCompile(`/c0\b`)
+)
+
+// exampleDrive and exampleArray stand in the program's files where a real place
+// has to.
+const exampleDrive, exampleArray = "c0/e252/s4", "/c0/v0"
+
+// At returns text with the place of a RAID part, such as c1/e8/s3, c1/v2 or c1,
+// where the program's files have that of their example: whoever types a command
+// at night types it as it stands. Where the place says
+// no drive or no array, none is named.
+func At(text, place string) string {
+	m := raidPlace.FindStringSubmatch(place)
+	if m == nil {
+		return text
+	}
+	drive, array := m[1]+"/eX/sX", m[1]+"/vX"
+	switch {
+	case strings.HasPrefix(m[3], "/s"):
+		drive = place
+	case strings.HasPrefix(m[3], "/v"):
+		array = place
+	}
+	text = strings.ReplaceAll(text, exampleArray, "/"+array)
+	// In one pass: what was put in is not looked at again.
+	var b strings.Builder
+	for i, part := range strings.Split(text, exampleDrive) {
+		if i > 0 {
+			b.WriteString(drive)
+		}
+		b.WriteString(controller.ReplaceAllString(part, "/"+m[1]))
+	}
+	return b.String()
+}

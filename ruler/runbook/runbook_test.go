@@ -39,6 +39,23 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestAt(t *testing.T) {
+	const text = "`storcli /c0/e252/s4 start locate`, c0/e252/s4, `storcli /c0/v0 show`, `/c0/fall`, /c0."
+	f := func(place, want string) {
+		t.Helper()
+		if got := At(text, place); got != want {
+			t.Errorf("%q:\n%s\nwant\n%s", place, got, want)
+		}
+	}
+	f("c1/e8/s30", "`storcli /c1/e8/s30 start locate`, c1/e8/s30, `storcli /c1/vX show`, `/c1/fall`, /c1.")
+	f("c1/s3", "`storcli /c1/s3 start locate`, c1/s3, `storcli /c1/vX show`, `/c1/fall`, /c1.")
+	f("c10/v2", "`storcli /c10/eX/sX start locate`, c10/eX/sX, `storcli /c10/v2 show`, `/c10/fall`, /c10.")
+	f("c0/v2", "`storcli /c0/eX/sX start locate`, c0/eX/sX, `storcli /c0/v2 show`, `/c0/fall`, /c0.")
+	f("c2", "`storcli /c2/eX/sX start locate`, c2/eX/sX, `storcli /c2/vX show`, `/c2/fall`, /c2.")
+	f("sda", text)
+	f("", text)
+}
+
 func FuzzSections(f *testing.F) {
 	f.Add("## A\n\ntext\n## a\n")
 	f.Add("##  \n## \r\n### x")
