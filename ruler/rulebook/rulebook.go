@@ -1,6 +1,7 @@
 // Package rulebook keeps the rules that a ruler carries out: those of files,
 // which only their files change, and those made in the interface, which live in
-// the store with all their versions. Either can be switched off.
+// the store with all their versions. Either can be switched off, and so can
+// metric rules, which somebody else carries out.
 //
 // Together they are one set with unique ids. A change of what is carried out is
 // a generation: it is numbered, stored with what it changes, and handed to the
