@@ -182,6 +182,7 @@ func (o *lineWriter) write() {
 		return
 	}
 	_ = o.rc.Flush()
+	_ = o.rc.SetWriteDeadline(time.Time{}) // HTTP/2 ends the answer at its deadline, though nothing is being written
 }
 
 // keep says the last line again when there was no other for a while, until it is

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -363,9 +364,10 @@ func (s *server) pump(r *http.Request, rt route, c *client, o *outlet) {
 // outlet writes events, each within its own time: the server's time for an
 // answer is none for a stream.
 type outlet struct {
-	w   http.ResponseWriter
-	rc  *http.ResponseController
-	err error
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	within time.Duration // of one write; 0 = streamDeadline
+	err    error
 }
 
 func (o *outlet) begin() {
@@ -387,11 +389,13 @@ func (o *outlet) write(text string) {
 	if o.err != nil {
 		return
 	}
-	if err := o.rc.SetWriteDeadline(time.Now().Add(streamDeadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := o.rc.SetWriteDeadline(time.Now().Add(cmp.Or(o.within, streamDeadline))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		o.err = err
 		return
 	}
 	if _, o.err = o.w.Write([]byte(text)); o.err == nil {
 		o.err = o.rc.Flush()
 	}
+	// HTTP/2 ends the stream at its deadline, though nothing is being written.
+	_ = o.rc.SetWriteDeadline(time.Time{})
 }
