@@ -65,7 +65,7 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	var ttl time.Duration
 	if expires != "" {
 		if ttl, err = rule.ParseDuration(expires); err != nil {
-			return fmt.Errorf("-expires: %w", err)
+			return fmt.Errorf("-expires: %w, write 12h or 90d", err)
 		}
 	}
 	t, value, err := api.NewToken(name, kind, role, ttl, time.Now())

@@ -31,7 +31,7 @@ func simulateCommand(ctx context.Context, e env, args []string) error {
 	flags.StringVar(&c.Dir, "dir", "", "`folder` for what the servers remember (default: simulator/ in the data folder)")
 	flags.StringVar(&c.Control, "control", "", "`address` that incidents are started through (default: the stack's simulator port)")
 	flags.DurationVar(&c.Every, "every", 0, "start an incident of a random kind about once in this `duration`; 0 never does")
-	first := flags.Duration("first", -1, "with --demo: start the first incident after this `duration` instead of 20s; 0 never does")
+	first := flags.Duration("first", -1, "with --demo: start the first incident after this `duration`; 0 never does (default 20s)")
 	flags.Float64Var(&c.Pace, "pace", 1, "stretch or, below 1, shorten the steps of incidents by this `factor`")
 	flags.StringVar(&c.Accounting, "accounting", "", "write down what was sent and what must come of it, into this `file`")
 	level := flags.String("log-level", "info", levelUsage)

@@ -48,8 +48,8 @@ type Table struct {
 	Told    []string // the columns that it has
 }
 
-// Read reads a table with a line of headings, separated by commas or
-// semicolons, in UTF-8. Columns that are not in it are left as they are. With
+// Read reads a table with a line of headings, separated by commas,
+// semicolons or tabs, in UTF-8. Columns that are not in it are left as they are. With
 // problems there are no entries.
 func Read(text string) (Table, []Problem) {
 	fail := func(hint, format string, args ...any) (Table, []Problem) {
@@ -65,8 +65,10 @@ func Read(text string) (Table, []Problem) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.FieldsPerRecord = -1
 	first, _, _ := strings.Cut(text, "\n")
-	if strings.Count(first, ";") > strings.Count(first, ",") {
-		r.Comma = ';' // what spreadsheets write where the comma is in numbers
+	for _, sep := range ";\t" { // what spreadsheets write where the comma is in numbers, and what is copied out of them
+		if strings.Count(first, string(sep)) > strings.Count(first, string(r.Comma)) {
+			r.Comma = sep
+		}
 	}
 	heads, err := r.Read()
 	if err != nil {

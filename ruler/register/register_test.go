@@ -28,6 +28,9 @@ func TestRead(t *testing.T) {
 	if e := entries[0]; e.Name != "db7" || e.Site != "fra" || e.Note != "a; b" || e.Warranty.Format(time.DateOnly) != "2028-03-31" {
 		t.Errorf("%+v", e)
 	}
+	if copied, problems := Read("name\tsite\tnote\ndb7\tfra\ta, b; c\n"); len(problems) > 0 || len(copied.Entries) != 1 || copied.Entries[0].Site != "fra" || copied.Entries[0].Note != "a, b; c" {
+		t.Errorf("copied from a spreadsheet: %+v, %v", copied, problems)
+	}
 	if e := entries[1]; e.Site != "" || e.Note != "=1+1" || !e.Warranty.IsZero() {
 		t.Errorf("%+v", e)
 	}

@@ -167,6 +167,10 @@ func (d *decoder) pack(n *yaml.Node, p *Pack) {
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "groups" {
+			d.fail(n.Content[i].Line, "these are metric rules, in the format of Prometheus", `name the file in "rules: {metrics: […]}" of the ruler's file, and let "ruler -check" judge it; nocturne run takes what lies in rules/metrics`)
+			return
+		}
 		if key := n.Content[i].Value; key == "id" || key == "name" {
 			if r := d.rule(n); r != nil {
 				p.Rules = []*Rule{r}
