@@ -31,9 +31,10 @@ export function Line({ children }: { children: ReactNode }) {
 
 const styles = (theme: GrafanaTheme2) => ({
   list: css({ listStyle: 'none', margin: 0, padding: 0 }),
-  row: css({ display: 'flex', alignItems: 'flex-start', gap: theme.spacing(1.5), padding: theme.spacing(1, 0), '& + &': { borderTop: `1px solid ${theme.colors.border.weak}` } }),
+  row: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-start', gap: theme.spacing(1.5), padding: theme.spacing(1, 0), '& + &': { borderTop: `1px solid ${theme.colors.border.weak}` } }),
   before: css({ flex: 'none', paddingTop: 2 }),
-  grow: css({ flex: 1, minWidth: 0, overflowWrap: 'anywhere' }),
+  // On a phone, what stands behind goes below where the text would be squeezed.
+  grow: css({ flex: 1, minWidth: 0, overflowWrap: 'anywhere', '@media (max-width: 480px)': { flexBasis: '50%' } }),
   after: css({ flex: 'none' }),
   line: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: theme.spacing(0.25, 1), minWidth: 0 }),
 });
