@@ -72,10 +72,11 @@ export const clock = { hour: '2-digit', minute: '2-digit' } as const;
 export const date = { day: 'numeric', month: 'short' } as const;
 export const weekday = { weekday: 'short', ...date } as const;
 
-/** The whole time in the reader's zone, with the zone, and in UTC. */
-export function absolute(iso: string): string {
-  return `${stamp.format(new Date(iso))} · ${iso}`;
-}
+/** The whole time in the reader's zone, with the zone. */
+export const moment = (iso: string) => stamp.format(new Date(iso));
+
+/** The same, and in UTC. */
+export const absolute = (iso: string) => `${moment(iso)} · ${iso}`;
 
 /** 4000787030016 → "4.0 TB"; memory is sold in powers of two: 34359738368 → "32 GiB". */
 export function bytes(n: number, binary = false): string {

@@ -69,7 +69,7 @@ func read(files fs.FS, name string) (map[string]Section, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runbook: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("runbook %s: %w", name, err)
@@ -112,8 +112,8 @@ const exampleDrive, exampleArray = "c0/e252/s4", "/c0/v0"
 
 // At returns text with the place of a RAID part, such as c1/e8/s3, c1/v2 or c1,
 // where the program's files have that of their example: whoever types a command
-// at night types it as it stands. Where the place says
-// no drive or no array, none is named.
+// at night types it as it stands. Where the place says no drive or no array,
+// none is named.
 func At(text, place string) string {
 	m := raidPlace.FindStringSubmatch(place)
 	if m == nil {

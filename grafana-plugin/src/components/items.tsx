@@ -27,7 +27,7 @@ export function NotificationItem({ of: n, before }: { of: Notification; before?:
         )}
         <Simulated yes={n.simulated} />
         <Dim>
-          {over ? t('notification.over', 'over') : t('notification.since', 'since')} <When at={over ? n.resolved_at : n.opened_at} />
+          {over ? t('notification.ended', 'ended') : t('notification.began', 'began')} <When at={over ? n.resolved_at : n.opened_at} />
         </Dim>
         {n.work.acked_by && (
           <Tag>

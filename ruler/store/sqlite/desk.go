@@ -82,7 +82,7 @@ func deedText(d *store.Deed) string {
 	case d.Kind == store.Assign:
 		first = "to " + d.Assignee
 	case d.Kind == store.SilenceIt && d.Silence != nil:
-		first = "until " + d.Silence.Ends.UTC().Format(time.RFC3339)
+		first = "until " + d.Silence.Ends.UTC().Format("2006-01-02 15:04 UTC")
 	}
 	if first != "" && d.Text != "" {
 		first += ": "

@@ -10,7 +10,7 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dim } from '../../components/Text';
 import { oneOf } from '../../components/useFilters';
-import { absolute, plural } from '../../format';
+import { moment, plural } from '../../format';
 import { filterOf, groupOf, groups, type Group } from './events';
 
 export const countEvents = (n: number) => plural('events.n', n, '1 event', '{{n}} events');
@@ -55,7 +55,7 @@ export function Counts({ q, span, narrow }: Props) {
               <EventBars of={c} by={by} narrow={narrow} />
             )}
             {!c.complete && c.since && (
-              <Dim>{t('events.oldest', 'Nothing older is kept: the log store begins at {{at}}.', { at: absolute(c.since) })}</Dim>
+              <Dim>{t('events.oldest', 'Nothing older is kept: the log store begins at {{at}}.', { at: moment(c.since) })}</Dim>
             )}
             {by === 'device_type' && <Dim>{t('events.severalParts', 'What an event is about is what a rule says; one event can be about several parts.')}</Dim>}
           </>

@@ -10,7 +10,7 @@ import { Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dim } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
-import { absolute } from '../../format';
+import { moment } from '../../format';
 import { useHost } from '../../host';
 import { Counts } from './Counts';
 import { EventFilters } from './EventFilters';
@@ -69,7 +69,7 @@ function History({ q, set }: Props) {
               {l.items.length ? <Events of={l.items} /> : <Nothing q={q} kept={l.since} />}
               {!l.complete && l.items.length > 0 && l.since && !l.next_before && (
                 <p>
-                  <Dim>{t('events.oldest', 'Nothing older is kept: the log store begins at {{at}}.', { at: absolute(l.since) })}</Dim>
+                  <Dim>{t('events.oldest', 'Nothing older is kept: the log store begins at {{at}}.', { at: moment(l.since) })}</Dim>
                 </p>
               )}
               <Older older={older} next={l.next_before} newest={() => set({ older: undefined, older_id: undefined })} go={() => set({ older: l.next_before ?? undefined, older_id: l.next_before_id })} />

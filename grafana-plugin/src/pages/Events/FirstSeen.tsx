@@ -8,7 +8,7 @@ import { Panel } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { absolute, number, plural } from '../../format';
+import { moment, number, plural } from '../../format';
 import { link } from '../../routes';
 import { day, filterOf } from './events';
 import { NoLog } from './NoLog';
@@ -49,7 +49,7 @@ export function FirstSeen({ q, set }: { q: Record<string, string>; set: (changes
           <>
             {!l.complete && l.since && (
               <p>
-                <Dim>{t('first.incomplete', 'The log store begins at {{at}}, which is later than that: what is listed may have been there before.', { at: absolute(l.since) })}</Dim>
+                <Dim>{t('first.incomplete', 'The log store begins at {{at}}, which is later than that: what is listed may have been there before.', { at: moment(l.since) })}</Dim>
               </p>
             )}
             {l.items.length ? (

@@ -65,11 +65,11 @@ export function Backtest({ yaml, disabled }: { yaml: string; disabled: boolean }
       <Stack wrap="wrap" alignItems="flex-end" gap={1}>
         <Pick name={t('try.range', 'On')} value={seconds} onChange={setSeconds} options={ranges.map(([v, name]) => [v, name()])} />
         {runs ? (
-          <Button variant="secondary" icon="times" onClick={() => stop.current?.abort()}>
+          <Button key="stop" variant="secondary" icon="times" onClick={() => stop.current?.abort()}>
             {t('try.cancel', 'Stop')}
           </Button>
         ) : (
-          <Button variant="secondary" icon="history" disabled={disabled} onClick={() => void start()}>
+          <Button key="go" variant="secondary" icon="history" disabled={disabled} onClick={() => void start()}>
             {t('try.go', 'Try it')}
           </Button>
         )}
