@@ -70,7 +70,7 @@ func deeds(t *testing.T, f *fixture) {
 		got += fmt.Sprintf("%s %s %s; ", e.Actor, e.Kind, e.Text)
 	}
 	if want := "alice acknowledge on it; alice comment swapped the cable; alice assign to bob; alice unacknowledge not mine; " +
-		"alice silence until 2026-11-20T23:00:00Z: later; alice silence until 2026-11-21T00:00:00Z; "; got != want {
+		"alice silence until 2026-11-20 23:00 UTC: later; alice silence until 2026-11-21 00:00 UTC; "; got != want {
 		t.Errorf("deeds %q", got)
 	}
 	standing := 0
