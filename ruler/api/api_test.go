@@ -354,5 +354,5 @@ func TestConfigMistakes(t *testing.T) {
 func ExampleProblem() {
 	b, _ := encode(Problem{Error: "unknown parameter \"<x>\"", Hint: "known here: limit"})
 	fmt.Print(string(b))
-	// Output: {"error":"unknown parameter \"\u003cx\u003e\"","hint":"known here: limit"}
+	// Output: {"error":"unknown parameter \"\u003cx\u003e\"","hint":"known here: limit","code":""}
 }

@@ -165,11 +165,12 @@ func (w *writer) server(c *store.ServerWrite, now time.Time) {
 	w.exec(stServer, c.ID[:], c.Partition)
 	if l := c.Labels; l != nil {
 		w.exec(stServerLabels, l.Name, l.Site, l.Rack, l.Role, l.Owner, l.From, l.Simulated, unix(l.Enrolled), unix(l.Enrolled), c.ID[:])
+		if now.IsZero() {
+			now = l.Enrolled
+		}
 		since := c.LabelsSince
-		for _, at := range []time.Time{now, l.Enrolled} {
-			if since.IsZero() {
-				since = at
-			}
+		if since.IsZero() {
+			since = now
 		}
 		w.log(c.ID, logLabels, since, labelsLog{l.Name, l.Site, l.Rack, l.Role, l.Owner, l.Simulated, l.From})
 	}
