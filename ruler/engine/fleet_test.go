@@ -377,7 +377,7 @@ func TestFleetSums(t *testing.T) {
 func TestFleetTimePassesAlike(t *testing.T) {
 	sizes := func(time.Time) (map[group]int, error) { return map[group]int{{site: "s0"}: 8, {site: "s1"}: 9}, nil }
 	ended, missed := 0, 0
-	for seed := range uint64(rounds(40, 5)) {
+	for seed := range uint64(40) {
 		play := func(often int) string {
 			facts, ticks := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
 			kinds := []store.FactKind{store.FactOverdue, store.FactSilent, store.FactSilent, store.FactBack, store.FactGone, store.FactMissing, store.FactFound}
