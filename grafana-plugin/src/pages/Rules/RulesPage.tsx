@@ -1,5 +1,5 @@
 import { t } from '@grafana/i18n';
-import { useState } from 'react';
+import { Fragment, useState } from 'react';
 import { useAnswer } from '../../api/client';
 import type { Rule } from '../../api/schema';
 import { Filters, Pick, Search } from '../../components/Filters';
@@ -55,7 +55,7 @@ export function Where({ of: r }: { of: Rule }) {
       {r.version > 0 && <Dim> · {t('rules.version', 'version {{n}}', { n: r.version })}</Dim>}
     </>
   ) : (
-    <Data max={160}>{`${r.file}:${r.line}`}</Data>
+    <bdi>{clean(`${r.file}:${r.line}`, 160).split('/').map((part, i) => <Fragment key={i}>{i > 0 && <>/<wbr /></>}{part}</Fragment>)}</bdi>
   );
 }
 
