@@ -12,7 +12,7 @@ import (
 // it whether or not something is being written.
 func TestQuietStreamLasts(t *testing.T) {
 	for _, two := range []bool{false, true} {
-		const within = 50 * time.Millisecond
+		const within = 300 * time.Millisecond
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			o := &outlet{w: w, rc: http.NewResponseController(w), within: within}
 			o.begin()
