@@ -20,6 +20,7 @@ import (
 	"nocturne/eventbridge/ingest/amqp"
 	"nocturne/eventbridge/registry"
 	"nocturne/internal/strict"
+	"nocturne/internal/trust"
 )
 
 // Config is the whole file.
@@ -178,9 +179,5 @@ func (c *Config) Level() (slog.Level, error) {
 
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && trust.Loopback(host)
 }

@@ -102,19 +102,7 @@ func TestADropOfManyRangesFitsTheBatches(t *testing.T) {
 				r.open()
 				rd = r.reader(name)
 			}
-			frames, err := rd.Next(context.Background(), Limits{Frames: 5, Records: 1000, Bytes: 1 << 20})
-			if err != nil {
-				t.Fatal(err)
-			}
-			most[name] = max(most[name], len(frames))
-			v := make([]Verdict, len(frames))
-			for i := range frames {
-				l.Observe(&frames[i].Header)
-				v[i] = Stored
-			}
-			if err := rd.Settle(v, nil); err != nil {
-				t.Fatal(err)
-			}
+			most[name] = max(most[name], r.store(rd, l, Limits{Frames: 5, Records: 1000, Bytes: 1 << 20}))
 		}
 		if tot := l.Totals(); tot.Missing != 0 || tot.Duplicate != 0 || int(tot.Received+tot.Declared) != added || tot.Declared < 60 {
 			t.Errorf("output %s: %+v of %d records", name, tot, added)
@@ -171,18 +159,7 @@ func TestDropsUnderAFlight(t *testing.T) {
 		}
 		r.balanced()
 		for rd.Pending() {
-			frames, err := rd.Next(context.Background(), DefaultLimits())
-			if err != nil {
-				t.Fatal(err)
-			}
-			v := make([]Verdict, len(frames))
-			for i := range frames {
-				l.Observe(&frames[i].Header)
-				v[i] = Stored
-			}
-			if err := rd.Settle(v, nil); err != nil {
-				t.Fatal(err)
-			}
+			r.store(rd, l, DefaultLimits())
 		}
 		if tot := l.Totals(); tot.Missing != 0 || tot.Duplicate != 0 || tot.Received+tot.Declared != 72 {
 			t.Errorf("%d stored: %+v", stored, tot)

@@ -73,6 +73,24 @@ func (r *rig) add(c record.Category, bodies ...string) {
 	}
 }
 
+// store has the receiver take the next batch, and returns how many frames it has.
+func (r *rig) store(rd *Reader, l *record.Ledger, limits Limits) int {
+	r.t.Helper()
+	frames, err := rd.Next(context.Background(), limits)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	verdicts := make([]Verdict, len(frames))
+	for i := range frames {
+		l.Observe(&frames[i].Header)
+		verdicts[i] = Stored
+	}
+	if err := rd.Settle(verdicts, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	return len(frames)
+}
+
 func (r *rig) reader(output string) *Reader {
 	r.t.Helper()
 	rd, err := r.Reader(output)

@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"nocturne/internal/trust"
 )
 
 // Bridge is what the eventbridge says of its addresses in GET /admin/v1/status.
@@ -155,7 +157,7 @@ func (i Invite) Lines() (Lines, error) {
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
 		return Lines{}, fmt.Errorf("eventbridge URL %.80q: no host that others can reach, listen on one address of this machine", i.URL)
 	}
-	local := loopback(u.Hostname())
+	local := trust.Loopback(u.Hostname())
 	switch u.Scheme {
 	case "https":
 		fp := strings.ToLower(strings.ReplaceAll(i.CAFingerprint, ":", ""))
@@ -188,14 +190,6 @@ func (i Invite) Lines() (Lines, error) {
 		out.Note = NoListener
 	}
 	return out, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // plain are the characters that no shell gives a meaning to.

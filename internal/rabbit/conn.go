@@ -52,15 +52,10 @@ func (e *Endpoint) parse() (*url.URL, string, error) {
 	if vhost == "" {
 		vhost = "/"
 	}
-	if u.Scheme == "amqp" && !loopback(u.Hostname()) {
+	if u.Scheme == "amqp" && !trust.Loopback(u.Hostname()) {
 		return nil, "", fmt.Errorf("url %.200q: plain amqp is for this machine only, write amqps://", e.URL)
 	}
 	return u, vhost, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Conn is a connection to a broker.

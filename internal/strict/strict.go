@@ -205,7 +205,7 @@ func hint(key string, known map[string]reflect.Type) string {
 	slices.Sort(names)
 	best, least := "", 1+len(key)/3
 	for _, name := range names {
-		if d := distance(strings.ToLower(key), name); d <= least && (best == "" || d < least) {
+		if d := Distance(strings.ToLower(key), name); d <= least && (best == "" || d < least) {
 			best, least = name, d
 		}
 	}
@@ -215,8 +215,8 @@ func hint(key string, known map[string]reflect.Type) string {
 	return ": known here: " + strings.Join(names, ", ")
 }
 
-// distance counts the edits that make a of b (Levenshtein's).
-func distance(a, b string) int {
+// Distance counts the edits that make a of b (Levenshtein's), byte by byte.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

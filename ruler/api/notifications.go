@@ -109,10 +109,10 @@ func (s *server) runbook(name, place string) Runbook {
 		return Runbook{} // the name is a constant
 	}
 	section, err := runbook.Find(name, s.cfg.Runbooks, shipped)
-	if err != nil {
-		if !errors.Is(err, runbook.ErrUnknown) {
-			s.log.Warn("a runbook cannot be read", "name", name, "err", err)
-		}
+	if err != nil && !errors.Is(err, runbook.ErrUnknown) {
+		s.log.Warn("a runbook cannot be read", "name", name, "err", err)
+	}
+	if section.Title == "" {
 		return Runbook{}
 	}
 	if !section.Own {

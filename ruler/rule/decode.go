@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"nocturne/internal/strict"
 )
 
 // Error is one mistake in a rule file.
@@ -302,34 +304,13 @@ func formatDuration(v time.Duration) string {
 // nearest returns the known word that is at most two edits away, or "".
 func nearest(s string, known []string) string {
 	best, at := "", 3
+	if len(s) > 40 {
+		return best
+	}
 	for _, k := range known {
-		if n := distance(strings.ToLower(s), k); n < at && n < len(k) {
+		if n := strict.Distance(strings.ToLower(s), k); n < at && n < len(k) {
 			best, at = k, n
 		}
 	}
 	return best
-}
-
-// distance is the Levenshtein distance of two short words.
-func distance(a, b string) int {
-	if len(a) > 40 || len(b) > 40 {
-		return math.MaxInt
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost++
-			}
-			last = row[j+1]
-			row[j+1] = min(cost, row[j]+1, last+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -35,7 +35,8 @@ var form = regexp.MustCompile(`^([a-z0-9-]+)#([a-z0-9-]+)$`)
 
 // Find returns the section that name means, from the folder own where it has
 // one, else from shipped (files *.md at its root). An empty own is no folder. The
-// error is ErrUnknown, or says which file cannot be read or is too large.
+// error is ErrUnknown, or says which file cannot be read or is too large; where
+// that is one's own, the section is that of shipped, if there is one.
 func Find(name, own string, shipped fs.FS) (Section, error) {
 	m := form.FindStringSubmatch(name)
 	if m == nil {
@@ -51,13 +52,12 @@ func Find(name, own string, shipped fs.FS) (Section, error) {
 		problem = err
 	}
 	sections, err := read(shipped, m[1]+".md")
-	if s, ok := sections[m[2]]; ok {
-		return s, nil
+	problem = errors.Join(problem, err)
+	s, ok := sections[m[2]]
+	if !ok && problem == nil {
+		problem = ErrUnknown
 	}
-	if problem = errors.Join(problem, err); problem != nil {
-		return Section{}, problem
-	}
-	return Section{}, ErrUnknown
+	return s, problem
 }
 
 // read returns the sections of a file; a file that is not there has none.

@@ -34,6 +34,12 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: %v, want ErrUnknown", name, err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(own, "raid.md"), make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Find("raid#media-errors", own, shipped); err == nil || !strings.Contains(err.Error(), "split it") || s.Text != "Wait." || s.Own {
+		t.Errorf("an own file that is too large: %+v, %v", s, err)
+	}
 	if _, err := Find("big#a", "", shipped); err == nil || !strings.Contains(err.Error(), "split it") {
 		t.Errorf("a file that is too large: %v", err)
 	}

@@ -6,8 +6,9 @@ package loopback
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
+
+	"nocturne/internal/trust"
 )
 
 // IsHost says whether a Host header, with or without a port, names this machine: localhost or a loopback address.
@@ -16,12 +17,7 @@ func IsHost(hostport string) bool {
 	if err != nil {
 		host = hostport
 	}
-	host = strings.Trim(host, "[]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return trust.Loopback(strings.Trim(host, "[]"))
 }
 
 // Only answers 421 to requests that do not ask for this machine, and hands the others on.
