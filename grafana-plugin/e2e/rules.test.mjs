@@ -118,14 +118,42 @@ suite('rules', (the) => {
     await page.getByRole('button', { name: 'line 4, 11' }).waitFor();
     assert.match(await text(page.getByRole('list', { name: 'Mistakes' })), /grave[\s\S]*line 8, 9[\s\S]*povider/);
     assert.equal(await page.locator('.cm-lint-marker-error').count(), 2);
-    assert.equal(await page.getByRole('button', { name: /Save as version/ }).isDisabled(), true);
     assert.equal(await page.getByRole('button', { name: 'Try it' }).isDisabled(), true);
+    assert.equal(await editor().getAttribute('aria-invalid'), 'true');
     await page.shot('rule-edit-mistakes');
+    await page.getByRole('button', { name: /Save as version/ }).click();
+    await page.getByText('It is not saved').waitFor();
+    await page.keyboard.type('very-');
+    assert.match(await written(), /severity: very-grave/);
     await page.getByRole('button', { name: 'line 8, 9' }).click();
     await page.keyboard.type('pr');
     assert.match(await written(), /\{prpovider/);
     const colour = await page.locator('.cm-line span').first().evaluate((e) => getComputedStyle(e).color !== getComputedStyle(e.closest('.cm-content')).color);
     assert.ok(colour, 'keys have a colour');
+  });
+
+  it('marks the field of the form that is wrong, and leads to the first one who saves', async () => {
+    page = await the.page();
+    await page.view('/rules/new');
+    await page.getByRole('button', { name: 'state', exact: true }).click();
+    await page.getByLabel('Device', { exact: true }).fill('virtual drive');
+    await page.getByLabel('Id, for ever').fill('Own State');
+    await page.getByLabel('or bad values').fill('Failed');
+    await page.getByText('state says 2 of ok, bad, above, below: say exactly one').first().waitFor();
+    const wrong = (name) => page.locator('input[aria-invalid="true"]').and(page.getByLabel(name, { exact: true }));
+    await wrong('Device').waitFor();
+    assert.match(await page.locator('#' + (await wrong('Device').getAttribute('aria-describedby')).replaceAll(':', '\\:')).innerText(), /virtual drive.*a device type/);
+    await page.shot('rule-form-wrong');
+    await page.getByRole('button', { name: 'Make the rule' }).click();
+    await page.getByText('It is not saved').waitFor();
+    assert.equal(await wrong('Id, for ever').evaluate((e) => e === document.activeElement), true);
+    await page.getByRole('list', { name: 'Mistakes' }).getByRole('button', { name: 'Device' }).click();
+    assert.equal(await wrong('Device').evaluate((e) => e === document.activeElement), true);
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type('virtual_drive');
+    await page.getByLabel('or bad values').fill('');
+    await page.getByLabel('Id, for ever').fill('own-state');
+    await page.waitForFunction(() => !document.querySelector('[aria-invalid]'));
   });
 
   it('asks before what was written is lost', async () => {

@@ -393,7 +393,7 @@ func clipEach(list []string) []string {
 func mistakesOf(list []rulebook.Mistake) []RuleMistake {
 	out := []RuleMistake{}
 	for _, m := range list {
-		out = append(out, RuleMistake{File: clip(m.File, maxText), Line: m.Line, Column: m.Column, Text: clip(m.Text, maxText), Hint: clip(m.Hint, maxText)})
+		out = append(out, RuleMistake{File: clip(m.File, maxText), Line: m.Line, Column: m.Column, Path: clip(m.Path, maxName), Text: clip(m.Text, maxText), Hint: clip(m.Hint, maxText)})
 	}
 	return out
 }

@@ -188,6 +188,7 @@ type RuleMistake struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
+	Path   string `json:"path" doc:"the field that it is about: keys from the rule's own down, joined by dots; empty = none"`
 	Text   string `json:"text"`
 	Hint   string `json:"hint"`
 }

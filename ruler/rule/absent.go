@@ -65,20 +65,20 @@ func decodeAbsent(d *decoder, n *yaml.Node, _ *Rule) Spec {
 	}
 	for _, must := range []string{"category", "after"} {
 		if !hasKey(n, must) {
-			d.fail(n.Line, "absent has no "+must, "for example {category: heartbeat, after: 5m}")
+			d.fail(n.Line, "absent has no "+must, "for example {category: heartbeat, after: 5m}", must)
 		}
 	}
 	switch a.While {
 	case WhileHeartbeat:
 		if a.Category == record.Heartbeat {
-			d.fail(n.Line, "heartbeats cannot be missing while they arrive", "leave \"while\" out")
+			d.fail(n.Line, "heartbeats cannot be missing while they arrive", "leave \"while\" out", "while")
 		}
 	case WhileShutdown, WhileExpected:
 		if a.Category != record.Heartbeat {
-			d.fail(n.Line, fmt.Sprintf("\"while: %s\" is about whole servers", a.While), "write \"category: heartbeat\"")
+			d.fail(n.Line, fmt.Sprintf("\"while: %s\" is about whole servers", a.While), "write \"category: heartbeat\"", "category")
 		}
 		if hasKey(n, "goodbye") {
-			d.fail(n.Line, fmt.Sprintf("\"while: %s\" knows no goodbye", a.While), "leave \"goodbye\" out: \"after\" is the time")
+			d.fail(n.Line, fmt.Sprintf("\"while: %s\" knows no goodbye", a.While), "leave \"goodbye\" out: \"after\" is the time", "goodbye")
 		}
 		a.Goodbye = Goodbye{}
 	}

@@ -62,7 +62,7 @@ func decodeChange(d *decoder, n *yaml.Node, r *Rule) Spec {
 	}
 	for _, must := range []string{"device", "kinds"} {
 		if !hasKey(n, must) {
-			d.fail(n.Line, "change has no "+must, "for example {device: physical_drive, kinds: [replaced, moved]}")
+			d.fail(n.Line, "change has no "+must, "for example {device: physical_drive, kinds: [replaced, moved]}", must)
 		}
 	}
 	field := hasKey(n, "fields") || hasKey(n, "ignore") || hasKey(n, "also")

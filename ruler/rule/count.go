@@ -106,7 +106,7 @@ func (d *decoder) whole(n *yaml.Node, what string, low int64) int64 {
 func (d *decoder) need(n *yaml.Node, what, example string, keys ...string) {
 	for _, must := range keys {
 		if n.Kind == yaml.MappingNode && !hasKey(n, must) {
-			d.fail(n.Line, what+" has no "+must, example)
+			d.fail(n.Line, what+" has no "+must, example, must)
 		}
 	}
 }

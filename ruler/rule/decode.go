@@ -17,6 +17,7 @@ import (
 type Error struct {
 	File string
 	Line int
+	Path string // the field that it is about: keys from the rule's own down, joined by dots; "" = none
 	Text string
 	Hint string // what to write instead
 }
@@ -58,13 +59,23 @@ const (
 // decoder reads YAML nodes strictly and collects mistakes.
 type decoder struct {
 	file string
+	path []string // keys down to what is being read
 	errs Errors
 }
 
-func (d *decoder) fail(line int, text, hint string) {
+// fail notes a mistake of what is being read, or of one of its keys.
+func (d *decoder) fail(line int, text, hint string, key ...string) {
 	if len(d.errs) < maxErrors {
-		d.errs = append(d.errs, &Error{File: d.file, Line: line, Text: text, Hint: hint})
+		path := strings.Join(append(slices.Clip(d.path), key...), ".")
+		d.errs = append(d.errs, &Error{File: d.file, Line: line, Path: path, Text: text, Hint: hint})
 	}
+}
+
+// below reads what stands at a key.
+func (d *decoder) below(key string, read func()) {
+	d.path = append(d.path, key)
+	read()
+	d.path = d.path[:len(d.path)-1]
 }
 
 // field is one key that a mapping may have.
@@ -89,7 +100,7 @@ func (d *decoder) mapping(n *yaml.Node, what string, fields ...field) {
 			continue
 		}
 		if seen[key.Value] {
-			d.fail(key.Line, fmt.Sprintf("%s says %.40q twice", what, key.Value), "keep one of them")
+			d.fail(key.Line, fmt.Sprintf("%s says %.40q twice", what, key.Value), "keep one of them", key.Value)
 			continue
 		}
 		seen[key.Value] = true
@@ -98,9 +109,11 @@ func (d *decoder) mapping(n *yaml.Node, what string, fields ...field) {
 			d.unknown(key, what, fields)
 			continue
 		}
-		if d.plain(n.Content[i+1]) {
-			fields[f].read(n.Content[i+1])
-		}
+		d.below(key.Value, func() {
+			if d.plain(n.Content[i+1]) {
+				fields[f].read(n.Content[i+1])
+			}
+		})
 	}
 }
 
@@ -113,7 +126,7 @@ func (d *decoder) unknown(key *yaml.Node, what string, fields []field) {
 	if near := nearest(key.Value, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	d.fail(key.Line, fmt.Sprintf("%s has no field %.40q", what, key.Value), hint)
+	d.fail(key.Line, fmt.Sprintf("%s has no field %.40q", what, key.Value), hint, key.Value)
 }
 
 // plain refuses what makes YAML hard to read: anchors, aliases, own tags.

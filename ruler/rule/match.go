@@ -175,11 +175,11 @@ func (d *decoder) checkConditions(n *yaml.Node, what string, c *Conditions) {
 	}
 	switch {
 	case len(n.Content) == 0:
-		d.fail(n.Line, what+" has no condition", "it would match every event; add provider and event_id, or level")
+		d.fail(n.Line, what+" has no condition", "it would match every event; add provider and event_id, or level", "provider")
 	case hasKey(n, "event_id") && !c.namesProvider():
-		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add \"provider: disk\"")
+		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add \"provider: disk\"", "provider")
 	case c.If != nil && c.If.Keys().EventID != nil && !c.namesProvider():
-		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add provider == \"disk\" &&")
+		d.fail(n.Line, what+" has event_id without provider", "an event id means nothing alone: add provider == \"disk\" &&", "if")
 	}
 }
 

@@ -202,6 +202,9 @@ func (d *decoder) pack(n *yaml.Node, p *Pack) {
 // rule reads one rule; nil after a mistake.
 func (d *decoder) rule(n *yaml.Node) *Rule {
 	before := len(d.errs)
+	outer := d.path
+	d.path = nil
+	defer func() { d.path = outer }()
 	r := &Rule{File: d.file, Line: n.Line}
 	var condition *yaml.Node
 	var lineFor, lineExpires int
@@ -260,7 +263,7 @@ func (d *decoder) complete(n *yaml.Node, r *Rule, condition *yaml.Node, lineFor,
 		{"runbook", "where the person on call reads what to do: \"runbook: raid#drive-failed\""},
 	} {
 		if !hasKey(n, must.key) {
-			d.fail(n.Line, "the rule has no "+must.key, must.hint)
+			d.fail(n.Line, "the rule has no "+must.key, must.hint, must.key)
 		}
 	}
 	k, ok := kindOf(r.Kind)
@@ -269,18 +272,18 @@ func (d *decoder) complete(n *yaml.Node, r *Rule, condition *yaml.Node, lineFor,
 		return
 	}
 	before := len(d.errs)
-	r.Spec = k.decode(d, condition, r)
+	d.below(k.name, func() { r.Spec = k.decode(d, condition, r) })
 	if len(d.errs) > before || r.Spec == nil {
 		return
 	}
 	if lineFor > 0 && !k.mayFor {
-		d.fail(lineFor, fmt.Sprintf("a rule of kind %s has no \"for\"", r.Kind), "only a state can last; leave it out")
+		d.fail(lineFor, fmt.Sprintf("a rule of kind %s has no \"for\"", r.Kind), "only a state can last; leave it out", "for")
 	}
 	if lineExpires > 0 && !k.mayExpire {
-		d.fail(lineExpires, fmt.Sprintf("a rule of kind %s does not expire", r.Kind), "it clears by itself; leave it out")
+		d.fail(lineExpires, fmt.Sprintf("a rule of kind %s does not expire", r.Kind), "it clears by itself; leave it out", "expires")
 	}
 	if lineExpires == 0 && k.mustExpire != nil && k.mustExpire(r.Spec) {
-		d.fail(condition.Line, "the rule never ends", k.expiresHint)
+		d.fail(condition.Line, "the rule never ends", k.expiresHint, "expires")
 	}
 }
 

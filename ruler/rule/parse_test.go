@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -49,6 +50,37 @@ func TestInvalid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A form marks its field by the path of a mistake.
+func TestPathOfMistake(t *testing.T) {
+	head := "id: a\nname: A\nclass: a\nseverity: info\nsummary: x\nrunbook: a#b\n"
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, err := rule.Parse("rules.yml", []byte(text))
+		var errs rule.Errors
+		errors.As(err, &errs)
+		var got []string
+		for _, e := range errs {
+			got = append(got, e.Path)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s\n%q, want %q", err, got, want)
+		}
+	}
+	event := "expires: 1h\nmatch: {provider: disk, event_id: 7, clear: {provider: disk}}\n"
+	f(strings.Replace(head, "id: a", "id: A a", 1)+event, "id")
+	f(strings.Replace(head, "summary: x", `summary: ""`, 1)+event, "summary")
+	f(strings.Replace(head, "class: a\n", "", 1)+event, "class")
+	f("rules:\n  - "+strings.ReplaceAll(strings.TrimSuffix(strings.Replace(head, "info", "grave", 1)+event, "\n"), "\n", "\n    "), "severity")
+	f(head+strings.Replace(event, "event_id: 7", "event_id: seven", 1), "match.event_id")
+	f(head+strings.Replace(event, "clear: {provider", "clear: {povider", 1), "match.clear.povider")
+	f(head+"match: {provider: disk}\n", "expires")
+	f(head+"expires: 1h\nmatch: {event_id: 7, level: error, device: {type: Disk, attr: a}}\n", "match.device.type", "match.provider")
+	f(head+"state: {field: state, ok: [Optl], clear: 3}\n", "state.device", "state.clear")
+	f(head+"state: {device: virtual_drive, field: state}\n", "state")
+	f(head+"absent: {category: raid, after: soon, while: shutdown}\n", "absent.after", "absent.category")
+	f(head, "")
 }
 
 const good = `

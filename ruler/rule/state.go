@@ -56,7 +56,7 @@ func decodeState(d *decoder, n *yaml.Node, _ *Rule) Spec {
 	}
 	for _, must := range []string{"device", "field"} {
 		if !hasKey(n, must) {
-			d.fail(n.Line, "state has no "+must, "for example {device: virtual_drive, field: state, ok: [Optl]}")
+			d.fail(n.Line, "state has no "+must, "for example {device: virtual_drive, field: state, ok: [Optl]}", must)
 		}
 	}
 	count := 0
@@ -72,9 +72,9 @@ func decodeState(d *decoder, n *yaml.Node, _ *Rule) Spec {
 	switch {
 	case s.Clear == nil:
 	case s.Above == nil && s.Below == nil:
-		d.fail(n.Line, "clear without above or below", "texts are bad or not; use keep for a delay")
+		d.fail(n.Line, "clear without above or below", "texts are bad or not; use keep for a delay", "clear")
 	case s.Above != nil && *s.Clear > *s.Above, s.Below != nil && *s.Clear < *s.Below:
-		d.fail(n.Line, "clear lies on the bad side of the limit", "for example {above: 90, clear: 80}: fires above 90, is over at 80")
+		d.fail(n.Line, "clear lies on the bad side of the limit", "for example {above: 90, clear: 80}: fires above 90, is over at 80", "clear")
 	}
 	if levels != nil {
 		d.stateLevels(levels, s)

@@ -55,7 +55,7 @@ func one(text string) (*rule.Rule, error) {
 // word was reserved keeps it.
 func newly(r *rule.Rule) error {
 	if slices.Contains(reserved, r.ID) {
-		return rule.Errors{{File: StoreFile, Line: r.Line, Text: fmt.Sprintf("id %q is reserved", r.ID), Hint: "take another"}}
+		return rule.Errors{{File: StoreFile, Line: r.Line, Path: "id", Text: fmt.Sprintf("id %q is reserved", r.ID), Hint: "take another"}}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type Mistake struct {
 	File   string
 	Line   int
 	Column int
+	Path   string // as in rule.Error
 	Text   string
 	Hint   string
 }
@@ -71,7 +72,7 @@ func (b *Book) Validate(id, text string) Report {
 	out := Report{Rule: r, Explain: rule.Explain(r), Warnings: b.set.without(r)}
 	b.mu.Unlock()
 	fail := func(what, hint string) Report {
-		return Report{Mistakes: []Mistake{locate(Mistake{File: StoreFile, Line: r.Line, Text: what, Hint: hint}, lines(text))}}
+		return Report{Mistakes: []Mistake{locate(Mistake{File: StoreFile, Line: r.Line, Path: "id", Text: what, Hint: hint}, lines(text))}}
 	}
 	was, err := b.Get(r.ID)
 	switch {
@@ -99,7 +100,7 @@ func Mistakes(err error, text string) []Mistake {
 	}
 	var out []Mistake
 	for _, e := range all {
-		out = append(out, locate(Mistake{File: e.File, Line: e.Line, Text: e.Text, Hint: e.Hint}, lines(text)))
+		out = append(out, locate(Mistake{File: e.File, Line: e.Line, Path: e.Path, Text: e.Text, Hint: e.Hint}, lines(text)))
 	}
 	return out
 }

@@ -1185,6 +1185,8 @@ export interface RuleMistake {
   file: string;
   hint: string;
   line: number;
+  /** the field that it is about: keys from the rule's own down, joined by dots; empty = none */
+  path: string;
   text: string;
 }
 

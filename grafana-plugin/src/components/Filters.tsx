@@ -47,7 +47,7 @@ export function Search({ name, value, placeholder, onChange, narrow }: { name?: 
 }
 
 /** One of a few words; one that is none of them (from an address) is shown as it is. The browser's own list: it works with every keyboard and on every phone. */
-export function Pick({ name, bare, value, options, onChange }: { name: string; /** the name is for the ears only */ bare?: boolean; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
+export function Pick({ name, bare, wrong, value, options, onChange }: { name: string; /** the name is for the ears only */ bare?: boolean; /** id of what says why the choice does not do */ wrong?: string; value: string; options: Array<[string, string]>; onChange: (value: string) => void }) {
   const s = useStyles2(styles);
   const id = useId();
   return (
@@ -57,7 +57,7 @@ export function Pick({ name, bare, value, options, onChange }: { name: string; /
           {name}
         </label>
       )}
-      <select id={id} aria-label={bare ? name : undefined} className={bare ? s.narrow : s.select} value={value} onChange={(e) => onChange(e.target.value)}>
+      <select id={id} aria-invalid={wrong ? true : undefined} aria-describedby={wrong} aria-label={bare ? name : undefined} className={bare ? s.narrow : s.select} value={value} onChange={(e) => onChange(e.target.value)}>
         {value !== '' && !options.some(([v]) => v === value) && <option value={value}>{clean(value, 80)}</option>}
         {options.map(([v, text]) => (
           <option key={v} value={v}>
@@ -95,5 +95,5 @@ const styles = (theme: GrafanaTheme2) => ({
 
 const select = (theme: GrafanaTheme2, minWidth: number) => ({
   height: theme.spacing(theme.components.height.md), minWidth, maxWidth: 220, padding: theme.spacing(0, 1), background: theme.components.input.background, color: theme.components.input.text, border: `1px solid ${theme.components.input.borderColor}`,
-  borderRadius: theme.shape.radius.default, '&:hover': { borderColor: theme.components.input.borderHover }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}`, outlineOffset: 1 }, option: { background: theme.colors.background.primary },
+  borderRadius: theme.shape.radius.default, '&:hover': { borderColor: theme.components.input.borderHover }, '&[aria-invalid]': { borderColor: theme.colors.error.border }, '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}`, outlineOffset: 1 }, option: { background: theme.colors.background.primary },
 });

@@ -1,7 +1,7 @@
 // Making a rule, and changing one of the store: YAML or a form, judged while it is written, tried on the past, saved.
 import { t } from '@grafana/i18n';
 import { Alert, Button, Input, Spinner, Stack } from '@grafana/ui';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import { useNavigate, useParams, useSearchParams } from 'react-router-dom';
 import { call, Refusal, told, useAnswer, useChange } from '../../api/client';
 import type { RuleMistake, RuleReport, RuleVersion } from '../../api/schema';
@@ -16,7 +16,7 @@ import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Backtest } from './Backtest';
 import { Code, Diff } from '../../components/Code';
-import { begin, Form, kinds } from './Form';
+import { begin, fieldOf, Form, kinds, shape } from './Form';
 import { Tabs } from '../../components/Tabs';
 import { put, scalar } from './yaml';
 
@@ -107,14 +107,31 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
   const { base } = useHost();
   const navigate = useNavigate();
   const [start] = useState(first);
-  const [text, setText] = useState(first);
+  const [text, write] = useState(first);
   const [on, setOn] = useState(version ?? 0);
   const [view, setView] = useState<'yaml' | 'form'>(fresh ? 'form' : 'yaml');
   const [comment, setComment] = useState('');
   const [failed, setFailed] = useState('');
   const [conflict, setConflict] = useState<RuleProblem>();
   const [jump, setJump] = useState<{ line: number; column: number }>();
+  const [field, setField] = useState<{ path: string }>();
+  const form = useMemo(() => (view === 'form' ? shape(text) : undefined), [view, text]);
+  const formField = (m: RuleMistake) => (form && 'kind' in form ? fieldOf(m, form.kind) : undefined);
+  /** Leads to where it is wrong: to the form's field, else to the line. */
+  const lead = (m: RuleMistake) => {
+    const f = formField(m);
+    if (f) {
+      setField({ path: f.path });
+    } else {
+      setView('yaml');
+      setJump({ line: m.line, column: m.column });
+    }
+  };
   const saved = useRef(false);
+  const setText = (next: string) => {
+    write(next);
+    setFailed('');
+  };
   const { report, of, error } = useReport(text, id);
   const mistakes = report?.mistakes ?? none;
   const judged = of === text && report !== undefined;
@@ -179,7 +196,7 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
             </p>
           )}
           {view === 'form' ? (
-            <Form text={text} onChange={setText} fixedId={id !== undefined} />
+            <Form text={text} onChange={setText} fixedId={id !== undefined} mistakes={mistakes} jump={field} />
           ) : (
             <Suspense fallback={<Spinner />}>
               <Editor value={text} onChange={setText} mistakes={mistakes} label={t('edit.editor', 'YAML of the rule')} jump={jump} />
@@ -190,13 +207,7 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
           <Panel title={t('edit.means', 'What it means')}>
             {error && <Alert severity="warning" title={error} />}
             {report ? (
-              <Judged
-                of={report}
-                onPick={(m) => {
-                  setView('yaml');
-                  setJump({ line: m.line, column: m.column });
-                }}
-              />
+              <Judged of={report} onPick={lead} name={(m) => formField(m)?.name} />
             ) : (
               !error && <Dim>{t('states.loading', 'Loading…')}</Dim>
             )}
@@ -206,12 +217,19 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
               <form
                 onSubmit={(e) => {
                   e.preventDefault();
-                  void save();
+                  const order = (m: RuleMistake) => formField(m)?.at ?? Infinity;
+                  const first = [...mistakes].sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)))[0];
+                  if (first) {
+                    setFailed(t('edit.mendFirst', 'It is not saved: mend what is marked first.'));
+                    lead(first);
+                  } else {
+                    void save();
+                  }
                 }}
               >
                 <Stack wrap="wrap" alignItems="center" gap={1}>
                   <Input width={36} value={comment} aria-label={t('edit.comment', 'Comment')} placeholder={t('edit.commentText', 'Why? It stands beside the version.')} maxLength={500} onChange={(e) => setComment(e.currentTarget.value)} />
-                  <Button type="submit" disabled={busy || !judged || mistakes.length > 0 || (id !== undefined && text === start && on === version)}>
+                  <Button type="submit" disabled={busy || !judged || (id !== undefined && text === start && on === version)}>
                     {id ? t('edit.saveVersion', 'Save as version {{n}}', { n: on + 1 }) : t('edit.create', 'Make the rule')}
                   </Button>
                 </Stack>
@@ -229,12 +247,12 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
 }
 
 /** What the ruler says: mistakes with where they are, or what the text means. */
-function Judged({ of: r, onPick }: { of: RuleReport; onPick: (m: RuleMistake) => void }) {
+function Judged({ of: r, onPick, name }: { of: RuleReport; onPick: (m: RuleMistake) => void; name: (m: RuleMistake) => string | undefined }) {
   if (r.mistakes.length) {
     return (
       <List label={t('edit.mistakes', 'Mistakes')}>
         {r.mistakes.map((m, i) => (
-          <Item key={i} before={<Button size="sm" variant="secondary" fill="text" onClick={() => onPick(m)}>{t('edit.line', 'line {{line}}, {{column}}', { line: m.line, column: m.column })}</Button>}>
+          <Item key={i} before={<Button size="sm" variant="secondary" fill="text" onClick={() => onPick(m)}>{name(m) ?? t('edit.line', 'line {{line}}, {{column}}', { line: m.line, column: m.column })}</Button>}>
             <Data max={400}>{m.text}</Data>
             {m.hint && (
               <div>

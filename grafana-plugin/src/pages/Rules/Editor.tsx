@@ -8,6 +8,7 @@ import { lintGutter, lintKeymap, setDiagnostics, type Diagnostic } from '@codemi
 import { Compartment, EditorState, type Text } from '@codemirror/state';
 import { EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
 import type { GrafanaTheme2 } from '@grafana/data';
+import { t } from '@grafana/i18n';
 import { useTheme2 } from '@grafana/ui';
 import { tags } from '@lezer/highlight';
 import { useEffect, useLayoutEffect, useRef } from 'react';
@@ -47,6 +48,8 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
   const box = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>();
   const look = useRef(new Compartment());
+  const wrong = useRef(new Compartment());
+  const said = useRef<HTMLElement>(); // for the ears; ids are not known beyond the shadow root
   const change = useRef(onChange);
   useEffect(() => {
     change.current = onChange;
@@ -56,7 +59,9 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
     const host = box.current as HTMLDivElement;
     const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
     const parent = document.createElement('div');
-    root.replaceChildren(parent);
+    const description = Object.assign(document.createElement('p'), { id: 'mistakes', hidden: true });
+    said.current = description;
+    root.replaceChildren(parent, description);
     const v = new EditorView({
       parent,
       root,
@@ -69,6 +74,7 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
           EditorView.contentAttributes.of({ 'aria-label': first.current.label, spellcheck: 'false', autocapitalize: 'off' }),
           EditorView.updateListener.of((u) => u.docChanged && change.current(u.state.doc.toString())),
           look.current.of(looks(first.current.theme)),
+          wrong.current.of([]),
         ],
       }),
     });
@@ -94,6 +100,11 @@ export default function Editor({ value, onChange, mistakes, label, jump }: Props
     if (v) {
       const all = mistakes.map((m): Diagnostic => ({ ...place(v.state.doc, m), severity: 'error', message: clean(m.hint ? `${m.text}: ${m.hint}` : m.text, 600) }));
       v.dispatch(setDiagnostics(v.state, all.sort((a, b) => a.from - b.from)));
+      const text = mistakes.map((m) => `${t('edit.line', 'line {{line}}, {{column}}', { line: m.line, column: m.column })}: ${clean(m.text, 200)}`).join('. ');
+      if (said.current && said.current.textContent !== text) {
+        said.current.textContent = text;
+        v.dispatch({ effects: wrong.current.reconfigure(text ? EditorView.contentAttributes.of({ 'aria-invalid': 'true', 'aria-describedby': 'mistakes' }) : []) });
+      }
     }
   }, [mistakes]);
   useEffect(() => {

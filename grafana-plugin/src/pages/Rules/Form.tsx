@@ -3,8 +3,9 @@
 import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
-import { Input, useStyles2 } from '@grafana/ui';
-import { useId, useState } from 'react';
+import { Icon, Input, useStyles2 } from '@grafana/ui';
+import { useEffect, useId, useRef, useState } from 'react';
+import type { RuleMistake } from '../../api/schema';
 import { Pick } from '../../components/Filters';
 import { Dim } from '../../components/Text';
 import { clean } from '../../format';
@@ -122,33 +123,74 @@ export function unseen(rule: Map, kind: Kind): string[] {
   return out;
 }
 
-export function Form({ text, onChange, fixedId }: { text: string; onChange: (text: string) => void; fixedId: boolean }) {
+const pathOf = (f: Field) => f.path.join('.');
+
+/** The field of the form that a mistake is about, and how many stand before it; undefined = it has none. */
+export function fieldOf(m: RuleMistake, kind: Kind): { path: string; name: string; at: number } | undefined {
+  const fields = [...common, ...special[kind]];
+  const at = fields.findIndex((f) => m.path === pathOf(f) || m.path.startsWith(pathOf(f) + '.'));
+  return at < 0 ? undefined : { path: pathOf(fields[at]), name: fields[at].name(), at };
+}
+
+interface Props {
+  text: string;
+  onChange: (text: string) => void;
+  fixedId: boolean;
+  mistakes: RuleMistake[];
+  /** the field that is to have the focus, by its path; a new object each time */
+  jump?: { path: string };
+}
+
+export function Form({ text, onChange, fixedId, mistakes, jump }: Props) {
   const s = useStyles2(styles);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (jump) {
+      box.current?.querySelector<HTMLElement>(`[data-path="${CSS.escape(jump.path)}"] :is(input, select)`)?.focus();
+    }
+  }, [jump]);
   const now = shape(text);
   if ('why' in now) {
     return <p className={s.why}>{now.why}</p>;
   }
   const rest = unseen(now.rule, now.kind);
-  const show = (f: Field) => <One key={f.path.join('.')} of={f} rule={now.rule} text={text} onChange={onChange} readOnly={fixedId && f.path[0] === 'id'} />;
+  const of = (f: Field) => mistakes.filter((m) => fieldOf(m, now.kind)?.path === pathOf(f));
+  const show = (f: Field) => <One key={pathOf(f)} of={f} rule={now.rule} text={text} onChange={onChange} readOnly={fixedId && f.path[0] === 'id'} mistakes={of(f)} />;
+  const together = mistakes.filter((m) => m.path === now.kind);
   return (
-    <div>
+    <div ref={box}>
       <div className={s.fields}>{common.map(show)}</div>
       <h3 className={s.kind}>{{ match: t('form.match', 'Fires on an event'), state: t('form.state', 'Fires while a value is bad'), absent: t('form.absent', 'Fires when something stays away') }[now.kind]}</h3>
+      {together.length > 0 && <Wrong of={together} />}
       <div className={s.fields}>{special[now.kind].map(show)}</div>
       {rest.length > 0 && <Dim>{t('form.rest', 'Only in the YAML, and left as it is: {{keys}}', { keys: clean(rest.join(', '), 400) })}</Dim>}
     </div>
   );
 }
 
-function One({ of: f, rule, text, onChange, readOnly }: { of: Field; rule: Map; text: string; onChange: (text: string) => void; readOnly: boolean }) {
+/** What is wrong with a field, or with several together. */
+function Wrong({ id, of }: { id?: string; of: RuleMistake[] }) {
+  const s = useStyles2(styles);
+  return (
+    <p id={id} className={s.wrong}>
+      <Icon name="exclamation-circle" size="sm" aria-hidden />{' '}
+      {of.map((m) => clean(m.hint ? `${m.text}: ${m.hint}` : m.text, 400)).join(' · ')}
+    </p>
+  );
+}
+
+function One({ of: f, rule, text, onChange, readOnly, mistakes }: { of: Field; rule: Map; text: string; onChange: (text: string) => void; readOnly: boolean; mistakes: RuleMistake[] }) {
   const s = useStyles2(styles);
   const id = useId();
+  const wrong = mistakes.length ? id + '-wrong' : undefined;
+  const around = { className: f.wide ? s.wide : undefined, 'data-path': pathOf(f) };
   const value = words(at(rule, f.path));
   if (value === undefined) {
     return (
-      <div className={f.wide ? s.wide : undefined}>
+      <div {...around}>
         <label htmlFor={id}>{f.name()}</label>
         <Input id={id} value={t('form.seeYaml', 'as the YAML says')} disabled />
+        {wrong && <Wrong id={wrong} of={mistakes} />}
       </div>
     );
   }
@@ -161,22 +203,31 @@ function One({ of: f, rule, text, onChange, readOnly }: { of: Field; rule: Map; 
   };
   if (f.of) {
     const options = f.of.includes(shown) ? f.of : [shown, ...f.of];
-    return <Pick name={f.name()} value={shown} onChange={set} options={options.map((v) => [v, v || t('form.any', 'sent it before')])} />;
+    return (
+      <div {...around}>
+        <Pick name={f.name()} wrong={wrong} value={shown} onChange={set} options={options.map((v) => [v, v || t('form.any', 'sent it before')])} />
+        {wrong && <Wrong id={wrong} of={mistakes} />}
+      </div>
+    );
   }
   return (
-    <div className={f.wide ? s.wide : undefined}>
+    <div {...around}>
       <label htmlFor={id}>{f.name()}</label>
-      <Typed id={id} value={shown} hint={f.hint} readOnly={readOnly} onChange={set} />
+      <Typed id={id} wrong={wrong} value={shown} hint={f.hint} readOnly={readOnly} onChange={set} />
+      {wrong && <Wrong id={wrong} of={mistakes} />}
     </div>
   );
 }
 
 /** Keeps what is being typed ("7, ") while the YAML has what it means ("7"). */
-function Typed({ id, value, hint, readOnly, onChange }: { id: string; value: string; hint: string; readOnly: boolean; onChange: (typed: string) => void }) {
+function Typed({ id, wrong, value, hint, readOnly, onChange }: { id: string; /** id of what says why it does not do */ wrong?: string; value: string; hint: string; readOnly: boolean; onChange: (typed: string) => void }) {
   const [typed, setTyped] = useState<string>();
   return (
     <Input
       id={id}
+      invalid={wrong !== undefined}
+      aria-invalid={wrong ? true : undefined}
+      aria-describedby={wrong}
       value={typed ?? value}
       placeholder={hint}
       readOnly={readOnly}
@@ -192,8 +243,9 @@ function Typed({ id, value, hint, readOnly, onChange }: { id: string; value: str
 }
 
 const styles = (theme: GrafanaTheme2) => ({
-  fields: css({ display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 220px), 1fr))', gap: theme.spacing(1.5), '& label': { color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize, '&::first-letter': { textTransform: 'uppercase' } } }),
+  fields: css({ display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 220px), 1fr))', gap: theme.spacing(1.5), '& label': { color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize, display: 'block', margin: 0, '&::first-letter': { textTransform: 'uppercase' } }, '& select': { width: '100%', maxWidth: 'none' } }),
   wide: css({ gridColumn: '1 / -1' }),
   kind: css({ margin: theme.spacing(2, 0, 1), fontSize: theme.typography.h5.fontSize }),
+  wrong: css({ margin: theme.spacing(0.5, 0, 0), color: theme.colors.error.text, fontSize: theme.typography.bodySmall.fontSize, overflowWrap: 'anywhere' }),
   why: css({ color: theme.colors.text.secondary }),
 });
