@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -239,16 +238,6 @@ func (m *measured) begin(b *testing.B) { m.at, m.cpu = time.Now(), m.cpuOfAll(b)
 // cpuPercent is the share of one core since begin.
 func (m *measured) cpuPercent(b *testing.B) float64 {
 	return 100 * (m.cpuOfAll(b) - m.cpu) / time.Since(m.at).Seconds()
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func scrape(b *testing.B, url string) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/deploy/nocturne/stack"
 	"nocturne/internal/corpus"
+	"nocturne/internal/freeport"
 	"nocturne/ruler/api"
 )
 
@@ -27,15 +28,14 @@ const (
 	exporterExe = `C:\Program Files\Nocturne\exporter.exe`
 )
 
-// freePort is a port that nobody listens on now.
-func freePort(t *testing.T) int {
+// freeAddress is an address that nobody listens on now.
+func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return stack.Addr(ports[0])
 }
 
 // lane is a server under Wine with the exporter that its installer brought, and a whole Nocturne beside it.
@@ -62,8 +62,8 @@ func (l *lane) step(what string) {
 func TestExporterUnderWine(t *testing.T) {
 	needTools(t, "wixl", "msibuild", "osslsigncode")
 	raid := filepath.Join(corpus.Dir(t), "raid", "scality.raidmgmt")
-	n := newNocturne(t, "run", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
-	l := &lane{w: newWine(t), chain: &chain{nocturne: n, dir: t.TempDir()}, began: time.Now(), metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	n := newNocturne(t, "run", "--listen", freeAddress(t))
+	l := &lane{w: newWine(t), chain: &chain{nocturne: n, dir: t.TempDir()}, began: time.Now(), metrics: freeAddress(t)}
 	l.step("packages")
 	first, second := packages(t, l.dir, "1.0.0", "msi"), packages(t, l.dir, "1.1.0", "msi")
 	l.step("bridge, token")

@@ -51,7 +51,12 @@ func TestASourceThatHangsEndsTheExporterInGoodOrder(t *testing.T) {
 	enrolled(t, o.Config.Data, url)
 	release := make(chan struct{})
 	defer close(release)
-	o.Sources = append(o.Sources, source.Scheduled(deaf{release}, source.Schedule{Period: time.Hour, Deadline: 20 * time.Millisecond}))
+	heard := func() bool { // what the other sources have to say
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.records) >= 3
+	}
+	o.Sources = append(o.Sources, source.Scheduled(deaf{heard, release}, source.Schedule{Period: 200 * time.Millisecond, Deadline: 200 * time.Millisecond}))
 	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +74,7 @@ func TestASourceThatHangsEndsTheExporterInGoodOrder(t *testing.T) {
 		bodies = append(bodies, r.body)
 	}
 	said := strings.Join(bodies, "\n")
-	if !strings.Contains(said, "source deaf: hangs and is given up: no end 60ms after its deadline") || b.records[len(b.records)-1].name != record.NameGoodbye || !strings.Contains(said, "e2") {
+	if !strings.Contains(said, "source deaf: hangs and is given up: no end 600ms after its deadline") || b.records[len(b.records)-1].name != record.NameGoodbye || !strings.Contains(said, "e2") {
 		t.Errorf("the bridge heard\n%s", said)
 	}
 	if b.ledger.Totals().Missing != 0 {
@@ -77,13 +82,18 @@ func TestASourceThatHangsEndsTheExporterInGoodOrder(t *testing.T) {
 	}
 }
 
-// deaf hangs whatever its context says.
-type deaf struct{ release chan struct{} }
+// deaf hangs whatever its context says, once the others were heard.
+type deaf struct {
+	heard   func() bool
+	release chan struct{}
+}
 
 func (deaf) Name() string              { return "deaf" }
 func (deaf) Category() record.Category { return record.Hardware }
 
 func (d deaf) Collect(context.Context) ([]record.Record, error) {
-	<-d.release
+	if d.heard() {
+		<-d.release
+	}
 	return nil, nil
 }

@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/internal/freeport"
 	"nocturne/internal/rabbit"
 	"nocturne/internal/trust"
 )
@@ -38,8 +39,8 @@ const (
 )
 
 const (
-	startTime = 90 * time.Second
-	stopTime  = 30 * time.Second
+	startTime = 5 * time.Minute // a busy machine took two
+	stopTime  = 2 * time.Minute
 )
 
 // Broker is a running RabbitMQ.
@@ -79,7 +80,10 @@ func Start(t testing.TB) *Broker {
 		t.Skip("NOT RUN: RabbitMQ is started on Linux only")
 	}
 	b := &Broker{t: t, dir: t.TempDir()}
-	ports := freePorts(t, 4)
+	ports, err := freeport.Find(4)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.port, b.tlsPort, b.dist, b.epmd = ports[0], ports[1], ports[2], ports[3]
 	b.configure()
 	t.Cleanup(func() {
@@ -258,21 +262,6 @@ func (b *Broker) certificates() {
 		b.write(c.name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 		b.write(c.name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 	}
-}
-
-// freePorts finds ports that were free a moment ago.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
-	}
-	return out
 }
 
 func tail(s string, lines int) string {

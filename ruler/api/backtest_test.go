@@ -43,7 +43,7 @@ func slowly(t *testing.T) (*slowLog, string) {
 		log.Log, c.Past.Stream, c.lineEvery = c.Past.Stream, log, 50*time.Millisecond
 	})
 	server := httptest.NewUnstartedServer(b.handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout, server.Config.IdleTimeout = 2*time.Second, 2*time.Second, time.Minute
 	server.Start()
 	t.Cleanup(server.Close)
 	return log, server.URL
@@ -70,7 +70,7 @@ func TestBacktestOutlivesTheServersLimits(t *testing.T) {
 	<-log.asked
 	lines := bufio.NewScanner(res.Body)
 	begun := time.Now()
-	for n := 0; n < 5 || time.Since(begun) < 600*time.Millisecond; n++ { // silent, but for saying that it is there
+	for n := 0; n < 5 || time.Since(begun) < 2500*time.Millisecond; n++ { // silent, but for saying that it is there
 		var l BacktestLine
 		if !lines.Scan() {
 			t.Fatalf("broke off after %d lines: %v", n, lines.Err())
@@ -112,7 +112,7 @@ func TestBacktestOneAtATime(t *testing.T) {
 		if err == nil && res.StatusCode == http.StatusOK && strings.Contains(string(body), `"rule_id":"disk-bad-block"`) {
 			break
 		}
-		if tries == 200 {
+		if tries == 3000 {
 			t.Fatalf("after the first was given up: %d %s %v", res.StatusCode, body, err)
 		}
 		<-time.After(10 * time.Millisecond)

@@ -73,7 +73,7 @@ func (w *watcher) next() (h heard, ok bool) {
 func streaming(t *testing.T, stop chan struct{}) (*bench, store.Store, string) {
 	b, s := stored(t, func(c *Config) { c.Stop, c.Now = stop, time.Now })
 	server := httptest.NewUnstartedServer(b.handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 2*time.Second, 2*time.Second
 	server.Start()
 	t.Cleanup(server.Close)
 	return b, s, server.URL
@@ -98,7 +98,7 @@ func TestStream(t *testing.T) {
 	if hello.event != "hello" || hello.id == "" {
 		t.Fatalf("%+v", hello)
 	}
-	<-time.After(400 * time.Millisecond) // longer than the server's limits: they must not end it
+	<-time.After(2500 * time.Millisecond) // longer than the server's limits: they must not end it
 	comment(t, s, problemID, "one")
 	one, _ := w.next()
 	if one.event != "notification" || one.data.Notification == nil || one.data.Notification.ID != problemID || one.data.Notification.Work.Comments != 1 {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-const waitLimit = 20 * time.Second
+const waitLimit = 60 * time.Second
 
 // message is what the webhook receiver gets, as far as the tests look at it.
 type message struct {
@@ -278,7 +278,7 @@ func TestSilencesAreKept(t *testing.T) {
 		"endsAt":    before.Add(time.Hour),
 		"createdBy": "test", "comment": "maintenance",
 	})
-	waitFor(t, 2*time.Second, "silence on disk", func() bool {
+	waitFor(t, waitLimit, "silence on disk", func() bool {
 		return metric(t, a.Addr(), `nocturne_alertmanager_snapshots_total{state="silences"}`) >= 1
 	})
 

@@ -16,6 +16,7 @@ import (
 
 	"nocturne/alerts"
 	"nocturne/deploy/nocturne/alertmanager"
+	"nocturne/internal/freeport"
 	"nocturne/internal/record"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/operator"
@@ -66,12 +67,12 @@ func (b *inbox) of(server string) []string {
 // wait waits until a server has that many messages.
 func (b *inbox) wait(t *testing.T, server string, n int) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(time.Minute)
 	for len(b.of(server)) < n {
 		select {
 		case <-b.news:
 		case <-limit:
-			t.Fatalf("%s: %q after 30 s, want %d messages", server, b.of(server), n)
+			t.Fatalf("%s: %q after a minute, want %d messages", server, b.of(server), n)
 		}
 	}
 }
@@ -122,7 +123,11 @@ func newNight(t *testing.T) *night {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &night{t: t, table: notify.NewTable(all), rules: map[string]*rule.Rule{}, src: &source{rows: map[string]notify.Desired{}}, inbox: &inbox{news: make(chan struct{}, 1000)}, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	ports, err := freeport.Find(1) // for one after the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &night{t: t, table: notify.NewTable(all), rules: map[string]*rule.Rule{}, src: &source{rows: map[string]notify.Desired{}}, inbox: &inbox{news: make(chan struct{}, 1000)}, dir: t.TempDir(), addr: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	for _, r := range all {
 		n.rules[r.ID] = r
 	}
@@ -160,7 +165,6 @@ func (n *night) alertmanager() (stop func()) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.addr = am.Addr() // the next one listens where this one did
 	ctx, cancel := context.WithCancel(n.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- am.Run(ctx) }()

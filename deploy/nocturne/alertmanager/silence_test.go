@@ -138,7 +138,7 @@ func TestSilencesToPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopManager = n.alertmanager()
-	for deadline := time.Now().Add(30 * time.Second); len(n.held()) < 2; {
+	for deadline := time.Now().Add(time.Minute); len(n.held()) < 2; {
 		if time.Now().After(deadline) {
 			t.Fatalf("held after it was lost: %q", n.held())
 		}

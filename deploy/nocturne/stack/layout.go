@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"nocturne/internal/freeport"
 )
 
 // Mode is what a stack is for.
@@ -93,15 +95,14 @@ func (p *Ports) Set(text string) error {
 	return nil
 }
 
-// takeFree holds all ports at once while it looks, so that none is given out twice.
 func (p *Ports) takeFree() error {
-	for _, port := range p.named() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("find a free port: %w", err)
-		}
-		defer func() { _ = l.Close() }()
-		*port = l.Addr().(*net.TCPAddr).Port
+	named := p.named()
+	free, err := freeport.Find(len(named))
+	if err != nil {
+		return err
+	}
+	for _, port := range named {
+		*port, free = free[0], free[1:]
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	waitLimit = 20 * time.Second
+	waitLimit = 60 * time.Second
 	// childMode makes the test binary a supervised program, or a supervisor, instead of running tests.
 	childMode = "NOCTURNE_TEST_SUPERVISE"
 )

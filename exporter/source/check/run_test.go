@@ -325,7 +325,7 @@ func TestSourceOfACheck(t *testing.T) {
 	if s.Name() != "check/x" || s.Category() != record.Check {
 		t.Errorf("%s %s", s.Name(), s.Category())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	reg := prometheus.NewRegistry()
 	var got [][]byte
