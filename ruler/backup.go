@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"nocturne/ruler/app"
 	"nocturne/ruler/config"
@@ -49,7 +50,7 @@ func restore(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	kept, err := app.Restore(ctx, file, data)
+	kept, err := app.Restore(ctx, file, data, cliEntry("store.restore", filepath.Base(file), nil))
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,14 @@ func New(o Options) (_ *App, err error) {
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}
-	outbox := engine.Outbox{Store: a.store, Behind: a.behind, Unreadable: a.unreadable}
+	restored, err := a.store.Restored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now := time.Now(); restored.After(now) { // by a clock that went ahead: people hear all the same
+		restored = now
+	}
+	outbox := engine.Outbox{Store: a.store, Behind: a.behind, Restored: restored, Unreadable: a.unreadable}
 	if a.sender, err = notify.NewSender(notify.Options{Config: a.cfg.Notify(), Source: outbox, Silences: outbox, Stuck: a.stuck, Log: a.component("notify"), Registerer: reg}); err != nil {
 		return nil, err
 	}
@@ -160,7 +167,7 @@ func New(o Options) (_ *App, err error) {
 		return nil, err
 	}
 	rules := a.book.Generation()
-	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: rules.Rules, Generation: rules.Number, Gone: rules.Gone, Owner: owner, Changed: a.sender.Changed, Probe: probe.New(a.cfg.Probe, reg).Ask, Logger: a.component("engine"), Registerer: reg})
+	a.engine, err = engine.New(engine.Config{Log: a.stream, Store: a.store, Rules: rules.Rules, Generation: rules.Number, Gone: rules.Gone, Owner: owner, Changed: a.sender.Changed, Probe: probe.New(a.cfg.Probe, reg).Ask, Restored: restored, Logger: a.component("engine"), Registerer: reg})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"nocturne/internal/stream"
+	"nocturne/ruler/store"
 	"nocturne/ruler/store/sqlite"
 )
 
@@ -22,9 +23,11 @@ func Backup(ctx context.Context, data, to string) error {
 
 // Restore puts a backup in the place of a data folder's store; the store that
 // was there stays beside it. It refuses while a ruler works on the folder, and
-// a file that this program's ruler could not work with.
-func Restore(ctx context.Context, from, data string) (kept string, err error) {
-	if err := sqlite.Check(ctx, from, sqlite.Config{Partitions: stream.Partitions, Hash: layoutHash}); err != nil {
+// a file that this program's ruler could not work with. done goes into the
+// audit log; of what happened before its time the ruler tells nobody again.
+func Restore(ctx context.Context, from, data string, done store.AuditEntry) (kept string, err error) {
+	layout := sqlite.Config{Partitions: stream.Partitions, Hash: layoutHash}
+	if err := sqlite.Check(ctx, from, layout); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(data, 0o750); err != nil {
@@ -40,6 +43,10 @@ func Restore(ctx context.Context, from, data string) (kept string, err error) {
 	if err := copyFile(from, part); err != nil {
 		return "", fmt.Errorf("restore %s: %w", from, err)
 	}
+	layout.Path = part
+	if err := sqlite.MarkRestored(ctx, layout, done); err != nil {
+		return "", fmt.Errorf("restore %s: %w", from, err)
+	}
 	if kept, err = putAside(target); err != nil {
 		return "", fmt.Errorf("restore: put the present store aside: %w", err)
 	}
@@ -50,12 +57,24 @@ func Restore(ctx context.Context, from, data string) (kept string, err error) {
 }
 
 // putAside renames a store, if there is one, with its log: without it the last
-// commits would be missing. No log of another store stays beside either: SQLite
-// would write it into the one that comes there.
+// commits would be missing. What an earlier restore put aside stays too. No log
+// of another store stays beside either: SQLite would write it into the one that
+// comes there.
 func putAside(target string) (kept string, err error) {
-	if _, err := os.Stat(target); err == nil {
+	there := func(path string) bool {
+		_, serr := os.Stat(path)
+		if serr != nil && !errors.Is(serr, os.ErrNotExist) {
+			err = serr
+		}
+		return serr == nil
+	}
+	if there(target) {
 		kept = target + ".before-restore"
-	} else if !errors.Is(err, os.ErrNotExist) {
+		for n := 2; there(kept); n++ {
+			kept = fmt.Sprintf("%s.before-restore-%d", target, n)
+		}
+	}
+	if err != nil {
 		return "", err
 	}
 	ignore := func(err error) error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nocturne/internal/record"
 	"nocturne/internal/stream"
@@ -63,7 +64,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(t.Context(), copied, data); err == nil || !strings.Contains(err.Error(), "stop it first") {
+	if _, err := Restore(t.Context(), copied, data, done); err == nil || !strings.Contains(err.Error(), "stop it first") {
 		t.Errorf("while a ruler works: %v", err)
 	}
 	if err := unlock(); err != nil {
@@ -73,7 +74,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := os.WriteFile(bad, []byte(strings.Repeat("no store", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(t.Context(), bad, data); err == nil {
+	if _, err := Restore(t.Context(), bad, data, done); err == nil {
 		t.Error("what is no store was restored")
 	}
 	other, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "other.db"), Partitions: 64, Hash: layoutHash})
@@ -83,10 +84,10 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(context.Background(), filepath.Join(dir, "other.db"), data); !errors.Is(err, store.ErrMismatch) {
+	if _, err := Restore(context.Background(), filepath.Join(dir, "other.db"), data, done); !errors.Is(err, store.ErrMismatch) {
 		t.Errorf("another layout: %v", err)
 	}
-	kept, err := Restore(t.Context(), copied, data)
+	kept, err := Restore(t.Context(), copied, data, done)
 	if err != nil || kept == "" {
 		t.Fatalf("%q, %v", kept, err)
 	}
@@ -97,6 +98,10 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	again, err := Restore(t.Context(), copied, data, done) // it was the wrong backup: nothing is lost by trying another
+	if err != nil || again == kept {
+		t.Fatalf("%q, %v", again, err)
+	}
 	cfg.Path = kept
 	s = open()
 	defer s.Close()
@@ -104,6 +109,8 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("%d servers in the store that was there, want 2", n)
 	}
 }
+
+var done = store.AuditEntry{At: time.Now(), Actor: "ada", Action: "store.restore"}
 
 // The damaged store was deleted by hand and its log was not: a restored store
 // must not take what is in the log of another one. The same holds for the store
@@ -143,7 +150,7 @@ func TestRestoreLeavesNoOtherLog(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if _, err := Restore(t.Context(), copied, data); err != nil {
+		if _, err := Restore(t.Context(), copied, data, done); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -49,6 +49,9 @@ type Config struct {
 	// Probe asks the machine at an address whether it answers, in a few seconds;
 	// nil = nobody does. Silences wait for it before people are told.
 	Probe func(ctx context.Context, address string) probe.Answer
+	// Restored is when a backup was put in the place of the store: of what
+	// happened before, people were told then. Zero = never.
+	Restored time.Time
 	// Now is the wall clock, for metrics and for noticing that the stream itself
 	// stands still; nil = time.Now.
 	Now        func() time.Time
@@ -224,8 +227,16 @@ func (e *Engine) Behind(partition int) bool {
 	default:
 		return false
 	}
-	now := e.cfg.Now().UnixNano()
-	return at <= 0 || now-at > int64(historyAfter) && now-moved <= int64(standsStill)
+	return at <= 0 || at < e.old().UnixNano() && e.cfg.Now().UnixNano()-moved <= int64(standsStill)
+}
+
+// old is the moment before which what happened is history.
+func (e *Engine) old() time.Time {
+	at := e.cfg.Now().Add(-historyAfter)
+	if e.cfg.Restored.After(at) {
+		return e.cfg.Restored
+	}
+	return at
 }
 
 // moved is when an entry was applied last, or could have been.
@@ -239,7 +250,7 @@ func (e *Engine) told(ctx context.Context, rows []store.Notification) {
 	var out []notify.Notification
 	for i := range rows {
 		n := &rows[i]
-		if e.cfg.Now().Sub(n.Changed) > historyAfter {
+		if n.Changed.Before(e.old()) {
 			continue // what of it is still open at the end the sender's rounds tell
 		}
 		if rules.silence[n.RuleID] || rules.never[n.RuleID] {

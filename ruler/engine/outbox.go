@@ -14,6 +14,8 @@ type Outbox struct {
 	// Behind tells whether what a partition finds is history, of which nobody is
 	// told but of what is younger than that; nil = never.
 	Behind func(partition int) bool
+	// Restored is when a backup was put in the place of the store; zero = never.
+	Restored time.Time
 	// Unreadable is told of rows that can be read only in part; nil = nobody.
 	Unreadable func(error)
 }
@@ -38,12 +40,23 @@ func (o Outbox) Desired(ctx context.Context, resolvedSince time.Time) ([]notify.
 				d.Accepted = append(d.Accepted, notify.Delivery{Notification: n.ID, Target: v.Target, State: notify.State(v.State), Version: v.Version, First: v.First, At: v.At, Attempts: v.Attempts})
 			}
 		}
-		if len(d.Accepted) == 0 && o.Behind != nil && time.Since(n.Changed) > historyAfter && o.Behind(rows[i].Partition) {
+		if o.history(&d, rows[i].Partition) {
 			continue
 		}
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// history tells whether nobody is told of a notification now. What a restored
+// store says may have changed since, and people were told: it waits until its
+// partition has read so far, and what came and went meanwhile is not told again.
+func (o Outbox) history(d *notify.Desired, partition int) bool {
+	behind := func() bool { return o.Behind != nil && o.Behind(partition) }
+	if d.Changed.Before(o.Restored) {
+		return d.State == notify.Resolved && len(d.Accepted) == 0 || behind()
+	}
+	return len(d.Accepted) == 0 && time.Since(d.Changed) > historyAfter && behind()
 }
 
 // Delivered implements notify.Source.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"nocturne/ruler/store"
 )
@@ -76,6 +78,37 @@ func Check(ctx context.Context, path string, cfg Config) (err error) {
 		}
 	}
 	return nil
+}
+
+// MarkRestored notes in a copy that it is about to take the place of a store,
+// and who did that. It brings the copy to this program's schema.
+func MarkRestored(ctx context.Context, cfg Config, done store.AuditEntry) (err error) {
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if _, err := s.write.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES ('restored', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", strconv.FormatInt(unix(done.At), 10)); err != nil {
+		return fmt.Errorf("note the restore: %w", err)
+	}
+	return s.Audit(ctx, done)
+}
+
+// Restored is when this store was put in the place of another, as MarkRestored
+// noted it; zero = never.
+func (s *Store) Restored(ctx context.Context) (time.Time, error) {
+	var text string
+	switch err := s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'restored'").Scan(&text); {
+	case errors.Is(err, sql.ErrNoRows):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("read when the store was restored: %w", err)
+	}
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read when the store was restored: %w", err)
+	}
+	return time.Unix(0, ns), nil
 }
 
 func ignoreMissing(err error) error {
