@@ -188,6 +188,38 @@ suite('console', (the) => {
     await page.getByRole('button', { name: 'Acknowledge' }).waitFor();
   });
 
+  it('silences with a reason, asks before an unsent comment is lost, and lists what is silenced', async () => {
+    page = await the.page();
+    await page.view('/notifications/' + drive);
+    await page.getByLabel('Comment').fill('half of it');
+    page.expected.push(/not saved/);
+    await Promise.all([page.waitForEvent('dialog'), page.getByRole('link', { name: 'Servers', exact: true }).click()]);
+    assert.equal(await page.getByLabel('Comment').inputValue(), 'half of it');
+    await page.getByLabel('Comment').fill('');
+    await page.getByLabel('Why it is silenced').fill('the drive is ordered');
+    await page.shot('notification-silence');
+    await page.getByRole('button', { name: 'Silence', exact: true }).click();
+    await page.getByText('the drive is ordered (local)').first().waitFor();
+    await page.getByRole('link', { name: 'Planned work' }).click(); // nothing is asked
+    const silenced = page.getByRole('list', { name: 'Silenced' });
+    await silenced.getByText('the drive is ordered').waitFor();
+    assert.match(await text(silenced), /the drive is ordered[\s\S]*local · ends in/);
+    await page.shot('planned-silenced');
+    await silenced.getByRole('button', { name: 'End silence: the drive is ordered' }).click();
+    await page.getByText('people are told again').waitFor();
+    await page.getByRole('link', { name: 'Notifications', exact: false }).first().click();
+    await page.getByLabel('Select Drive will fail soon').check({ force: true });
+    await page.getByRole('button', { name: 'Silence for 8 hours' }).click();
+    await page.keyboard.type('tomorrow');
+    await page.keyboard.press('Enter');
+    await page.getByText('1 done.').waitFor();
+    await page.getByText('silenced', { exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Drive will fail soon' }).click();
+    await page.panel('What to do').getByRole('button', { name: 'Drive failed' }).first().click();
+    await page.panel('What to do').getByText('Compare the serial in the notification').waitFor();
+    await page.shot('notification-runbook');
+  });
+
   it('does a deed with many notifications at once', async () => {
     page = await the.page();
     await page.view('/notifications');

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,6 +97,40 @@ func TestAsGrafanaDoes(t *testing.T) {
 	pub, err := p.stream.PublishStream(t.Context(), &pluginv2.PublishStreamRequest{PluginContext: configured.as("root", "Admin"), Path: "changes", Data: []byte("{}")})
 	if err != nil || pub.Status != pluginv2.PublishStreamResponse_PERMISSION_DENIED {
 		t.Errorf("published: %v, %v", pub, err)
+	}
+	p.stop(t)
+}
+
+// stop tries that the ruler hears of it when a browser ends a request, or leaves
+// the page: Grafana ends the call then.
+func (p *running) stop(t *testing.T) {
+	t.Helper()
+	ended := make(chan struct{})
+	ruler := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_, _ = io.WriteString(w, "{\"progress\":[]}\n") // whoever reads it says what is wrong
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(ended)
+	}))
+	defer ruler.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	who := (&pluginContext{url: ruler.URL, token: "noc_x", at: time.Now()}).as("bob", "Editor")
+	calls, err := p.resource.CallResource(ctx, &pluginv2.CallResourceRequest{PluginContext: who, Method: "POST", Path: "api/v1/rules/backtest", Url: "api/v1/rules/backtest", Body: []byte("{}"),
+		Headers: map[string]*pluginv2.StringList{"Content-Type": {Values: []string{"application/json"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := calls.Recv()
+	if err != nil || r.Code != 200 || !strings.Contains(string(r.Body), "progress") {
+		t.Fatalf("the first line: %v, %v", r, err)
+	}
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute): // so long that it is not the machine's
+		t.Error("the ruler goes on although nobody waits")
 	}
 }
 

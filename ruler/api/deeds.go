@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -227,9 +228,13 @@ func (s *server) end(starts time.Time, until *time.Time, seconds int) (time.Time
 
 // silenceOf is the silence that a deed makes. An acknowledgement matches the
 // label sets that are there, so that one that is added when the problem gets
-// worse is told.
+// worse is told. Where nobody says why, it says who and what.
 func (s *server) silenceOf(d *store.Deed, n *store.Notification, q *DeedRequest) *store.Silence {
-	out := s.newSilence(d.At, d.Actor, d.Via, d.Text)
+	did := "acknowledged"
+	if d.Kind == store.SilenceIt {
+		did = "silenced"
+	}
+	out := s.newSilence(d.At, d.Actor, d.Via, cmp.Or(d.Text, fmt.Sprintf("%s by %s: %s", did, d.Actor, cmp.Or(n.Title, n.Class))))
 	out.Notification = n.ID
 	out.Matchers = []store.Matcher{{Name: notify.LabelNotification, Value: n.ID}}
 	if d.Kind == store.SilenceIt {
@@ -256,7 +261,7 @@ func (s *server) silenceOf(d *store.Deed, n *store.Notification, q *DeedRequest)
 func (s *server) newSilence(now time.Time, actor, via, reason string) *store.Silence {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
-	return &store.Silence{ID: hex.EncodeToString(id), Starts: now, Created: now, Actor: actor, Via: via, Reason: cmp.Or(reason, "no reason given")}
+	return &store.Silence{ID: hex.EncodeToString(id), Starts: now, Created: now, Actor: actor, Via: via, Reason: reason}
 }
 
 func (s *server) silencesChanged() {

@@ -69,15 +69,21 @@ func TestDeeds(t *testing.T) {
 		t.Errorf("list %+v", got)
 	}
 	post[Work](b, at+"/unsilence", `{"revision":3}`, 200)
-	post[Work](b, at+"/unacknowledge", `{"revision":4}`, 200)
+	post[Work](b, at+"/silence", `{"revision":4,"duration_seconds":60}`, 200)
+	n := get[NotificationDetail](b, at).Notification
+	if want := "silenced by local: " + n.Title; n.SilenceReason != want {
+		t.Errorf("without a reason: %q, want %q", n.SilenceReason, want)
+	}
+	post[Work](b, at+"/unsilence", `{"revision":5}`, 200)
+	post[Work](b, at+"/unacknowledge", `{"revision":6}`, 200)
 	if d := get[NotificationDetail](b, at).Notification; d.SilencedUntil != nil || d.Work.AckedBy != "" {
 		t.Errorf("after it was taken back: %+v", d)
 	}
 	for ask, code := range map[string]int{
-		at + `/comment {"text":" "}`: 400, at + `/comment {"text":"` + strings.Repeat("a", 4097) + `"}`: 400, at + `/assign {"revision":5,"assignee":"a\u0007"}`: 400,
-		at + `/acknowledge {"revision":5,"assignee":"a"}`: 400, at + `/acknowledge {"revision":5,"duration_seconds":5}`: 400, at + `/silence {"revision":5}`: 400,
-		at + `/silence {"revision":5,"duration_seconds":-1}`: 400, at + `/silence {"revision":5,"until":"2020-01-01T00:00:00Z"}`: 400, at + `/silence {"revision":5,"until":"2036-01-01T00:00:00Z"}`: 400,
-		at + `/silence {"revision":5,"until":"2026-12-01T00:00:00Z","duration_seconds":60}`: 400, at + `/silence {"revision":5,"until":"2026-12-01T00:00:00Z"}`: 200,
+		at + `/comment {"text":" "}`: 400, at + `/comment {"text":"` + strings.Repeat("a", 4097) + `"}`: 400, at + `/assign {"revision":7,"assignee":"a\u0007"}`: 400,
+		at + `/acknowledge {"revision":7,"assignee":"a"}`: 400, at + `/acknowledge {"revision":7,"duration_seconds":5}`: 400, at + `/silence {"revision":7}`: 400,
+		at + `/silence {"revision":7,"duration_seconds":-1}`: 400, at + `/silence {"revision":7,"until":"2020-01-01T00:00:00Z"}`: 400, at + `/silence {"revision":7,"until":"2036-01-01T00:00:00Z"}`: 400,
+		at + `/silence {"revision":7,"until":"2026-12-01T00:00:00Z","duration_seconds":60}`: 400, at + `/silence {"revision":7,"until":"2026-12-01T00:00:00Z"}`: 200,
 		`/notifications/none/comment {"text":"x"}`: 404, `/notifications/none/acknowledge {}`: 404, at + `/delete {}`: 404, at + `/comment {"txt":"x"}`: 400,
 	} {
 		target, body, _ := strings.Cut(ask, " ")

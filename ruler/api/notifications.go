@@ -106,19 +106,25 @@ func (s *server) notification(r *request) (any, error) {
 func (s *server) runbook(name, place string) Runbook {
 	shipped, err := fs.Sub(alerts.Files(), "runbooks")
 	if err != nil {
-		return Runbook{} // the name is a constant
+		return Runbook{Also: []RunbookSection{}} // the name is a constant
 	}
 	section, err := runbook.Find(name, s.cfg.Runbooks, shipped)
 	if err != nil && !errors.Is(err, runbook.ErrUnknown) {
 		s.log.Warn("a runbook cannot be read", "name", name, "err", err)
 	}
 	if section.Title == "" {
-		return Runbook{}
+		return Runbook{Also: []RunbookSection{}}
 	}
-	if !section.Own {
-		section.Text = runbook.At(section.Text, place)
+	text := func(s runbook.Section) string {
+		if !s.Own {
+			s.Text = runbook.At(s.Text, place)
+		}
+		return clip(s.Text, maxRunbook)
 	}
-	return Runbook{Name: name, Title: clip(section.Title, maxName), Text: clip(section.Text, maxRunbook), Own: section.Own}
+	also := mapSlice(runbook.Named(name, section, s.cfg.Runbooks, shipped), func(s runbook.Section) RunbookSection {
+		return RunbookSection{Title: clip(s.Title, maxName), Text: text(s)}
+	})
+	return Runbook{Name: name, Title: clip(section.Title, maxName), Text: text(section), Own: section.Own, Also: also}
 }
 
 // maxRunbook bounds one section of a runbook.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -288,7 +289,11 @@ func (q quiet) tell(n *store.Notification, out *Notification) {
 			continue
 		}
 		if out.SilencedUntil == nil || v.Ends.After(*out.SilencedUntil) {
-			out.SilencedUntil, out.SilenceReason = at(v.Ends), clip(v.Reason+" ("+v.Actor+")", maxText)
+			reason := v.Reason
+			if !strings.Contains(reason, v.Actor) {
+				reason += " (" + v.Actor + ")"
+			}
+			out.SilencedUntil, out.SilenceReason = at(v.Ends), clip(reason, maxText)
 		}
 	}
 }

@@ -251,10 +251,17 @@ type NotificationDetail struct {
 
 // Runbook is what to do about a problem.
 type Runbook struct {
-	Name  string `json:"name" doc:"file and section, such as raid#drive-failed; empty = nothing is written, or it stands elsewhere: see the annotations"`
+	Name  string           `json:"name" doc:"file and section, such as raid#drive-failed; empty = nothing is written, or it stands elsewhere: see the annotations"`
+	Title string           `json:"title"`
+	Text  string           `json:"text" doc:"Markdown"`
+	Own   bool             `json:"own" doc:"from the administrator's folder api.runbooks"`
+	Also  []RunbookSection `json:"also" doc:"sections that the text names in emphasis, as *Drive failed*, and those that they name"`
+}
+
+// RunbookSection is a section that another one points to.
+type RunbookSection struct {
 	Title string `json:"title"`
 	Text  string `json:"text" doc:"Markdown"`
-	Own   bool   `json:"own" doc:"from the administrator's folder api.runbooks"`
 }
 
 // Deed is something that was done with a notification.

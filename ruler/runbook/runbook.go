@@ -60,6 +60,53 @@ func Find(name, own string, shipped fs.FS) (Section, error) {
 	return s, problem
 }
 
+var (
+	emphasis  = regexp.MustCompile(`(?:^|[^*\\])\*([^*\s][^*]*)\*`)
+	otherFile = regexp.MustCompile(`\b([a-z0-9-]+)\.md\b`)
+)
+
+// maxNamed bounds the sections that one leads to.
+const maxNamed = 8
+
+// Named returns the sections that the one called name points to, as in "see
+// *Drive failed*", and those to which they point: of its file, or of a file that
+// the text names. What cannot be found is no reference. Order is that of the text.
+func Named(name string, of Section, own string, shipped fs.FS) []Section {
+	var out []Section
+	type place struct {
+		file string
+		text string
+	}
+	file, key, _ := strings.Cut(name, "#")
+	seen := map[string]bool{file + "#" + key: true}
+	for next := []place{{file, of.Text}}; len(next) > 0; next = next[1:] {
+		files := []string{next[0].file}
+		for _, m := range otherFile.FindAllStringSubmatch(next[0].text, -1) {
+			files = append(files, m[1])
+		}
+		for _, m := range emphasis.FindAllStringSubmatch(next[0].text, -1) {
+			key := keyOf(strings.Join(strings.Fields(m[1]), " "))
+			for _, file := range files {
+				if seen[file+"#"+key] {
+					break
+				}
+				s, err := Find(file+"#"+key, own, shipped)
+				if err != nil || len(out) == maxNamed {
+					continue
+				}
+				seen[file+"#"+key] = true
+				out = append(out, s)
+				next = append(next, place{file, s.Text})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// keyOf is what follows the # in the name of a section with a title.
+func keyOf(title string) string { return strings.ReplaceAll(strings.ToLower(title), " ", "-") }
+
 // read returns the sections of a file; a file that is not there has none.
 func read(files fs.FS, name string) (map[string]Section, error) {
 	f, err := files.Open(name)
@@ -93,7 +140,7 @@ func Sections(text string) map[string]Section {
 			end = heads[i+1][0]
 		}
 		title := text[m[2]:m[3]]
-		key := strings.ReplaceAll(strings.ToLower(title), " ", "-")
+		key := keyOf(title)
 		if _, ok := out[key]; !ok {
 			out[key] = Section{Title: title, Text: strings.TrimSpace(text[m[1]:end])}
 		}

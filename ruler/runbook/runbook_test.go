@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -72,4 +73,34 @@ func FuzzSections(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNamed(t *testing.T) {
+	f := func(name, own string, want ...string) {
+		t.Helper()
+		files := fstest.MapFS{
+			"raid.md":    {Data: []byte("## Drive failed\nPull it, **not** the other.\n## Errors\nReplace it as under *Drive failed*, not as *another*.\n## Battery\nSee *Errors*, *errors* and *Update\nfailed* in [windows.md](windows.md).\n")},
+			"windows.md": {Data: []byte("## Update failed\nSee *Drive failed* and *Update failed*.\n## Drive failed\nOf Windows.\n")},
+		}
+		s, err := Find(name, own, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, n := range Named(name, s, own, files) {
+			got = append(got, n.Title+": "+n.Text)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s names %q, want %q", name, got, want)
+		}
+	}
+	pull := "Drive failed: Pull it, **not** the other."
+	f("raid#drive-failed", "")
+	f("raid#errors", "", pull)
+	f("raid#battery", "", "Errors: Replace it as under *Drive failed*, not as *another*.", "Update failed: See *Drive failed* and *Update failed*.", pull, "Drive failed: Of Windows.")
+	own := t.TempDir()
+	if err := os.WriteFile(filepath.Join(own, "raid.md"), []byte("## Drive failed\nCall Anna."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f("raid#errors", own, "Drive failed: Call Anna.")
 }

@@ -1263,10 +1263,18 @@ export interface RuleVersions {
 }
 
 export interface Runbook {
+  /** sections that the text names in emphasis, as *Drive failed*, and those that they name */
+  also: RunbookSection[];
   /** file and section, such as raid#drive-failed; empty = nothing is written, or it stands elsewhere: see the annotations */
   name: string;
   /** from the administrator's folder api.runbooks */
   own: boolean;
+  /** Markdown */
+  text: string;
+  title: string;
+}
+
+export interface RunbookSection {
   /** Markdown */
   text: string;
   title: string;

@@ -1,4 +1,5 @@
 import { render, screen } from '@testing-library/react';
+import userEvent from '@testing-library/user-event';
 import { Markdown } from './Markdown';
 
 test('what to do is read as its author meant it', () => {
@@ -18,4 +19,12 @@ test('markup, pictures and other addresses stay text', () => {
   expect(container.textContent).toContain('[a](javascript:alert(1))');
   expect(container.textContent).toContain('| 1 | 2 |');
   expect(container.textContent).not.toContain('\u202e');
+});
+
+test('emphasised words lead where there is such a text', async () => {
+  const went: string[] = [];
+  render(<Markdown of={'Replace it as under *Drive\nfailed*, not *another*.'} leads={(words) => (words === 'Drive failed' ? () => went.push(words) : undefined)} />);
+  await userEvent.click(screen.getByRole('button', { name: 'Drive failed' }));
+  expect(went).toEqual(['Drive failed']);
+  expect(screen.getAllByRole('button')).toHaveLength(1);
 });

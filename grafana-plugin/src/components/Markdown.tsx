@@ -2,15 +2,35 @@ import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { useStyles2 } from '@grafana/ui';
 import { marked, type Token, type Tokens } from 'marked';
-import type { ReactNode } from 'react';
+import { createContext, useContext, type ReactNode } from 'react';
 import { clean } from '../format';
 
+/** What leads to a text that emphasised words name; undefined = they are only emphasised. */
+type Lead = (words: string) => (() => void) | undefined;
+const Leads = createContext<Lead>(() => undefined);
+
 /** Markdown as elements: text, lists, code and links to https. Whatever else it holds, HTML and pictures too, is shown as it was written. */
-export function Markdown({ of }: { of: string }) {
-  return <div className={useStyles2(styles)}>{each(marked.lexer(of))}</div>;
+export function Markdown({ of, leads = () => undefined }: { of: string; leads?: Lead }) {
+  return (
+    <Leads.Provider value={leads}>
+      <div className={useStyles2(styles)}>{each(marked.lexer(of))}</div>
+    </Leads.Provider>
+  );
 }
 
 const each = (tokens: Token[]): ReactNode => tokens.map((token, i) => <One key={i} of={token} />);
+
+function Emphasis({ of: token }: { of: Tokens.Em }) {
+  const go = useContext(Leads)(token.text.replace(/\s+/g, ' '));
+  const words = <em>{each(token.tokens)}</em>;
+  return go ? (
+    <button type="button" onClick={go}>
+      {words}
+    </button>
+  ) : (
+    words
+  );
+}
 
 function One({ of: token }: { of: Token }): ReactNode {
   switch (token.type) {
@@ -30,7 +50,7 @@ function One({ of: token }: { of: Token }): ReactNode {
     case 'codespan':
       return <code>{shown((token as Tokens.Codespan).text)}</code>;
     case 'em':
-      return <em>{each((token as Tokens.Em).tokens)}</em>;
+      return <Emphasis of={token as Tokens.Em} />;
     case 'strong':
       return <strong>{each((token as Tokens.Strong).tokens)}</strong>;
     case 'br':
@@ -61,5 +81,6 @@ const styles = (theme: GrafanaTheme2) =>
     '& li': { marginBottom: theme.spacing(0.5) },
     '& li > p': { margin: 0 },
     '& a': { color: theme.colors.text.link, textDecoration: 'underline' },
+    '& button': { display: 'inline', padding: 0, border: 0, background: 'transparent', color: theme.colors.text.link, textDecoration: 'underline', textAlign: 'left', font: 'inherit', cursor: 'pointer' },
     '& pre': { whiteSpace: 'pre-wrap' },
   });

@@ -5,6 +5,16 @@ import { useUnsaved } from './useUnsaved';
 
 let heard: string[]; // what a router would
 
+function Closable() {
+  const [open, setOpen] = useState(true);
+  return (
+    <>
+      {open && <Editor />}
+      <button onClick={() => setOpen(false)}>close</button>
+    </>
+  );
+}
+
 function Editor() {
   const [text, setText] = useState('');
   const leave = useUnsaved(() => text !== '');
@@ -25,7 +35,7 @@ beforeEach(async () => {
   heard = [];
   window.history.replaceState(null, '', '/list');
   window.history.pushState(null, '', '/edit');
-  render(<Editor />);
+  render(<Closable />);
   window.addEventListener('popstate', popped);
 });
 afterEach(() => {
@@ -84,4 +94,14 @@ test('a link is followed once it was answered, and before that it is not', async
   await userEvent.click(screen.getByText('other'));
   await waitFor(() => expect(heard).toEqual(['link']));
   expect(asked).toHaveBeenCalledTimes(2);
+});
+
+test('a form that is closed while the page stays leaves no step behind, and asks nothing', async () => {
+  const asked = jest.spyOn(window, 'confirm');
+  await userEvent.type(screen.getByLabelText('text'), 'a');
+  await userEvent.click(screen.getByRole('button', { name: 'close' }));
+  await waitFor(() => expect(window.history.state).toBeNull());
+  back();
+  await waitFor(() => expect(heard).toEqual(['/list']));
+  expect(asked).not.toHaveBeenCalled();
 });

@@ -3,103 +3,130 @@
 // step, an entry with the same address is laid on top of the page's own while something is unsaved: back leads from it
 // to the page itself. Who goes back several entries at once is not asked.
 import { t } from '@grafana/i18n';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef } from 'react';
 
-/** The link a click follows within this window and off this page; undefined = it leads nowhere else. */
+/** The link a click follows within this window and to another address; undefined = it leads nowhere else. */
 export function followed(e: MouseEvent, here: Location): HTMLAnchorElement | undefined {
   const a = e.target instanceof Element ? e.target.closest('a[href]') : null;
   if (!(a instanceof HTMLAnchorElement) || e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || (a.target && a.target !== '_self') || a.hasAttribute('download')) {
     return undefined;
   }
-  return a.origin === here.origin && a.pathname !== here.pathname ? a : undefined;
+  return a.origin === here.origin && a.pathname + a.search !== here.pathname + here.search ? a : undefined;
 }
 
-/** The entry on top of the page's own. */
-function topEntry() {
-  let path: string | undefined; // of the page, while the entry is there
-  let arrived: (() => void) | undefined; // called when a step of our own is done
-  const step = (n: 1 | -1) =>
-    new Promise<void>((done) => {
-      arrived = done;
-      window.history.go(n);
-    });
-  return {
-    there: () => path !== undefined,
-    lay() {
-      if (path === undefined && !arrived) {
-        window.history.pushState(window.history.state, '');
-        path = window.location.pathname;
-      }
-    },
-    /** Takes it away, so that what comes next stands where it stood; false = it was not there. */
-    async take(): Promise<boolean> {
-      if (path === undefined) {
-        return false;
-      }
-      path = undefined;
-      await step(-1);
-      return true;
-    },
-    /** Somebody stepped; stays() says whether the page is to be left. Routers do not hear of what is ours. */
-    stepped(e: PopStateEvent, stays: () => boolean) {
-      if (arrived) {
-        e.stopImmediatePropagation();
-        arrived();
-        arrived = undefined;
-      } else if (path !== undefined && path === window.location.pathname) {
-        const page = path;
-        e.stopImmediatePropagation();
-        path = undefined;
-        if (stays()) {
-          void step(1).then(() => (path = page));
-        } else {
-          window.history.back();
-        }
-      }
-    },
-  };
+/** What is on the page: each says whether something would be lost, by the question to ask then. */
+const forms = new Set<() => string | undefined>();
+const unsaved = () => [...forms].map((form) => form()).find(Boolean);
+
+let leaves = false; // was asked, and said yes
+
+function stays(): boolean {
+  const question = unsaved();
+  leaves ||= !question || window.confirm(question);
+  return !leaves;
+}
+
+/** The mark of the entry on top, in the history's state. */
+const mark = 'nocturneUnsaved';
+const onTop = () => Boolean((window.history.state as Record<string, unknown> | null)?.[mark]);
+let below: string | undefined; // the path of the entry on top that we stand on, or stood on before a step
+let arrived: (() => void) | undefined; // called when a step of our own is done
+
+const step = (n: 1 | -1) =>
+  new Promise<void>((done) => {
+    arrived = done;
+    window.history.go(n);
+  });
+
+function lay() {
+  if (!onTop() && !arrived) {
+    window.history.pushState({ ...(window.history.state as object | null), [mark]: true }, '');
+    below = window.location.pathname;
+  }
+}
+
+/** Takes the entry away, so that what comes next stands where it stood. */
+async function take(): Promise<void> {
+  below = undefined;
+  if (onTop() && !arrived) {
+    await step(-1);
+  }
+}
+
+function clicked(e: MouseEvent) {
+  const a = followed(e, window.location);
+  if (!a || leaves || (!unsaved() && !onTop())) {
+    return;
+  }
+  e.preventDefault();
+  e.stopImmediatePropagation();
+  if (!stays()) {
+    void take().then(() => a.click());
+  }
+}
+
+/** Somebody stepped. Routers do not hear of what is ours. */
+function stepped(e: PopStateEvent) {
+  const page = below;
+  below = onTop() ? window.location.pathname : undefined;
+  if (arrived) {
+    e.stopImmediatePropagation();
+    arrived();
+    arrived = undefined;
+  } else if (page !== undefined && page === window.location.pathname && !onTop()) {
+    e.stopImmediatePropagation();
+    if (stays()) {
+      void step(1);
+    } else {
+      window.history.back();
+    }
+  }
+}
+
+function closes(e: BeforeUnloadEvent) {
+  if (!leaves && unsaved()) {
+    e.preventDefault();
+  }
+}
+
+let listens = false;
+
+/** For as long as the window: an entry may be left on top by a page that is gone. */
+function listen() {
+  if (!listens) {
+    listens = true;
+    window.addEventListener('click', clicked, true);
+    window.addEventListener('popstate', stepped, true);
+    window.addEventListener('beforeunload', closes);
+  }
 }
 
 /**
  * While unsaved() is true, whoever leaves the page is asked first: by a link, a step back, or closing the window. Call what
- * it returns before leaving without being asked.
+ * it returns before leaving, or changing the address, without being asked. question is for what is not written but shown.
  */
-export function useUnsaved(unsaved: () => boolean): () => Promise<unknown> {
-  const ask = useRef(unsaved);
-  const [top] = useState(topEntry);
+export function useUnsaved(mine: () => boolean, question?: string): () => Promise<void> {
+  const ask = useRef<() => string | undefined>(() => undefined);
   useEffect(() => {
-    ask.current = unsaved;
-    if (unsaved()) {
-      top.lay();
+    ask.current = () => (mine() ? question ?? t('unsaved.ask', 'What you wrote is not saved. Leave the page and lose it?') : undefined);
+    if (mine()) {
+      lay();
     }
   });
   useEffect(() => {
-    let leaves = false; // was asked, and said yes
-    const stays = () => {
-      leaves ||= !ask.current() || window.confirm(t('unsaved.ask', 'What you wrote is not saved. Leave the page and lose it?'));
-      return !leaves;
-    };
-    const click = (e: MouseEvent) => {
-      const a = followed(e, window.location);
-      if (!a || leaves || (!ask.current() && !top.there())) {
-        return;
-      }
-      e.preventDefault();
-      e.stopImmediatePropagation();
-      if (!stays()) {
-        void top.take().then(() => a.click());
-      }
-    };
-    const step = (e: PopStateEvent) => top.stepped(e, stays);
-    const close = (e: BeforeUnloadEvent) => !leaves && ask.current() && e.preventDefault();
-    window.addEventListener('click', click, true);
-    window.addEventListener('popstate', step, true);
-    window.addEventListener('beforeunload', close);
+    const form = () => ask.current();
+    const path = window.location.pathname;
+    listen();
+    forms.add(form);
     return () => {
-      window.removeEventListener('click', click, true);
-      window.removeEventListener('popstate', step, true);
-      window.removeEventListener('beforeunload', close);
+      forms.delete(form);
+      if (forms.size === 0) {
+        leaves = false;
+      }
+      if (window.location.pathname === path && !unsaved()) {
+        void take(); // the form is closed, the page stays
+      }
     };
-  }, [top]);
-  return top.take;
+  }, []);
+  return take;
 }

@@ -5,6 +5,7 @@ import { getBackendSrv } from '@grafana/runtime';
 import { Alert, Button, Field, FieldSet, Input, SecretInput, TextArea } from '@grafana/ui';
 import { useState, type ChangeEvent, type FormEvent } from 'react';
 import { lastValueFrom } from 'rxjs';
+import { useUnsaved } from '../components/useUnsaved';
 
 const usualAddress = 'http://127.0.0.1:9480';
 
@@ -26,6 +27,8 @@ export default function ConfigPage({ plugin }: PluginConfigPageProps<AppPluginMe
   const [kept, setKept] = useState(Boolean(secureJsonFields?.token));
   const [said, setSaid] = useState<Said>();
   const [busy, setBusy] = useState(false);
+  const [there, setThere] = useState(settings); // what is saved
+  useUnsaved(() => token !== '' || JSON.stringify(settings) !== JSON.stringify(there));
   const set = (name: keyof Settings) => (e: FormEvent<HTMLInputElement | HTMLTextAreaElement>) => setSettings({ ...settings, [name]: e.currentTarget.value.trim() });
 
   async function work(deed: () => Promise<Said>) {
@@ -59,6 +62,7 @@ export default function ConfigPage({ plugin }: PluginConfigPageProps<AppPluginMe
       );
       setKept(kept || token !== '');
       setToken('');
+      setThere(settings);
       return { ok: true, text: t('config.saved', 'Saved.') };
     });
 

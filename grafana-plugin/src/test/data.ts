@@ -30,4 +30,4 @@ export const change: Change = {
 
 export const detail: ServerDetail = { as_of: null, devices: [device('c0/e252/s4', { status: 'critical', state: 'Failed' })], facts: [], known_since: null, labels: [], lines: [], notifications: [notification], observed: [], register: [], server };
 
-export const notificationDetail: NotificationDetail = { after: 'Failed', annotations: [], before: 'Onln', deeds: [], deliveries: [], earlier: [], escalated_labels: [], evidence: [], labels: [], members: [], runbook: { name: '', own: false, text: '', title: '' }, notification, silences: [], timeline: [], why: [] };
+export const notificationDetail: NotificationDetail = { after: 'Failed', annotations: [], before: 'Onln', deeds: [], deliveries: [], earlier: [], escalated_labels: [], evidence: [], labels: [], members: [], runbook: { also: [], name: '', own: false, text: '', title: '' }, notification, silences: [], timeline: [], why: [] };

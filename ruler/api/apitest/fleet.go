@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -204,7 +205,7 @@ func (f *Fleet) problem(id string, s store.Server, device, class, severity, titl
 	}
 	return store.NotificationDetail{Notification: store.Notification{
 		ID: id, Server: s.ID, Name: s.Name, Device: device, Class: class, State: store.Firing, Severity: severity, RuleID: class, Title: title,
-		Opened: opened, Changed: opened, Simulated: s.Simulated, Labels: labels, Annotations: map[string]string{"summary": title + " on " + s.Name, "runbook": "raid#drive-failed"},
+		Opened: opened, Changed: opened, Simulated: s.Simulated, Labels: labels, Annotations: map[string]string{"summary": title + " on " + s.Name, "runbook": cmp.Or(map[string]string{"silence": "server#silent", "drive_predicted": "raid#drive-going-to-fail"}[class], "raid#drive-failed")},
 	}}
 }
 

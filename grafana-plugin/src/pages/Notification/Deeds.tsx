@@ -10,6 +10,7 @@ import { Pick } from '../../components/Filters';
 import { Item, List } from '../../components/List';
 import { Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
+import { useUnsaved } from '../../components/useUnsaved';
 
 const spans: Array<[string, () => string]> = [
   ['3600', () => t('silence.hour', 'an hour')],
@@ -25,7 +26,9 @@ export function Deeds({ of: d }: { of: NotificationDetail }) {
   const me = useAnswer('/me', {}, { every: 0 });
   const [said, setSaid] = useState('');
   const [text, setText] = useState('');
+  const [why, setWhy] = useState('');
   const [seconds, setSeconds] = useState('28800');
+  useUnsaved(() => text.trim() !== '' || why.trim() !== '');
   const may = me.data !== undefined && me.data.role !== 'viewer';
   const deeds = {
     acknowledge: useChange('POST', '/notifications/{id}/acknowledge'),
@@ -39,7 +42,7 @@ export function Deeds({ of: d }: { of: NotificationDetail }) {
   const act = async (deed: keyof typeof deeds, body: DeedRequest, done: string) => {
     try {
       await deeds[deed].mutateAsync({ params: { id: n.id }, body: { revision: w.revision, ...body } });
-      setText('');
+      (deed === 'silence' ? setWhy : setText)('');
       setSaid(done);
     } catch (e) {
       setSaid(told(e));
@@ -79,20 +82,27 @@ export function Deeds({ of: d }: { of: NotificationDetail }) {
               {t('deed.take', 'I take it')}
             </Button>
           )}
-          {n.state === 'firing' &&
-            (n.silenced_until ? (
-              <Button variant="secondary" disabled={busy} onClick={() => void act('unsilence', {}, t('deeds.unsilenced', 'No longer silenced.'))}>
-                {t('deed.unsilence', 'End silence')}
-              </Button>
-            ) : (
-              <>
-                <Pick name={t('deed.silenceFor', 'Silence for')} value={seconds} onChange={setSeconds} options={spans.map(([v, name]) => [v, name()])} />
-                <Button variant="secondary" disabled={busy} icon="bell-slash" onClick={() => void act('silence', { duration_seconds: Number(seconds) }, t('deeds.silenceDone', 'Silenced.'))}>
-                  {t('deed.silence', 'Silence')}
-                </Button>
-              </>
-            ))}
+          {n.state === 'firing' && n.silenced_until && (
+            <Button variant="secondary" disabled={busy} onClick={() => void act('unsilence', {}, t('deeds.unsilenced', 'No longer silenced.'))}>
+              {t('deed.unsilence', 'End silence')}
+            </Button>
+          )}
         </Stack>
+      )}
+      {may && n.state === 'firing' && !n.silenced_until && (
+        <form
+          className={s.silence}
+          onSubmit={(e) => {
+            e.preventDefault();
+            void act('silence', { duration_seconds: Number(seconds), text: why.trim() }, t('deeds.silenceDone', 'Silenced.'));
+          }}
+        >
+          <Pick name={t('deed.silenceFor', 'Silence for')} value={seconds} onChange={setSeconds} options={spans.map(([v, name]) => [v, name()])} />
+          <Input value={why} aria-label={t('deed.why', 'Why it is silenced')} placeholder={t('deed.whyText', 'Why? People read it while it is quiet')} maxLength={500} onChange={(e) => setWhy(e.currentTarget.value)} />
+          <Button type="submit" variant="secondary" disabled={busy} icon="bell-slash">
+            {t('deed.silence', 'Silence')}
+          </Button>
+        </form>
       )}
       {may && (
         <form
@@ -147,5 +157,6 @@ function Done({ of: x }: { of: Deed }) {
 const styles = (theme: GrafanaTheme2) => ({
   line: css({ margin: theme.spacing(0, 0, 1) }),
   comment: css({ display: 'flex', gap: theme.spacing(1), marginTop: theme.spacing(1.5), maxWidth: 640 }),
+  silence: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-end', gap: theme.spacing(1), marginTop: theme.spacing(1.5), maxWidth: 640, '& > div': { flex: '1 1 200px', width: 'auto' } }),
   said: css({ margin: theme.spacing(0.5, 0), minHeight: '1.2em', color: theme.colors.text.secondary }),
 });

@@ -10,7 +10,6 @@ import { Facts } from '../../components/Facts';
 import { NotificationItem } from '../../components/items';
 import { Item, Line, List } from '../../components/List';
 import { Link, ServerLink } from '../../components/Links';
-import { Markdown } from '../../components/Markdown';
 import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
@@ -18,6 +17,7 @@ import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
 import { clean, plural, words } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
+import { Book } from './Book';
 import { Deeds } from './Deeds';
 import { Evidences } from './Evidences';
 
@@ -39,7 +39,7 @@ export default function NotificationPage() {
         )
       }
     >
-      <Loaded of={detail}>{(d) => <Detail of={d} />}</Loaded>
+      <Loaded of={detail}>{(d) => <Detail key={d.notification.id} of={d} />}</Loaded>
     </Page>
   );
 }
@@ -66,7 +66,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
       )}
       {n.silenced_until && (
         <Alert severity="info" title={t('notification.silencedTitle', 'Silenced')}>
-          {t('notification.until', 'It ends')} <When at={n.silenced_until} />. <Data max={300}>{n.silence_reason}</Data>
+          <Data max={300}>{n.silence_reason}</Data> · {t('silences.ends', 'ends')} <When at={n.silenced_until} />
         </Alert>
       )}
       <Panel title={t('notification.what', 'What and where')}>
@@ -102,11 +102,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
         )}
       </Panel>
       <Deeds of={d} />
-      {d.runbook.name && (
-        <Panel title={t('notification.runbook', 'What to do')} extra={<Dim>{clean(d.runbook.name, 120)}{d.runbook.own && ` · ${t('notification.runbookOwn', 'your own')}`}</Dim>}>
-          <Markdown of={d.runbook.text} />
-        </Panel>
-      )}
+      {d.runbook.name && <Book of={d.runbook} />}
       <Columns>
         <Panel title={t('notification.timeline', 'Timeline')}>
           <List>

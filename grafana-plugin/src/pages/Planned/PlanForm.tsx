@@ -13,6 +13,7 @@ import { Line } from '../../components/List';
 import { ServerLink } from '../../components/Links';
 import { Columns, Panel } from '../../components/Panel';
 import { Data, Dim, When } from '../../components/Text';
+import { useUnsaved } from '../../components/useUnsaved';
 import { countServers, number, plain, sentence, until } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
@@ -21,11 +22,14 @@ import { between, dayName, days, labelName, labels, lacking, longText, nextLike,
 import { Values } from './Values';
 
 /** of: what is changed; absent = a new plan. */
-export function PlanForm({ begin, of: start, close }: { begin: Draft; of?: Window; close: () => void }) {
+export function PlanForm({ begin, of: start, close: closed }: { begin: Draft; of?: Window; close: () => void }) {
   const s = useStyles2(styles);
   const host = useHost();
   const navigate = useNavigate();
+  const [first] = useState(() => JSON.stringify(begin));
   const [draft, setDraft] = useState(begin);
+  const leave = useUnsaved(() => JSON.stringify(draft) !== first);
+  const close = () => void leave().then(closed);
   const [theirs, setTheirs] = useState<Window>();
   const [failed, setFailed] = useState('');
   const plan = useChange('POST', '/windows');
@@ -40,6 +44,7 @@ export function PlanForm({ begin, of: start, close }: { begin: Draft; of?: Windo
       if (start) {
         close();
       } else {
+        await leave();
         navigate(host.base + link.work(out.window.id));
       }
     } catch (e) {

@@ -15,6 +15,7 @@ import { useHost } from '../../host';
 import { link } from '../../routes';
 import { draftOf, fresh, when } from './planned';
 import { PlanForm } from './PlanForm';
+import { Silences } from './Silences';
 
 const most = 1000; // of what stands there are at most 200, and those of files
 const limit = 20;
@@ -55,6 +56,7 @@ export default function PlannedPage() {
             );
           }}
         </Loaded>
+        <Silences may={may} />
         <Over offset={Number(q.offset) || 0} go={(offset) => set({ offset })} />
       </Rows>
     </Page>

@@ -6,6 +6,7 @@ import { useEffect, useId, useRef, useState } from 'react';
 import { told, useChange } from '../../api/client';
 import type { RegisterEntry, RegisterRequest } from '../../api/schema';
 import { Panel } from '../../components/Panel';
+import { useUnsaved } from '../../components/useUnsaved';
 import { clean } from '../../format';
 
 type Name = Exclude<keyof RegisterRequest, 'version'>;
@@ -28,7 +29,9 @@ export function EditEntry({ of, close }: { of?: RegisterEntry; close: () => void
   useEffect(() => form.current?.querySelector('input')?.focus(), []); // it opens above a long table: focus brings it into sight
   const [name, setName] = useState(of?.name ?? '');
   const [values, setValues] = useState<Record<Name, string>>(() => Object.fromEntries(fields.map(([f]) => [f, of?.[f] ?? ''])) as Record<Name, string>);
+  const [begun] = useState(values);
   const [sure, setSure] = useState(false);
+  useUnsaved(() => name !== (of?.name ?? '') || fields.some(([f]) => values[f] !== begun[f]));
   const [said, setSaid] = useState('');
   const put = useChange('PUT', '/register/entries/{name}');
   const remove = useChange('DELETE', '/register/entries/{name}');

@@ -9,6 +9,7 @@ import type { ImportAnswer, ImportChange, ImportProblem } from '../../api/schema
 import { Panel } from '../../components/Panel';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, Tag } from '../../components/Text';
+import { useUnsaved } from '../../components/useUnsaved';
 import { number, sentence, words } from '../../format';
 
 const maxBytes = 4 << 20;
@@ -54,6 +55,7 @@ export function ImportTable({ close }: { close: () => void }) {
   const [csv, setCsv] = useState('');
   const [answer, setAnswer] = useState<ImportAnswer>();
   const [said, setSaid] = useState('');
+  useUnsaved(() => csv.trim() !== '' && (answer === undefined || answer.dry_run));
   const change = useChange('POST', '/register/import');
   const send = async (dry: boolean) => {
     setSaid('');

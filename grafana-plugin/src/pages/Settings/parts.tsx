@@ -5,13 +5,16 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, useStyles2 } from '@grafana/ui';
 import { useState, type FormEvent, type ReactNode } from 'react';
 import { Refusal } from '../../api/client';
+import { useUnsaved } from '../../components/useUnsaved';
 import { sentence } from '../../format';
 
 /** Something secret that is told once. */
 export function Secret({ title, value, children, done }: { title: string; value: string; children: ReactNode; done: () => void }) {
   const s = useStyles2(styles);
   const [said, setSaid] = useState('');
-  const copy = () => void navigator.clipboard.writeText(value).then(() => setSaid(t('add.copied', 'Copied.')), () => setSaid(t('add.copyYourself', 'The browser does not let us copy: select the line and press Ctrl+C.')));
+  const [copied, setCopied] = useState(false);
+  useUnsaved(() => !copied, t('unsaved.secret', 'It is shown this once, and you have not copied it. Leave the page without it?'));
+  const copy = () => void navigator.clipboard.writeText(value).then(() => (setCopied(true), setSaid(t('add.copied', 'Copied.'))), () => setSaid(t('add.copyYourself', 'The browser does not let us copy: select the line and press Ctrl+C.')));
   return (
     <Alert severity="success" title={title}>
       <p>{children}</p>
@@ -47,11 +50,14 @@ export function Refused({ of: no }: { of?: Refusal }) {
 /** A form in one row, where there is room; send gets its texts. */
 export function Form({ send, children }: { send: (texts: Record<string, string>) => void; children: ReactNode }) {
   const s = useStyles2(styles);
+  const [written, setWritten] = useState(false);
+  useUnsaved(() => written);
   const submit = (e: FormEvent<HTMLFormElement>) => {
     e.preventDefault();
     send(Object.fromEntries([...new FormData(e.currentTarget)].map(([k, v]) => [k, String(v).trim()])));
   };
-  return <form className={s.form} onSubmit={submit}>{children}</form>;
+  const look = (e: FormEvent<HTMLFormElement>) => setWritten([...new FormData(e.currentTarget).values()].some((v) => v !== ''));
+  return <form className={s.form} onSubmit={submit} onInput={look}>{children}</form>;
 }
 
 /** Runs a deed and remembers why it was refused. */

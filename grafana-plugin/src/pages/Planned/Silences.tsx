@@ -1,0 +1,71 @@
+// What is silenced now, or will be: nobody is told of it, whatever becomes of it. Acknowledgements stand with their notifications.
+import { t } from '@grafana/i18n';
+import { Button } from '@grafana/ui';
+import { useState } from 'react';
+import { told, useAnswer, useChange } from '../../api/client';
+import type { Silence } from '../../api/schema';
+import { Item, Line, List } from '../../components/List';
+import { Link } from '../../components/Links';
+import { Panel } from '../../components/Panel';
+import { Loaded } from '../../components/States';
+import { Data, Dim, Tag, When } from '../../components/Text';
+import { clean } from '../../format';
+import { link } from '../../routes';
+
+export function Silences({ may }: { may: boolean }) {
+  const list = useAnswer('/silences', { limit: 200 });
+  const [said, setSaid] = useState('');
+  return (
+    <Loaded of={list}>
+      {(l) => {
+        const items = l.items.filter((v) => v.kind !== 'acknowledge');
+        return (
+          (items.length > 0 || said !== '') && (
+            <Panel title={t('silences.title', 'Silenced')} extra={<Dim>{t('silences.text', 'nobody is told of it, a failing drive too')}</Dim>}>
+              <List label={t('silences.title', 'Silenced')}>
+                {items.map((v) => (
+                  <One key={v.id} of={v} may={may} say={setSaid} />
+                ))}
+              </List>
+              <div role="status">{said}</div>
+            </Panel>
+          )
+        );
+      }}
+    </Loaded>
+  );
+}
+
+function One({ of: v, may, say }: { of: Silence; may: boolean; say: (said: string) => void }) {
+  const lift = useChange('DELETE', '/silences/{id}');
+  const end = () =>
+    lift.mutateAsync({ params: { id: v.id } }).then(
+      () => say(t('silences.ended', 'It is ended: people are told again.')),
+      (e: unknown) => say(told(e))
+    );
+  const wrong = v.targets.find((target) => !target.ok);
+  return (
+    <Item
+      after={
+        may && (
+          <Button size="sm" variant="secondary" disabled={lift.isPending} aria-label={`${t('deed.unsilence', 'End silence')}: ${clean(v.reason, 80)}`} onClick={() => void end()}>
+            {t('deed.unsilence', 'End silence')}
+          </Button>
+        )
+      }
+    >
+      <Line>
+        <Data max={300}>{v.reason}</Data>
+        {v.state === 'pending' && <Tag>{t('silences.pending', 'begins later')}</Tag>}
+        {wrong && <Tag title={clean(wrong.error, 300)}>{t('silences.wrong', 'not yet at every Alertmanager')}</Tag>}
+      </Line>
+      <Line>
+        <Dim>
+          <Data max={80}>{v.by}</Data> · {v.state === 'pending' ? <>{t('silences.begins', 'begins')} <When at={v.starts_at} /> · </> : null}
+          {t('silences.ends', 'ends')} <When at={v.ends_at} />
+        </Dim>
+        {v.notification_id ? <Link to={link.notification(v.notification_id)}>{t('silences.of', 'the notification')}</Link> : <Dim><Data max={300}>{v.matchers.map((m) => `${m.name} ${m.op} ${m.value}`).join(', ')}</Data></Dim>}
+      </Line>
+    </Item>
+  );
+}
