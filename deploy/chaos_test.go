@@ -88,7 +88,7 @@ func (c chaosConfig) run(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- sim.Run(ctx) }()
-	wait(t, seeLimit, "every server to be enrolled", func() error {
+	wait(t, 5*time.Minute, "every server to be enrolled", func() error {
 		for _, s := range sim.Servers() {
 			if s.ServerID == "" {
 				return fmt.Errorf("%s is %s: %s", s.Name, s.State, s.Error)

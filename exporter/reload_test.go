@@ -26,7 +26,7 @@ func TestReloadBySignal(t *testing.T) {
 	}
 	await := func(what string, ok func(*app.Status) bool) {
 		t.Helper()
-		limit, poll := time.After(30*time.Second), time.NewTicker(10*time.Millisecond)
+		limit, poll := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
 		defer poll.Stop()
 		for {
 			s, err := app.ReadStatus(data)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"nocturne/eventbridge/ingest"
+	"nocturne/internal/freeport"
 	"nocturne/internal/record"
 	"nocturne/internal/stream"
 )
@@ -17,15 +19,19 @@ import (
 // says busy, afterwards it stores again, by itself.
 func TestStreamGoesAndComesBack(t *testing.T) {
 	dir := t.TempDir()
-	host, stopHost := start(t, testConfig(dir))
+	port, err := freeport.Find(1) // for the stream, before and after
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostConfig := testConfig(dir)
+	hostConfig.Stream.Address = fmt.Sprintf("127.0.0.1:%d", port[0])
+	host, stopHost := start(t, hostConfig)
 	cfg := testConfig(t.TempDir())
 	cfg.Stream.URL, cfg.Stream.TokenFile = host.StreamURL(), host.StreamTokenFile(stream.RoleBridge)
-	cfg.Ingest.Limits.AppendTimeout = 500 * time.Millisecond
+	cfg.Ingest.Limits.AppendTimeout = 2 * time.Second // more than a busy disk takes
 	b, _ := start(t, cfg)
 	c := enrol(t, b.AdminURL(), b.AdminToken(), b.IngestURL(), "db7", http.DefaultClient)
 	first := c.send(c.frame(1))[0]
-	again := testConfig(dir)
-	again.Stream.Address = strings.TrimPrefix(host.StreamURL(), "nats://")
 	stopHost()
 
 	lost := c.frame(2)
@@ -43,7 +49,7 @@ func TestStreamGoesAndComesBack(t *testing.T) {
 		t.Error("the status says nothing of the stream")
 	}
 
-	host, _ = start(t, again)
+	host, _ = start(t, hostConfig)
 	eventually(t, func() bool {
 		status, body, err := c.post("/nocturne/v1/frames", ingest.FramesType, lost)
 		if err != nil || status != http.StatusOK {

@@ -53,7 +53,7 @@ func gatherer(t *testing.T, l stream.Log, cfg GathererConfig) (*Gatherer, *Metri
 		cfg.QueueBytes = 16 << 20
 	}
 	if cfg.QueueWait == 0 {
-		cfg.QueueWait = 50 * time.Millisecond
+		cfg.QueueWait = time.Second
 	}
 	if cfg.TickPeriod == 0 {
 		cfg.TickPeriod = time.Hour
@@ -91,7 +91,7 @@ func submit(t *testing.T, g *Gatherer, frames []Frame) chan submitted {
 // in its queues: a record counts before it is queued.
 func waiting(t *testing.T, m *Metrics, n int64, bytes float64) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for m.Append.Totals().Waiting != n || value(t, m.queued) != bytes {
@@ -170,7 +170,7 @@ func TestFailedAppend(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	l := newGate(streamtest.New(time.Unix(1, 0)))
-	g, m := gatherer(t, l, GathererConfig{QueueBytes: 1000, QueueWait: 20 * time.Millisecond})
+	g, m := gatherer(t, l, GathererConfig{QueueBytes: 1000, QueueWait: 200 * time.Millisecond})
 	run(t, g.Run)
 	first := submit(t, g, some(1, 900))
 	<-l.began
@@ -192,7 +192,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A request may be larger than the queue: it goes when the queue is empty.
 func TestRequestLargerThanTheQueue(t *testing.T) {
 	l := newGate(streamtest.New(time.Unix(1, 0)))
-	g, m := gatherer(t, l, GathererConfig{QueueBytes: 1000, QueueWait: 20 * time.Millisecond})
+	g, m := gatherer(t, l, GathererConfig{QueueBytes: 1000, QueueWait: 20 * time.Second})
 	run(t, g.Run)
 	large := submit(t, g, some(3, 500))
 	go l.pass(nil)

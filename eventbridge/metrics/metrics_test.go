@@ -331,7 +331,7 @@ func TestShutdownCounts(t *testing.T) {
 
 func wait(t *testing.T, try func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := sinktest.Poll(ctx, try); err != nil {
 		t.Error(err)

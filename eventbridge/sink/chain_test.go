@@ -189,7 +189,7 @@ func TestStoresKilled(t *testing.T) {
 // settled waits until the driver is at the stream's head and the check holds.
 func settled(t *testing.T, d *sink.Driver, base string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	err := sinktest.Poll(ctx, func() error {
 		s := d.Status()

@@ -98,7 +98,7 @@ func TestExporterDeliversAndSaysGoodbye(t *testing.T) {
 // once its answer came back.
 func awaitMetrics(t *testing.T, a *App, lines ...string) {
 	t.Helper()
-	limit, poll := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
+	limit, poll := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
 	defer poll.Stop()
 	for {
 		page, missing := scrape(t, a), ""

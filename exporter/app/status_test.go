@@ -17,7 +17,7 @@ import (
 
 func awaitStatus(t *testing.T, dir string, ok func(*Status) bool) *Status {
 	t.Helper()
-	limit, poll := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
+	limit, poll := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
 	defer poll.Stop()
 	for {
 		s, err := ReadStatus(dir)

@@ -388,7 +388,7 @@ func expectGone(t *testing.T, why, pidFile string) {
 		b, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "stat"))
 		return err != nil || strings.Contains(string(b), ") Z ")
 	}
-	late := time.After(5 * time.Second)
+	late := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !gone() {

@@ -49,7 +49,7 @@ func newAlertmanager(t *testing.T) *alertmanager {
 // next waits for an alert about a device.
 func (a *alertmanager) next(t *testing.T, device string) map[string]any {
 	t.Helper()
-	end := time.NewTimer(30 * time.Second)
+	end := time.NewTimer(time.Minute)
 	defer end.Stop()
 	for {
 		select {
@@ -58,7 +58,7 @@ func (a *alertmanager) next(t *testing.T, device string) map[string]any {
 				return v
 			}
 		case <-end.C:
-			t.Fatalf("nothing told about %q within 30 s", device)
+			t.Fatalf("nothing told about %q within a minute", device)
 		}
 	}
 }

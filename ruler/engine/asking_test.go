@@ -34,7 +34,7 @@ func TestSilentMachineIsAsked(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
-	prober := probe.New(probe.Config{Enabled: true, Ports: []uint16{port}, Timeout: time.Second, PerSecond: 100}, nil)
+	prober := probe.New(probe.Config{Enabled: true, Ports: []uint16{port}, Timeout: 5 * time.Second, PerSecond: 100}, nil)
 
 	w := newWorld(t)
 	a := w.add(1, "db1", "fra", "r1")

@@ -46,13 +46,13 @@ func (w *watched) Claim(ctx context.Context, partition int, owner string) (store
 // until waits for a condition that commits bring about.
 func (w *watched) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	end := time.NewTimer(20 * time.Second)
+	end := time.NewTimer(time.Minute)
 	defer end.Stop()
 	for !ok() {
 		select {
 		case <-w.changed:
 		case <-end.C:
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

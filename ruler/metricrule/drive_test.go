@@ -28,7 +28,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 	<-found
 	back.Store(int64(time.Hour))
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for range 2 {
 		select {
@@ -37,7 +37,7 @@ func TestClockSetBack(t *testing.T) {
 				return
 			}
 		case <-late.C:
-			t.Fatal("not asked within 20 s")
+			t.Fatal("not asked within a minute")
 		}
 	}
 	t.Error("asked for times that are ahead of the clock")

@@ -30,7 +30,7 @@ func write(t testing.TB, c *Client, from time.Time, values []float64, pairs ...s
 // visible waits until a query answers with so many series.
 func visible(t testing.TB, c *Client, q string, at time.Time, want int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	err := sinktest.Poll(ctx, func() error {
 		v, err := c.Query(ctx, q, at)

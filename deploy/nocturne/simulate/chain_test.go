@@ -108,7 +108,7 @@ func TestThroughTheRealBridge(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- sim.Run(ctx) }()
 
-	deadline, stop := context.WithTimeout(t.Context(), 60*time.Second)
+	deadline, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	var begun simulate.Begun
 	if err := sinktest.Poll(deadline, func() (err error) {
@@ -146,7 +146,7 @@ func TestThroughTheRealBridge(t *testing.T) {
 	if sent.Sent != sent.Acked || sent.Refused != 0 {
 		t.Errorf("%+v", sent)
 	}
-	deadline, stop = context.WithTimeout(t.Context(), 30*time.Second)
+	deadline, stop = context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	want := fmt.Sprintf(`{"rows":"%d","ids":"%d"}`, sent.Sent, sent.Sent)
 	if err := sinktest.Poll(deadline, func() error {

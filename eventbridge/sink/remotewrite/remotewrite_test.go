@@ -87,7 +87,7 @@ func TestStaleness(t *testing.T) {
 	if err := s.Write(t.Context(), sink.Batch{Rows: rows}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := sinktest.Poll(ctx, func() error {
 		if err := flush(vm.URL); err != nil {

@@ -169,7 +169,7 @@ func (s *Subject) hostile(t *testing.T, now time.Time) {
 // wantOnce waits until every row is stored and fails on a second copy.
 func (s *Subject) wantOnce(t *testing.T, rows []sink.Row) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var extra []string
 	err := Poll(ctx, func() error {

@@ -3,7 +3,6 @@ package sinktest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nocturne/internal/freeport"
 )
 
 // Server is a real VictoriaMetrics or VictoriaLogs on a free port, with its
@@ -63,23 +64,16 @@ func program(t testing.TB, name string) string {
 func start(t testing.TB, name string, flags []string) *Server {
 	t.Helper()
 	s := &Server{t: t, path: program(t, name)}
-	addr := freeAddr(t)
+	port, err := freeport.Find(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port[0])
 	s.URL = "http://" + addr
 	s.args = append([]string{"-httpListenAddr=" + addr, "-storageDataPath=" + t.TempDir(), "-memory.allowedBytes=256MiB", "-loggerLevel=ERROR"}, flags...)
 	s.Start()
 	t.Cleanup(s.Kill)
 	return s
-}
-
-// freeAddr returns a loopback address that was free a moment ago.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Start starts the server, after Kill again on the same port and data, and
@@ -99,7 +93,7 @@ func (s *Server) Start() {
 		_ = cmd.Wait() // killed, mostly
 		close(done)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := Poll(ctx, func() error { return s.get(ctx, "/health") }); err != nil {
 		s.t.Fatalf("%s does not start: %v", s.path, err)

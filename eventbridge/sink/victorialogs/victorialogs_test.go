@@ -91,7 +91,7 @@ func TestRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := h.Subject.String()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var found []map[string]string
 	err := sinktest.Poll(ctx, func() (err error) {
@@ -135,7 +135,7 @@ func TestLimitsOfTheServer(t *testing.T) {
 	if err := s.Write(t.Context(), sink.Batch{Rows: rows}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := sinktest.Poll(ctx, func() error {
 		have, err := stored(ctx, vl.URL)

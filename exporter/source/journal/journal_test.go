@@ -79,7 +79,7 @@ func (s *spool) take() []record.Record {
 // until waits until the spool has n records.
 func (s *spool) until(t *testing.T, n int) []record.Record {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		if recs := s.take(); len(recs) >= n {
 			return recs
@@ -87,7 +87,7 @@ func (s *spool) until(t *testing.T, n int) []record.Record {
 		select {
 		case <-s.got:
 		case <-late:
-			t.Fatalf("%d records after 20 s, want %d", len(s.take()), n)
+			t.Fatalf("%d records after a minute, want %d", len(s.take()), n)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func run(t *testing.T, src source.Source, s *spool) (stop func() error) {
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the source does not end")
 			return nil
 		}
