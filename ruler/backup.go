@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,29 +12,32 @@ import (
 
 func backupCommands() []command {
 	return []command{
-		{"backup", "[--config FILE] FILE", "copy the store into a new file, also while the ruler works", backup},
-		{"restore", "[--config FILE] FILE", "put a backup in the place of the store; the ruler must be stopped", restore},
+		{"backup", "[-config FILE] FILE", "copy the store into a new file, also while the ruler works", backup},
+		{"restore", "[-config FILE] FILE", "put a backup in the place of the store; the ruler must be stopped", restore},
 	}
 }
 
 // fileArgs reads the flags and the one file of backup and restore.
-func fileArgs(name string, args []string, stderr io.Writer) (data, file string, err error) {
-	fs := flag.NewFlagSet("ruler "+name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	path := fs.String("config", "", "configuration file (YAML); without one the defaults hold")
-	if err := fs.Parse(args); err != nil {
+func fileArgs(name string, args []string, stdout io.Writer) (data, file string, err error) {
+	fs := ruleFlags(name, argsOf(name), stdout)
+	path := fs.String("config", "", "the ruler's configuration file; without one the defaults hold")
+	rest, err := parseFlags(fs, args)
+	if err != nil {
 		return "", "", err
 	}
-	if fs.NArg() != 1 {
+	if len(rest) != 1 {
 		return "", "", fmt.Errorf("ruler %s: name one file: %w", name, errUsage)
 	}
 	cfg, err := config.Load(*path)
-	return cfg.Data, fs.Arg(0), err
+	return cfg.Data, rest[0], err
 }
 
-func backup(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	data, file, err := fileArgs("backup", args, stderr)
+func backup(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	data, file, err := fileArgs("backup", args, stdout)
 	if err != nil {
+		return err
+	}
+	if err := app.HasStore(data); err != nil {
 		return err
 	}
 	if err := app.Backup(ctx, data, file); err != nil {
@@ -45,8 +47,8 @@ func backup(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	return nil
 }
 
-func restore(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	data, file, err := fileArgs("restore", args, stderr)
+func restore(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	data, file, err := fileArgs("restore", args, stdout)
 	if err != nil {
 		return err
 	}

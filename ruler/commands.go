@@ -43,9 +43,35 @@ func find(args []string) (command, []string, bool) {
 	return command{}, nil, false
 }
 
-// usage lists the commands.
-func usage(w io.Writer) {
+// argsOf is the rest of a command's usage line.
+func argsOf(name string) string {
 	for _, c := range commands() {
+		if c.name == name {
+			return c.args
+		}
+	}
+	return ""
+}
+
+// asked tells whether a group of commands is asked for help, `ruler rules
+// -help`, and which: "" are all.
+func asked(args []string) (group string, ok bool) {
+	switch {
+	case len(args) == 1 && args[0] == "help":
+		return "", true
+	case len(args) == 2 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[1]):
+		group = args[0] + " "
+		return group, slices.ContainsFunc(commands(), func(c command) bool { return strings.HasPrefix(c.name, group) })
+	}
+	return "", false
+}
+
+// usage lists the commands of a group.
+func usage(w io.Writer, group string) {
+	for _, c := range commands() {
+		if !strings.HasPrefix(c.name, group) {
+			continue
+		}
 		fmt.Fprintf(w, "  ruler %s %s\n    \t%s\n", c.name, c.args, c.summary)
 	}
 }

@@ -38,6 +38,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if c, rest, ok := find(args); ok {
 		return c.run(ctx, rest, stdout, stderr)
 	}
+	if group, ok := asked(args); ok {
+		if group == "" {
+			return run(ctx, []string{"-help"}, stdout, stderr)
+		}
+		usage(stdout, group)
+		return flag.ErrHelp
+	}
 	fs := flag.NewFlagSet("ruler", flag.ContinueOnError)
 	path := fs.String("config", "", "configuration file (YAML); without one the defaults hold")
 	listen := fs.String("listen", "", "address of the page, the API and /metrics; overrides listen")
@@ -50,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	to := stderr
 	if errors.Is(err, flag.ErrHelp) {
 		to = stdout
-		usage(&said)
+		usage(&said, "")
 	}
 	if _, werr := said.WriteTo(to); err != nil || werr != nil {
 		return errors.Join(err, werr)

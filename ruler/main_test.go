@@ -121,14 +121,14 @@ func TestUserCommands(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"taken":                    {"users", "add", "-config", cfg, "-name", "Ada"},
-		"does not fit":             {"users", "add", "-config", cfg, "-name", "a b"},
-		"no user \"bob\"":          {"users", "link", "-config", cfg, "bob"},
-		"viewer, editor or admin":  {"users", "role", "-config", cfg, "ada", "root"},
-		"name a user and a role":   {"users", "role", "-config", cfg, "ada"},
-		"name one user":            {"users", "remove", "-config", cfg},
-		"there is no user":         {"users", "remove", "-config", cfg, "bob"},
-		"name one user: wrong usa": {"users", "link", "-config", cfg, "ada", "bob"},
+		"taken":                   {"users", "add", "-config", cfg, "-name", "Ada"},
+		"does not fit":            {"users", "add", "-config", cfg, "-name", "a b"},
+		"no user \"bob\"":         {"users", "link", "-config", cfg, "bob"},
+		"viewer, editor or admin": {"users", "role", "-config", cfg, "ada", "root"},
+		"name a user and a role":  {"users", "role", "-config", cfg, "ada"},
+		"name one user":           {"users", "remove", "-config", cfg},
+		"there is no user":        {"users", "remove", "-config", cfg, "bob"},
+		"\"bob\" is too much":     {"users", "link", "-config", cfg, "ada", "bob"},
 	} {
 		if _, _, err := call(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", args, err, want)
@@ -142,5 +142,48 @@ func TestUserCommands(t *testing.T) {
 	}
 	if _, _, err := call("users", "remove", "-config", cfg, "ada"); err != nil {
 		t.Errorf("remove: %v", err)
+	}
+}
+
+// A flag counts wherever it stands: one that is passed over would mean another
+// store. What only reads a store makes none, and nothing surplus is passed over.
+func TestCommandsOfTheStore(t *testing.T) {
+	dir := t.TempDir()
+	cfg, data, copied := filepath.Join(dir, "ruler.yml"), filepath.Join(dir, "data"), filepath.Join(dir, "copy.db")
+	if err := os.WriteFile(cfg, []byte("data: "+filepath.ToSlash(data)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := func(line ...string) (stdout string, err error) {
+		var out, rest bytes.Buffer
+		err = run(t.Context(), line, &out, &rest)
+		return out.String(), err
+	}
+	for _, line := range []string{"tokens list", "tokens revoke x", "users list", "users role x viewer", "users remove x", "rules noise", "backup " + copied} {
+		_, err := call(append(strings.Fields(line), "-config", cfg)...)
+		if err == nil || !strings.Contains(err.Error(), "no store") || !strings.Contains(err.Error(), "-config") {
+			t.Errorf("%s without a store: %v", line, err)
+		}
+	}
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("reading made a store: %v", err)
+	}
+	for _, line := range []string{"tokens add -name a", "users add -name bob", "users role bob editor", "tokens list", "users list", "rules noise", "backup " + copied, "restore " + copied, "tokens revoke a"} {
+		if _, err := call(append(strings.Fields(line), "-config", cfg)...); err != nil {
+			t.Errorf("%s -config FILE: %v", line, err)
+		}
+	}
+	for _, line := range []string{"tokens add -name b more", "tokens list more", "users add -name c more", "users list more", "rules noise more", "backup a b", "restore", "users remove a b"} {
+		if _, err := call(append(strings.Fields(line), "-config", cfg)...); !errors.Is(err, errUsage) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	for _, line := range []string{"tokens -help", "users --help", "rules -h", "help"} {
+		out, err := call(strings.Fields(line)...)
+		if first, _, _ := strings.Cut(line, " "); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "ruler "+strings.TrimPrefix(first, "help")) {
+			t.Errorf("%s: %q, %v", line, out, err)
+		}
+	}
+	if out, err := call("backup", "-help"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "[-config FILE] FILE") {
+		t.Errorf("backup -help: %q, %v", out, err)
 	}
 }

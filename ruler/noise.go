@@ -18,19 +18,19 @@ func noiseCommands() []command {
 
 func rulesNoise(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var since string
-	_, s, err := storeFlags(ctx, "rules noise", args, stdout, func(fs *flag.FlagSet) {
+	o, err := storeFlags(ctx, "rules noise", 0, args, stdout, func(fs *flag.FlagSet) {
 		fs.StringVar(&since, "since", "7d", "how long ago to begin: 24h, 7d, 30d")
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = errors.Join(err, o.store.Close()) }()
 	d, err := rule.ParseDuration(since)
 	if err != nil {
 		return fmt.Errorf("-since: %w", err)
 	}
 	now := time.Now()
-	n, err := s.Noise(ctx, now.Add(-d))
+	n, err := o.store.Noise(ctx, now.Add(-d))
 	if err != nil {
 		return err
 	}

@@ -27,32 +27,48 @@ func tokenCommands() []command {
 	}
 }
 
-// storeFlags parses the flags of a command and opens the store of a ruler, which may
-// be in use by a running ruler.
-func storeFlags(ctx context.Context, name string, args []string, stdout io.Writer, more func(*flag.FlagSet)) (*flag.FlagSet, app.Store, error) {
-	fs := flag.NewFlagSet("ruler "+name, flag.ContinueOnError)
-	fs.SetOutput(stdout)
+// opened is what a command about a store works with.
+type opened struct {
+	store app.Store
+	cfg   config.Config
+	rest  []string // its arguments beside flags
+}
+
+// storeFlags parses the flags of a command, and at most so many other arguments,
+// and opens the store of a ruler, which may be in use by a running ruler. Only
+// what adds somebody makes a store where there is none.
+func storeFlags(ctx context.Context, name string, words int, args []string, stdout io.Writer, more func(*flag.FlagSet)) (opened, error) {
+	fs := ruleFlags(name, argsOf(name), stdout)
 	path := fs.String("config", "", "the ruler's configuration file; without one the defaults hold")
 	if more != nil {
 		more(fs)
 	}
-	if err := fs.Parse(args); err != nil {
-		return nil, nil, err
+	rest, err := parseFlags(fs, args)
+	if err != nil {
+		return opened{}, err
+	}
+	if len(rest) > words {
+		return opened{}, fmt.Errorf("ruler %s: %.80q is too much, its usage is: %s: %w", name, rest[words], argsOf(name), errUsage)
 	}
 	cfg, err := config.Load(*path)
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
+	}
+	if makes := strings.HasSuffix(name, " add") || name == "users link"; !makes {
+		if err := app.HasStore(cfg.Data); err != nil {
+			return opened{}, err
+		}
 	}
 	s, err := app.OpenStore(ctx, cfg, true)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w (run it as the ruler's user)", err)
+		return opened{}, fmt.Errorf("%w (run it as the ruler's user)", err)
 	}
-	return fs, s, nil
+	return opened{s, cfg, rest}, nil
 }
 
 func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var name, role, kind, expires string
-	_, s, err := storeFlags(ctx, "tokens add", args, stdout, func(fs *flag.FlagSet) {
+	o, err := storeFlags(ctx, "tokens add", 0, args, stdout, func(fs *flag.FlagSet) {
 		fs.StringVar(&name, "name", "", "whose it is; the audit log names it")
 		fs.StringVar(&role, "role", "viewer", "viewer looks, editor works with notifications and silences, admin does everything")
 		fs.StringVar(&kind, "kind", store.TokenPerson, "token, or plugin: it names the person for whom it asks")
@@ -61,7 +77,7 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = errors.Join(err, o.store.Close()) }()
 	var ttl time.Duration
 	if expires != "" {
 		if ttl, err = rule.ParseDuration(expires); err != nil {
@@ -73,7 +89,7 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 		return err
 	}
 	t.CreatedBy = operator()
-	if err := s.AddToken(ctx, t, cliEntry("token.create", t.ID, api.TokenDetail(t))); err != nil {
+	if err := o.store.AddToken(ctx, t, cliEntry("token.create", t.ID, api.TokenDetail(t))); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "token %s of %s, role %s. It is printed this once; send it as Authorization: Bearer …\n", t.ID, t.Name, t.Role)
@@ -82,12 +98,12 @@ func tokensAdd(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 }
 
 func tokensList(ctx context.Context, args []string, stdout, _ io.Writer) (err error) {
-	_, s, err := storeFlags(ctx, "tokens list", args, stdout, nil)
+	o, err := storeFlags(ctx, "tokens list", 0, args, stdout, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	list, err := s.Tokens(ctx)
+	defer func() { err = errors.Join(err, o.store.Close()) }()
+	list, err := o.store.Tokens(ctx)
 	if err != nil {
 		return err
 	}
@@ -109,28 +125,28 @@ func tokensList(ctx context.Context, args []string, stdout, _ io.Writer) (err er
 }
 
 func tokensRevoke(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs, s, err := storeFlags(ctx, "tokens revoke", args, stdout, nil)
+	o, err := storeFlags(ctx, "tokens revoke", 1, args, stdout, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if fs.NArg() != 1 {
+	defer func() { err = errors.Join(err, o.store.Close()) }()
+	if len(o.rest) != 1 {
 		return fmt.Errorf("name one token by its name or id: %w", errUsage)
 	}
-	list, err := s.Tokens(ctx)
+	list, err := o.store.Tokens(ctx)
 	if err != nil {
 		return err
 	}
 	for _, t := range list {
-		if t.Revoked.IsZero() && (t.ID == fs.Arg(0) || t.Name == fs.Arg(0)) {
-			if _, err := s.RevokeToken(ctx, t.ID, cliEntry("token.revoke", t.ID, nil)); err != nil {
+		if t.Revoked.IsZero() && (t.ID == o.rest[0] || t.Name == o.rest[0]) {
+			if _, err := o.store.RevokeToken(ctx, t.ID, cliEntry("token.revoke", t.ID, nil)); err != nil {
 				return err
 			}
 			fmt.Fprintf(stderr, "token %s of %s is revoked\n", t.ID, t.Name)
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no valid token %.80q: ruler tokens list shows them", fs.Arg(0))
+	return fmt.Errorf("there is no valid token %.80q: ruler tokens list shows them", o.rest[0])
 }
 
 func cliEntry(action, subject string, detail map[string]any) store.AuditEntry {

@@ -11,7 +11,6 @@ import (
 
 	"nocturne/ruler/api"
 	"nocturne/ruler/app"
-	"nocturne/ruler/config"
 	"nocturne/ruler/store"
 )
 
@@ -27,22 +26,18 @@ func userCommands() []command {
 
 // people opens the store of a command about users, and hands over what is left of
 // its arguments and where the page is.
-func people(ctx context.Context, name string, args []string, stdout io.Writer, more func(*flag.FlagSet), do func(s app.Store, rest []string, page string) error) (err error) {
-	fs, s, err := storeFlags(ctx, name, args, stdout, more)
+func people(ctx context.Context, name string, words int, args []string, stdout io.Writer, more func(*flag.FlagSet), do func(s app.Store, rest []string, page string) error) (err error) {
+	o, err := storeFlags(ctx, name, words, args, stdout, more)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	cfg, err := config.Load(fs.Lookup("config").Value.String())
-	if err != nil {
-		return err
-	}
-	return do(s, fs.Args(), cfg.PageURL())
+	defer func() { err = errors.Join(err, o.store.Close()) }()
+	return do(o.store, o.rest, o.cfg.PageURL())
 }
 
 func usersAdd(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var name, role string
-	return people(ctx, "users add", args, stdout, func(fs *flag.FlagSet) {
+	return people(ctx, "users add", 0, args, stdout, func(fs *flag.FlagSet) {
 		fs.StringVar(&name, "name", "", "for logging in; the audit log names it")
 		fs.StringVar(&role, "role", "viewer", "viewer looks, editor works with notifications and silences, admin does everything")
 	}, func(s app.Store, _ []string, page string) error {
@@ -66,11 +61,8 @@ func printLink(stdout, stderr io.Writer, l *store.LoginLink, link, whose string)
 }
 
 func usersLink(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return people(ctx, "users link", args, stdout, nil, func(s app.Store, rest []string, page string) error {
+	return people(ctx, "users link", 1, args, stdout, nil, func(s app.Store, rest []string, page string) error {
 		u, whose := store.User{}, "the first admin"
-		if len(rest) > 1 {
-			return fmt.Errorf("name one user: %w", errUsage)
-		}
 		if len(rest) == 1 {
 			var err error
 			if u, err = named(ctx, s, rest[0]); err != nil {
@@ -99,7 +91,7 @@ func named(ctx context.Context, s app.Store, name string) (store.User, error) {
 }
 
 func usersList(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	return people(ctx, "users list", args, stdout, nil, func(s app.Store, _ []string, _ string) error {
+	return people(ctx, "users list", 0, args, stdout, nil, func(s app.Store, _ []string, _ string) error {
 		list, err := s.Users(ctx)
 		if err != nil {
 			return err
@@ -121,7 +113,7 @@ func usersList(ctx context.Context, args []string, stdout, _ io.Writer) error {
 }
 
 func usersRole(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return people(ctx, "users role", args, stdout, nil, func(s app.Store, rest []string, _ string) error {
+	return people(ctx, "users role", 2, args, stdout, nil, func(s app.Store, rest []string, _ string) error {
 		if len(rest) != 2 {
 			return fmt.Errorf("name a user and a role: %w", errUsage)
 		}
@@ -142,7 +134,7 @@ func usersRole(ctx context.Context, args []string, stdout, stderr io.Writer) err
 }
 
 func usersRemove(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return people(ctx, "users remove", args, stdout, nil, func(s app.Store, rest []string, _ string) error {
+	return people(ctx, "users remove", 1, args, stdout, nil, func(s app.Store, rest []string, _ string) error {
 		if len(rest) != 1 {
 			return fmt.Errorf("name one user: %w", errUsage)
 		}

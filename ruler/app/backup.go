@@ -15,6 +15,15 @@ import (
 
 const storeFile = "ruler.db"
 
+// HasStore says what to do where a data folder holds no store.
+func HasStore(data string) error {
+	_, err := os.Stat(filepath.Join(data, storeFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no store in %s: name the configuration of the ruler with -config", data)
+	}
+	return err
+}
+
 // Backup copies the store of a data folder into a new file, also while its
 // ruler works.
 func Backup(ctx context.Context, data, to string) error {
