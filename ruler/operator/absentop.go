@@ -26,6 +26,7 @@ type absent struct {
 	servers map[record.ID]*presence
 	dirty   map[record.ID]struct{}
 	due     calendar[record.ID]
+	holds   []func(server record.ID, n int) // as problems.holds
 }
 
 // presence is what is known of one server. With map and calendar it stays far
@@ -86,7 +87,7 @@ func (a *absent) Step(ctx Context, in Input) []Verdict {
 func (a *absent) heard(ctx Context, in Input, id record.ID, p *presence) []Verdict {
 	if p == nil {
 		p = &presence{alive: ctx.Now.UnixNano()}
-		a.servers[id] = p
+		a.put(id, p)
 	}
 	var out []Verdict
 	if p.mode == silent {
@@ -263,14 +264,14 @@ func (a *absent) Load(s KeyedState) error {
 		return fmt.Errorf("load state of rule %s: key of another server: %w", s.RuleID, record.ErrMalformed)
 	}
 	if s.Data == nil {
-		delete(a.servers, s.Server)
+		a.drop(s.Server)
 		return nil
 	}
 	p, err := a.decode(s)
 	if err != nil {
 		return err
 	}
-	a.servers[s.Server] = p
+	a.put(s.Server, p)
 	if s.Shape != a.rule.Shape {
 		a.judgeAnew(p)
 		a.dirty[s.Server] = struct{}{}
@@ -324,7 +325,27 @@ func (a *absent) decode(s KeyedState) (*presence, error) {
 // Forget implements Operator.
 func (a *absent) Forget(server record.ID) {
 	if a.servers[server] != nil {
-		delete(a.servers, server)
+		a.drop(server)
 		a.dirty[server] = struct{}{}
+	}
+}
+
+func (a *absent) put(id record.ID, p *presence) {
+	if a.servers[id] == nil {
+		a.holding(id, 1)
+	}
+	a.servers[id] = p
+}
+
+func (a *absent) drop(id record.ID) {
+	if a.servers[id] != nil {
+		delete(a.servers, id)
+		a.holding(id, -1)
+	}
+}
+
+func (a *absent) holding(id record.ID, n int) {
+	for _, f := range a.holds {
+		f(id, n)
 	}
 }

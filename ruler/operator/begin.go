@@ -100,7 +100,7 @@ func (a *absent) learn(k Present) bool {
 		// What it said is not known any more: it has as long as any goodbye allows.
 		p.mode, p.alive, after = leftShutdown, 0, a.spec.Goodbye.Shutdown
 	}
-	a.servers[k.Server.ID] = p
+	a.put(k.Server.ID, p)
 	if after == 0 {
 		a.dirty[k.Server.ID] = struct{}{}
 	} else {

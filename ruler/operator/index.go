@@ -97,7 +97,7 @@ func providerPrefix(c *rule.Conditions) string {
 }
 
 // bucketOf returns the value of a key, a new one if need be.
-func bucketOf[V any](m map[string]*V, key string) *V {
+func bucketOf[K comparable, V any](m map[K]*V, key K) *V {
 	v := m[key]
 	if v == nil {
 		v = new(V)
@@ -212,28 +212,36 @@ type bucket[T any] struct {
 // telling first.
 var spread = []string{"name", "rack", "site", "role", "owner"}
 
-func (b *bucket[T]) add(r *rule.Rule, t T) {
+// spreadOf returns the label by which what belongs to a rule is kept apart, and
+// its values in lower case; "" = none.
+func spreadOf(r *rule.Rule) (string, []string) {
 	for _, label := range spread {
-		want, ok := r.Servers[label]
-		if !ok || want.In == nil {
-			continue
+		if want, ok := r.Servers[label]; ok && want.In != nil {
+			var values []string
+			for _, v := range want.In {
+				values = append(values, strings.ToLower(v))
+			}
+			return label, unique(values)
 		}
-		if b.byLabel == nil {
-			b.byLabel = map[string]map[string][]T{}
-		}
-		if b.byLabel[label] == nil {
-			b.byLabel[label] = map[string][]T{}
-		}
-		var values []string
-		for _, v := range want.In {
-			values = append(values, strings.ToLower(v))
-		}
-		for _, v := range unique(values) {
-			b.byLabel[label][v] = append(b.byLabel[label][v], t)
-		}
+	}
+	return "", nil
+}
+
+func (b *bucket[T]) add(r *rule.Rule, t T) {
+	label, values := spreadOf(r)
+	if label == "" {
+		b.any = append(b.any, t)
 		return
 	}
-	b.any = append(b.any, t)
+	if b.byLabel == nil {
+		b.byLabel = map[string]map[string][]T{}
+	}
+	if b.byLabel[label] == nil {
+		b.byLabel[label] = map[string][]T{}
+	}
+	for _, v := range values {
+		b.byLabel[label][v] = append(b.byLabel[label][v], t)
+	}
 }
 
 // each calls fn with what may concern a server. b may be nil.

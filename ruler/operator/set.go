@@ -44,10 +44,10 @@ type Set struct {
 	ops   []Operator
 	byID  map[string]int
 
-	snapshots  snapshotIndex                  // state, change, count, flap, sequence; match of a device
-	risks      riskIndex                      // behind them: they look at what those hold open
-	categories map[record.Category][]Operator // absent, clone, sequence
-	events     index
+	snapshots snapshotIndex // state, change, count, flap, sequence; match of a device
+	risks     riskIndex     // behind them: they look at what those hold open
+	heard     heardIndex    // absent, clone, sequence
+	events    index
 	// Panicked, if set, is told of a bug that a rule met when time passed, in its own
 	// operator: the others go on.
 	Panicked func(ruleID string, what any)
@@ -55,7 +55,7 @@ type Set struct {
 
 // NewSet makes the operators of the rules. Ids must be unique.
 func NewSet(rules []*rule.Rule) (*Set, error) {
-	s := &Set{rules: rules, byID: map[string]int{}, categories: map[record.Category][]Operator{}, snapshots: newSnapshotIndex(), events: newIndex()}
+	s := &Set{rules: rules, byID: map[string]int{}, heard: newHeardIndex(), snapshots: newSnapshotIndex(), events: newIndex()}
 	for i, r := range rules {
 		if _, twice := s.byID[r.ID]; twice {
 			return nil, fmt.Errorf("rule %s: the id is taken", r.ID)
@@ -85,19 +85,8 @@ func NewSet(rules []*rule.Rule) (*Set, error) {
 			s.snapshots.add(r, op)
 		case *risk:
 			s.risks.ops = append(s.risks.ops, op)
-		case *absent:
-			s.watch(op.spec.Category, op)
-			if op.spec.Category != record.Heartbeat {
-				s.watch(record.Heartbeat, op)
-			}
-		case *await:
-			for _, c := range record.Categories() {
-				if op.spec.While == rule.WhileExpected || c == record.Heartbeat {
-					s.watch(c, op)
-				}
-			}
-		case *clone:
-			s.watch(record.Heartbeat, op)
+		case *absent, *await, *clone:
+			s.heard.add(r, op)
 		case *sequence:
 			s.addSequence(op)
 		default:
@@ -122,7 +111,7 @@ func (s *Set) addSequence(op *sequence) {
 		s.snapshots.add(op.rule, op)
 	}
 	if op.booted {
-		s.watch(record.Heartbeat, stepOnly{op, op.boot})
+		s.heard.add(op.rule, op)
 	}
 }
 
@@ -135,10 +124,6 @@ type stepOnly struct {
 // Step implements Operator.
 func (s stepOnly) Step(ctx Context, in Input) []Verdict { return s.step(ctx, in) }
 
-func (s *Set) watch(c record.Category, op Operator) {
-	s.categories[c] = append(s.categories[c], op)
-}
-
 // Rules returns the rules, in the order given.
 func (s *Set) Rules() []*rule.Rule { return s.rules }
 
@@ -148,9 +133,7 @@ func (s *Set) Rules() []*rule.Rule { return s.rules }
 func (s *Set) Step(ctx Context, in Input) []Verdict {
 	var out []Verdict
 	if in.Header != nil {
-		for _, op := range s.categories[in.Header.Category] {
-			out = append(out, op.Step(ctx, in)...)
-		}
+		out = s.heard.step(out, ctx, in)
 	}
 	if in.Record.Snapshot != nil {
 		s.snapshots.find(&ctx, &in)

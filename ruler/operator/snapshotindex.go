@@ -3,7 +3,6 @@ package operator
 import (
 	"slices"
 
-	"nocturne/internal/record"
 	"nocturne/ruler/diff"
 	"nocturne/ruler/rule"
 )
@@ -14,15 +13,17 @@ import (
 type snapshotIndex struct {
 	types map[string]*typeBucket
 	ops   []Operator // in the order in which they get a snapshot; buckets hold places in it
-	// Of the snapshot at hand.
-	round uint64
-	looks []int // places of what looks at it
-	ends  []int // places of match rules: something was replaced
+	held  holders    // state rules, which must see how what they hold ends
+	// Of the snapshot at hand: what looks at it, and the places of match rules of
+	// which something was replaced.
+	chosen
+	ends []int
 }
 
 // typeBucket holds the rules about one type of device.
 type typeBucket struct {
-	seen     bucket[int]             // they look at devices: state, count, sequence
+	seen     bucket[int]             // they look at devices: count, sequence
+	values   []*values               // they look at bad ones: state
 	changed  bucket[int]             // they look at changes of any kind
 	fields   map[string]*bucket[int] // they look at changes of one field: flap
 	replaced []int                   // match of a device, on whatever server
@@ -30,14 +31,17 @@ type typeBucket struct {
 	sawIn, changedIn, replacedIn uint64 // rounds in which they were taken
 }
 
-func newSnapshotIndex() snapshotIndex { return snapshotIndex{types: map[string]*typeBucket{}} }
+func newSnapshotIndex() snapshotIndex {
+	return snapshotIndex{types: map[string]*typeBucket{}, held: holders{}}
+}
 
 // add indexes the operator of a rule. They get a snapshot in the order of add.
 func (x *snapshotIndex) add(r *rule.Rule, op Operator) {
 	at := len(x.ops)
 	switch o := op.(type) {
 	case *state:
-		bucketOf(x.types, o.spec.Device).seen.add(r, at)
+		bucketOf(x.types, o.spec.Device).valuesOf(o.spec.Field).add(r, o.spec, at)
+		o.holds = append(o.holds, x.held.counts(at))
 	case *count:
 		bucketOf(x.types, o.spec.Counter.Device).seen.add(r, at)
 	case *change:
@@ -61,18 +65,27 @@ func (x *snapshotIndex) add(r *rule.Rule, op Operator) {
 		op = stepOnly{o, o.replaced}
 	}
 	x.ops = append(x.ops, op)
+	x.seat()
 }
 
 // find looks up whom a snapshot concerns, for step and replaced.
 func (x *snapshotIndex) find(ctx *Context, in *Input) {
-	x.round++
-	x.looks, x.ends = x.looks[:0], x.ends[:0]
+	x.begin()
+	x.ends = x.ends[:0]
 	snap, f := in.Record.Snapshot, &ctx.Server
-	last := ""
+	x.held.choose(ctx.Server.ID, &x.chosen)
+	var last string
+	var b *typeBucket
 	for i := range snap.Devices {
-		if typ := snap.Devices[i].Type; typ != last {
-			last = typ
-			x.see(x.types[typ], f)
+		d := &snap.Devices[i]
+		if d.Type != last {
+			last, b = d.Type, x.types[d.Type]
+			x.see(b, f)
+		}
+		if b != nil {
+			for _, v := range b.values {
+				v.judge(d, f, x.choose)
+			}
 		}
 	}
 	for i := range snap.Sections {
@@ -84,28 +97,25 @@ func (x *snapshotIndex) find(ctx *Context, in *Input) {
 			x.differ(b, &in.Changes[i], f)
 		}
 	}
-	slices.Sort(x.looks)
-	x.looks = slices.Compact(x.looks)
+	slices.Sort(x.places)
 	slices.Sort(x.ends)
 }
-
-func (x *snapshotIndex) look(places []int) { x.looks = append(x.looks, places...) }
 
 func (x *snapshotIndex) see(b *typeBucket, f *ServerFacts) {
 	if b != nil && b.sawIn != x.round {
 		b.sawIn = x.round
-		b.seen.each(f, x.look)
+		b.seen.each(f, x.choose)
 	}
 }
 
 func (x *snapshotIndex) differ(b *typeBucket, ch *diff.Change, f *ServerFacts) {
 	if b.changedIn != x.round {
 		b.changedIn = x.round
-		b.changed.each(f, x.look)
+		b.changed.each(f, x.choose)
 	}
 	switch {
 	case ch.Kind == diff.Field:
-		b.fields[ch.Field].each(f, x.look)
+		b.fields[ch.Field].each(f, x.choose)
 	case ch.Kind == diff.Replaced && b.replacedIn != x.round:
 		b.replacedIn = x.round
 		x.ends = append(x.ends, b.replaced...)
@@ -114,7 +124,7 @@ func (x *snapshotIndex) differ(b *typeBucket, ch *diff.Change, f *ServerFacts) {
 
 // step appends the verdicts of those that look at the snapshot.
 func (x *snapshotIndex) step(out []Verdict, ctx Context, in Input) []Verdict {
-	return x.show(x.looks, out, ctx, in)
+	return x.show(x.places, out, ctx, in)
 }
 
 // replaced appends the verdicts of those that end when a device was replaced.
@@ -149,49 +159,31 @@ func (s *sequence) deviceTypes() []string {
 // riskIndex knows on which servers risk rules have something to look at: where
 // one of the rules they name, or they themselves, hold something open.
 type riskIndex struct {
-	ops     []*risk
-	servers map[record.ID]map[int]int // place in ops: how many hold something
+	ops  []*risk
+	held holders // by place in ops
 }
 
 // bind must be called once all rules are there, before anything is loaded.
 func (x *riskIndex) bind(find func(id string) Operator) {
-	x.servers = map[record.ID]map[int]int{}
+	x.held = holders{}
 	for at, op := range x.ops {
 		op.bind(find)
 		for _, ps := range append([]*problems{op.own()}, unique(op.degraded)...) {
-			ps.holds = append(ps.holds, func(server record.ID, n int) { x.count(server, at, n) })
+			ps.holds = append(ps.holds, x.held.counts(at))
 		}
-	}
-}
-
-func (x *riskIndex) count(server record.ID, at, n int) {
-	m := x.servers[server]
-	if m == nil {
-		m = map[int]int{}
-		x.servers[server] = m
-	}
-	if m[at] += n; m[at] <= 0 {
-		delete(m, at)
-	}
-	if len(m) == 0 {
-		delete(x.servers, server)
 	}
 }
 
 // step shows the snapshot to one after the other: a rule may look at what the one
 // before it has found just now.
 func (x *riskIndex) step(out []Verdict, ctx Context, in Input) []Verdict {
-	for last := -1; ; {
-		next := len(x.ops)
-		for at := range x.servers[ctx.Server.ID] {
-			if at > last {
-				next = min(next, at)
-			}
-		}
-		if next == len(x.ops) {
+	for next := 0; ; next++ {
+		i, _ := x.held.find(ctx.Server.ID, next)
+		list := x.held[ctx.Server.ID]
+		if i == len(list) {
 			return out
 		}
+		next = int(list[i].at)
 		out = append(out, x.ops[next].Step(ctx, in)...)
-		last = next
 	}
 }

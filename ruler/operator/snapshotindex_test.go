@@ -33,7 +33,8 @@ func randomRules(dice *rand.Rand, n int) string {
 		condition := ""
 		switch kind := dice.IntN(8); kind {
 		case 0, 1:
-			condition = fmt.Sprintf(`%s state: {device: %s, field: %s, bad: [%s]%s}`, pick("", "for: 5s,"), typ(), field(), pick("a", "b", "a, c"), pick("", ", keep: 4s"))
+			condition = fmt.Sprintf(`%s state: {device: %s, %s%s}`, pick("", "for: 5s,"), typ(), pick("field: "+field()+", "+pick("bad: [a]", "bad: [B]", "bad: [k]", "bad: [a, C]", "ok: [c]", "ok: [C, b]", "ok: [b, K]"),
+				"field: errors, "+pick("above: 1", "above: 2", "below: 1", "below: 2", "above: 2, clear: 1", "ok: [\"0\", \"2\"]", "bad: [\"3\"]")), pick("", ", keep: 4s"))
 			states = append(states, fmt.Sprintf("r%d", i))
 		case 2:
 			condition = fmt.Sprintf(`expires: 20s, change: {device: [%s, %s], kinds: [added, removed, replaced, moved, field]}`, typ(), typ())
@@ -78,7 +79,7 @@ func randomSnapshot(dice *rand.Rand) *record.Snapshot {
 		for _, place := range []string{"c0/1", "c0/2", "c1/1"} {
 			if dice.IntN(3) > 0 {
 				s.Devices = append(s.Devices, record.Device{Type: typ, Place: place, Occupant: []string{"", "A1", "B2", "C3"}[dice.IntN(4)], Fields: []record.Attr{
-					{Key: "state", Value: record.String([]string{"a", "b", "c", "c", ""}[dice.IntN(5)])}, {Key: "other", Value: record.String([]string{"a", "c"}[dice.IntN(2)])},
+					{Key: "state", Value: record.String([]string{"a", "b ", "c", "C", "", "\u212a"}[dice.IntN(6)])}, {Key: "other", Value: record.String([]string{"a", "c"}[dice.IntN(2)])},
 					{Key: "errors", Value: record.Int(int64(dice.IntN(4)))}, {Key: FieldGroup, Value: record.Int(0)}}})
 			}
 		}
@@ -146,7 +147,7 @@ func TestSnapshotConcernsFew(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("rules:\n")
 	for _, k := range kinds {
-		if k.sees != "snapshot" || k.name == "state-looks" {
+		if k.sees != "snapshot" || strings.HasSuffix(k.name, "-matches") {
 			continue
 		}
 		condition := k.condition
@@ -155,18 +156,32 @@ func TestSnapshotConcernsFew(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "  - {id: %s, name: A, %s, %s}\n", k.name, tail, condition)
 	}
+	for i, condition := range []string{"field: state, bad: [x, y]", "field: state, ok: [ONLN]", "field: faults, above: 3", "field: faults, below: 2", "field: other, bad: [x]"} {
+		fmt.Fprintf(&text, "  - {id: well%d, name: A, %s, state: {device: physical_drive, %s}}\n", i, tail, condition)
+	}
 	text.WriteString("  - {id: elsewhere, name: A, " + tail + ", servers: {site: zug}, state: {device: physical_drive, field: state, bad: [x]}}\n")
-	text.WriteString("  - {id: here, name: A, " + tail + ", servers: {site: bern}, state: {device: physical_drive, field: state, bad: [x]}}\n")
+	text.WriteString("  - {id: here, name: A, " + tail + ", servers: {site: bern}, state: {device: physical_drive, field: faults, above: 2}}\n")
 	text.WriteString("  - {id: at-risk, name: A, " + tail + ", risk: {degraded: [here], weak: [here], failed: [here]}}\n")
 	set := newSet(t, rules(t, text.String()))
-	drives := &record.Snapshot{Sections: []record.Section{{Type: record.DevicePhysicalDrive}}, Devices: []record.Device{{Type: record.DevicePhysicalDrive, Place: "c0/s1"}}}
+	drives := &record.Snapshot{Sections: []record.Section{{Type: record.DevicePhysicalDrive}}, Devices: []record.Device{{Type: record.DevicePhysicalDrive, Place: "c0/s1", Fields: []record.Attr{
+		{Key: "faults", Value: record.Int(3)}, {Key: "state", Value: record.String("Onln")}}}}}
 	ctx := Context{Now: epoch0, Previous: drives, Server: ServerFacts{ID: serverID(1), Site: "bern"}}
 	set.Step(ctx, Input{Record: &record.Record{Name: record.NameSnapshot, Snapshot: drives}, Header: &record.Header{Category: record.RAID}, Current: drives})
-	if n := len(set.snapshots.looks) + len(set.snapshots.ends); n != 1 {
+	if n := len(set.snapshots.places) + len(set.snapshots.ends); n != 1 {
 		t.Errorf("%d rules look at a snapshot that concerns one", n)
 	}
-	if n := len(set.risks.servers); n != 0 {
+	if n := len(set.risks.held); n != 1 {
 		t.Errorf("%d servers at risk", n)
+	}
+	drives.Devices[0].Fields[0].Value = record.Int(2)
+	for _, want := range []int{1, 0} { // it sees how what it holds ends, and no more
+		set.Step(ctx, Input{Record: &record.Record{Name: record.NameSnapshot, Snapshot: drives}, Header: &record.Header{Category: record.RAID}, Current: drives})
+		if n := len(set.snapshots.places); n != want {
+			t.Errorf("%d rules look at a drive that is well, want %d", n, want)
+		}
+	}
+	if n := len(set.risks.held); n != 0 {
+		t.Errorf("%d servers at risk when all is well", n)
 	}
 }
 
