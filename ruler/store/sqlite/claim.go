@@ -118,9 +118,10 @@ const grouped = "state IN ('up', 'silent') AND clone_of = x''"
 const groupsQuery = "SELECT site, rack, subnet, simulated, count(*) FROM servers INDEXED BY servers_group WHERE " + grouped + " GROUP BY 1, 2, 3, 4"
 
 // groupsAtQuery counts what is there now, and puts right those servers alone that
-// something was logged about since: of the others, what is said now was said then.
+// turned since: of the others, what counts now counted then. A server that fell
+// silent did not.
 const groupsAtQuery = `WITH
-	later AS MATERIALIZED (SELECT server, max(kind = 'labels') AS labels FROM server_log INDEXED BY server_log_at WHERE at > ?1 AND kind IN ('state', 'labels') GROUP BY server),
+	later AS MATERIALIZED (SELECT server, max(kind = 'labels') AS labels FROM server_log INDEXED BY server_log_turns WHERE turns = 1 AND at > ?1 GROUP BY server),
 	past AS MATERIALIZED (SELECT s.site, s.rack, s.subnet, s.simulated, s.state IN ('up', 'silent') AS now,
 		coalesce((SELECT x.value ->> 'state' FROM server_log x WHERE x.server = later.server AND x.kind = 'state' AND x.at <= ?1 ORDER BY x.n DESC LIMIT 1), '') IN ('up', 'silent') AS was,
 		CASE WHEN labels THEN (SELECT x.value FROM server_log x WHERE x.server = later.server AND x.kind = 'labels' AND x.at <= ?1 ORDER BY x.n DESC LIMIT 1) END AS labels

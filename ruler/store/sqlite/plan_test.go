@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func TestLargeQuestionsUseTheirIndexes(t *testing.T) {
 	}
 	wantPlan(t, s, groupsQuery, nil, "USING COVERING INDEX servers_group", "TEMP B-TREE")
 	wantPlan(t, s, groupsAtQuery, []any{1}, "USING COVERING INDEX servers_group", "SCAN server_log", "SCAN x", "SCAN s\n")
-	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH server_log USING INDEX server_log_at")
+	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH server_log USING COVERING INDEX server_log_turns (at>?)")
 	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH x USING INDEX server_log_server (server=? AND kind=?)")
 	wantPlan(t, s, staysQuery, []any{`["Z1"]`}, "SEARCH o USING INDEX occupants_serial (serial=?)", "SCAN o")
 	page, args := registerPage(store.RegisterQuery{Servers: []record.ID{{1}}, Limit: 100})
@@ -133,35 +134,71 @@ const groupsOnceQuery = `WITH
 	LEFT JOIN labels ON labels.server = s.id LEFT JOIN server_log l ON l.n = labels.n
 	WHERE s.clone_of = x'' AND x.value ->> 'state' IN ('up', 'silent') GROUP BY 1, 2, 3, 4`
 
-// Counting from what is there now says what the plain way says.
+// Counting from what is there now says what the plain way says, whatever became of
+// the servers; also in a file of the version before.
 func TestGroupsLongAgo(t *testing.T) {
 	s := openFile(t, filepath.Join(t.TempDir(), "ruler.db"))
-	for _, query := range []string{
-		`WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < 99)
-		INSERT INTO servers (id, partition, site, rack, state, clone_of) SELECT randomblob(16), i, 'site' || i % 3, 'rack' || i % 7, CASE WHEN i % 4 THEN 'up' ELSE 'stopped' END, CASE WHEN i % 9 THEN x'' ELSE x'01' END FROM c`,
-		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', 10 + partition, json_object('state', state) FROM servers`,
-		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 50 + partition, json_object('site', 'old', 'rack', rack, 'simulated', json('true')) FROM servers WHERE partition % 5 = 0`,
-		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 150 + partition, json_object('site', site, 'rack', rack, 'simulated', json('false')) FROM servers WHERE partition % 5 = 0`,
-		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', 200 + partition, json_object('state', 'silent') FROM servers WHERE partition % 6 = 0`,
-		`UPDATE servers SET state = 'silent' WHERE partition % 6 = 0`,
-	} {
-		if _, err := s.write.ExecContext(t.Context(), query); err != nil {
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := s.write.ExecContext(t.Context(), query, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for at := int64(0); at < 320; at += 16 {
-		sorted := func(query string) string {
-			g, err := s.groups(t.Context(), query, at)
-			if err != nil {
+	dice := rand.New(rand.NewPCG(1, 2))
+	pick := func(words ...string) string { return words[dice.IntN(len(words))] }
+	const servers = 100
+	for i := range servers {
+		exec("INSERT INTO servers (id, partition, site, rack, state, clone_of) VALUES (?, ?, 'a', 'r1', 'up', CASE WHEN ? % 9 THEN x'' ELSE x'01' END)", []byte{byte(i)}, i%16, i)
+	}
+	for at := range int64(400) {
+		id := []byte{byte(dice.IntN(servers))}
+		if dice.IntN(4) == 0 {
+			exec("UPDATE servers SET site = ?, rack = ?, simulated = ? WHERE id = ?", pick("a", "b"), pick("r1", "r2", "r3"), dice.IntN(2), id)
+		} else {
+			exec("UPDATE servers SET state = ? WHERE id = ?", pick("up", "up", "silent", "silent", "stopped", "decommissioned"), id)
+		}
+		for _, row := range []struct{ kind, value string }{
+			{logLabels, "json_object('site', site, 'rack', rack, 'simulated', json(CASE simulated WHEN 0 THEN 'false' ELSE 'true' END))"},
+			{logState, "json_object('state', state)"},
+		} {
+			var value string
+			if err := s.write.QueryRowContext(t.Context(), "SELECT "+row.value+" FROM servers WHERE id = ?", id).Scan(&value); err != nil {
 				t.Fatal(err)
 			}
-			slices.SortFunc(g, func(a, b store.GroupSize) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-			return fmt.Sprint(g)
-		}
-		if once, now := sorted(groupsOnceQuery), sorted(groupsAtQuery); once != now {
-			t.Errorf("at %d: all at once %s\nand by what changed %s", at, once, now)
+			exec(statementSQL[stServerLog], id, row.kind, max(0, at-int64(dice.IntN(3))), value)
 		}
 	}
+	check := func(what string) {
+		for at := int64(-1); at < 402; at += 13 {
+			sorted := func(query string) string {
+				g, err := s.groups(t.Context(), query, at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				slices.SortFunc(g, func(a, b store.GroupSize) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				return fmt.Sprint(g)
+			}
+			if once, now := sorted(groupsOnceQuery), sorted(groupsAtQuery); once != now {
+				t.Errorf("%s, at %d: all at once %s\nand by what changed %s", what, at, once, now)
+			}
+		}
+	}
+	// What nothing was ever logged about counted always: the plain way does not know it.
+	exec("DELETE FROM servers WHERE id NOT IN (SELECT server FROM server_log)")
+	check("as written")
+	turns := func() (n int) {
+		if err := s.read.QueryRowContext(t.Context(), "SELECT count(*) FROM server_log WHERE turns = 1").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	written := turns()
+	exec("DROP INDEX server_log_turns; ALTER TABLE server_log DROP COLUMN turns")
+	exec(schemaTurns)
+	if taken := turns(); taken != written {
+		t.Errorf("%d lines turn as written, %d as taken over", written, taken)
+	}
+	check("taken over")
 }
 
 // BenchmarkGroupsAt counts the groups of 100,000 servers as they were some
@@ -179,6 +216,7 @@ func BenchmarkGroupsAt(b *testing.B) {
 		`INSERT INTO server_log (server, kind, at, value) SELECT id, 'labels', 1, json_object('name', name, 'site', site, 'rack', rack, 'simulated', json('false')) FROM servers`,
 		`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10)
 		INSERT INTO server_log (server, kind, at, value) SELECT id, 'state', c.i * 1000 + partition, json_object('state', CASE c.i % 2 WHEN 1 THEN 'up' ELSE 'silent' END, 'reason', '') FROM c CROSS JOIN servers`,
+		"DROP INDEX server_log_turns; ALTER TABLE server_log DROP COLUMN turns", schemaTurns,
 	} {
 		if _, err := s.write.ExecContext(b.Context(), query); err != nil {
 			b.Fatal(err)

@@ -79,6 +79,9 @@ var schemaSwitches string
 //go:embed plans.sql
 var schemaPlans string
 
+//go:embed turns.sql
+var schemaTurns string
+
 // migrations bring the file from version i to i+1.
 var migrations = []string{
 	schema1,
@@ -99,6 +102,7 @@ var migrations = []string{
 	schemaGroups,
 	schemaSwitches,
 	schemaPlans,
+	schemaTurns,
 }
 
 const readers = 4

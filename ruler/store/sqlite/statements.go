@@ -105,7 +105,9 @@ var statementSQL = [statementCount]string{
 	stOccupantCame: `INSERT INTO occupants (serial, server, category, type, place, model, since, until)
 		SELECT ?1, ?2, ?3, ?4, ?5, coalesce(json_extract(?6, '$.model'), ''), ?7, 0
 		WHERE NOT EXISTS (SELECT 1 FROM occupants WHERE server = ?2 AND category = ?3 AND type = ?4 AND place = ?5 AND until = 0)`,
-	stServerLog: `INSERT INTO server_log (server, kind, at, value) SELECT ?1, ?2, ?3, ?4
+	stServerLog: `INSERT INTO server_log (server, kind, at, value, turns) SELECT ?1, ?2, ?3, ?4,
+		CASE ?2 WHEN 'labels' THEN 1 WHEN 'state' THEN (?4 ->> 'state' IN ('up', 'silent')) <>
+			coalesce((SELECT value ->> 'state' IN ('up', 'silent') FROM server_log WHERE server = ?1 AND kind = ?2 ORDER BY n DESC LIMIT 1), 0) ELSE 0 END
 		WHERE ?4 IS NOT (SELECT value FROM server_log WHERE server = ?1 AND kind = ?2 ORDER BY n DESC LIMIT 1)`,
 	stRegister: `INSERT INTO register (key, name, serial, site, rack, role, owner, warranty, contract, note, created, changed, by, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 		ON CONFLICT (key) DO UPDATE SET name = excluded.name, serial = excluded.serial, site = excluded.site, rack = excluded.rack, role = excluded.role, owner = excluded.owner,
