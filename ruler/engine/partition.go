@@ -9,7 +9,6 @@ import (
 
 	"nocturne/internal/record"
 	"nocturne/internal/stream"
-	"nocturne/ruler/diff"
 	"nocturne/ruler/notify"
 	"nocturne/ruler/operator"
 	"nocturne/ruler/rule"
@@ -352,13 +351,9 @@ func (p *partition) record(id *identity, in *input) error {
 		}
 	}
 	rows := p.out.commit.Changes[written:]
-	var changes []diff.Change // of the rows
 	for _, v := range p.set.Step(c, i) {
-		if v.Kind == operator.Muted && v.Momentary && len(rows) > 0 {
-			if changes == nil {
-				changes = diff.Significant(i.Changes)
-			}
-			planned(rows, changes, &v)
+		if v.Change != nil {
+			planned(rows, i.Changes, &v)
 		}
 		p.verdict(v, &i)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/ruler/diff"
+	"nocturne/ruler/operator"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/store"
 )
@@ -50,4 +52,17 @@ func TestPlannedChangesSaySo(t *testing.T) {
 	if strings.Join(got, ", ") != want && strings.Join(got, ", ") != "srv01 S0-2 false, srv02 S1-2 false, srv01 S0-1 true, srv02 S1-1 false" {
 		t.Errorf("changes: %s, want %s", strings.Join(got, ", "), want)
 	}
+}
+
+// Which change a rule speaks of is a field, also where the rule speaks of it as one
+// of many.
+func TestPlannedIsAboutOneChange(t *testing.T) {
+	changes := []diff.Change{{Kind: diff.Field, Type: "physical_drive", Place: "c0/s1", Field: "temperature", Class: diff.Volatile},
+		{Kind: diff.Added, Type: "physical_drive", Place: "c0/s1", Class: diff.Config}, {Kind: diff.Added, Type: "physical_drive", Place: "c0/s2", Class: diff.Config}}
+	rows := make([]store.Change, 2)
+	planned(rows, changes, &operator.Verdict{Kind: operator.Muted, Device: "physical_drive (others)", Reason: "planned", Window: &rule.Window{ID: "w"}, Change: &changes[2]})
+	if rows[0].Muted != "" || rows[1].Muted != "planned" || rows[1].Plan.ID != "w" {
+		t.Errorf("rows %+v", rows)
+	}
+	planned(nil, changes, &operator.Verdict{Change: &changes[2]}) // none were written
 }

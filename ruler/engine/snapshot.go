@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -61,13 +60,21 @@ func (p *partition) snapshot(s *server, in *input, c *operator.Context, i *opera
 	return nil
 }
 
-// planned writes down with changes that they were planned, as a rule says of one of
-// them. Rows are those of the changes, if any were written.
+// planned writes down with a change that it was planned, as a rule says. Rows are
+// those of the changes that are significant, if any were written.
 func planned(rows []store.Change, changes []diff.Change, v *operator.Verdict) {
-	for i := range rows {
-		if ch := &changes[i]; ch.Device() == v.Device && strings.HasSuffix(v.Reason, ": "+operator.Describe(ch)) {
-			rows[i].Muted, rows[i].Plan = v.Reason, planOf(v.Window)
+	row := 0
+	for i := range changes {
+		if changes[i].Class == diff.Volatile {
+			continue
 		}
+		if row == len(rows) {
+			return
+		}
+		if &changes[i] == v.Change {
+			rows[row].Muted, rows[row].Plan = v.Reason, planOf(v.Window)
+		}
+		row++
 	}
 }
 

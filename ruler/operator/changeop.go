@@ -66,7 +66,7 @@ func (c *change) planned(ctx Context, in Input, ch *diff.Change, k key) (Verdict
 		v := c.verdict(Muted, k, ctx.Now)
 		v.RecordID, v.Momentary, v.Severity = in.RecordID, true, c.spec.SeverityOf(ch, c.rule)
 		v.Before, v.After = keep(ch.Before.Text()), keep(ch.After.Text())
-		v.Window, v.Reason = w, plannedReason(w, until, Describe(ch))
+		v.Window, v.Change, v.Reason = w, ch, plannedReason(w, until, Describe(ch))
 		return v, true
 	}
 	return Verdict{}, false

@@ -165,8 +165,10 @@ type Verdict struct {
 	Fields []record.Attr
 	// Texts replace the rule's templates; for kinds whose templates are others.
 	Texts *Texts `json:",omitempty"`
-	// Window is the planned work because of which it is muted.
+	// Window is the planned work because of which it is muted, and Change the one of
+	// the input's that it is about.
 	Window *rule.Window `json:"-"`
+	Change *diff.Change `json:"-"`
 }
 
 // Texts are what people read of a part, ready-made.
