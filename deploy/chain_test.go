@@ -53,7 +53,7 @@ heartbeat: {interval: 5s}
 raid:
   command: [%s, %s, %s]
   period: 1h
-  deadline: 10s
+  deadline: 60s
   jitter: 0s
 `, stack.Layout{Dir: c.data}.Part("exporter"), stack.Addr(c.ports.Exporter), stack.URL(c.ports.Ingest), tool, raid, c.raidState())
 	if _, err := os.Stat("/run/systemd/journal/socket"); err != nil {

@@ -152,7 +152,7 @@ func (l *lane) configure(raid string) {
 # written by the administrator
 metrics: {listen: %q, interval: 1s}
 heartbeat: {interval: 1s}
-raid: {command: ['%s', '%s', '%s'], period: 5s, deadline: 5s, jitter: 0s}
+raid: {command: ['%s', '%s', '%s'], period: 20s, deadline: 20s, jitter: 0s}
 `, l.metrics, l.w.path(tool), l.w.path(raid), l.w.path(l.raidState())))
 }
 

@@ -11,27 +11,23 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"nocturne/internal/freeport"
 )
 
-// listener returns the port of one that is open, and of one that was closed.
+// listener returns the port of one that is open, and one on which nobody listens.
 func listener(t *testing.T) (open, closed uint16) {
 	t.Helper()
-	var ports [2]uint16
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = netip.MustParseAddrPort(l.Addr().String()).Port()
-		if i == 0 {
-			t.Cleanup(func() { _ = l.Close() })
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ports[0], ports[1]
+	t.Cleanup(func() { _ = l.Close() })
+	free, err := freeport.Find(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.MustParseAddrPort(l.Addr().String()).Port(), uint16(free[0])
 }
 
 func TestAsk(t *testing.T) {

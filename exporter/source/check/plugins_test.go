@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nocturne/internal/freeport"
 	"nocturne/internal/record"
 )
 
@@ -35,14 +36,11 @@ func TestMonitoringPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shut := fmt.Sprint(closed.Addr().(*net.TCPAddr).Port)
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut := fmt.Sprint(closed[0])
 	bars := map[string]int{"check_http": 1, "check_dummy 1 a text with | a bar": 1}
 	// want is the state, and the names of the values in order.
 	f := func(want string, args ...string) {
