@@ -69,7 +69,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	real := eventlog.New(eventlog.Config{URL: logs.URL, Timeout: 5 * time.Second}, nil)
+	real := eventlog.New(eventlog.Config{URL: logs.URL, Timeout: time.Minute}, nil)
 	page, err := real.List(t.Context(), eventlog.Filter{}, nil, 10)
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ type logs struct {
 
 func openLogs(t testing.TB, flags ...string) *logs {
 	s := sinktest.StartLogs(t, flags...)
-	return &logs{t: t, server: s, sink: victorialogs.New(victorialogs.Config{URL: s.URL}), client: New(Config{URL: s.URL, Timeout: 20 * time.Second}, nil), seq: map[record.ID]uint64{}}
+	return &logs{t: t, server: s, sink: victorialogs.New(victorialogs.Config{URL: s.URL}), client: New(Config{URL: s.URL, Timeout: time.Minute}, nil), seq: map[record.ID]uint64{}}
 }
 
 func serverID(n byte) record.ID { return record.ID{n, 15: n} }

@@ -43,7 +43,7 @@ func newBridge(t testing.TB, broker *rabbittest.Broker) *bridge {
 	_, conn := streamtest.Server(t)
 	b := &bridge{t: t, broker: broker, log: conn, conn: conn, edge: ingest.NewMetrics()}
 	quiet := slog.New(slog.DiscardHandler)
-	b.gatherer = ingest.NewGatherer(ingest.GathererConfig{Bridge: "b1", QueueBytes: 16 << 20, QueueWait: time.Second, AppendTimeout: 5 * time.Second, TickPeriod: time.Hour},
+	b.gatherer = ingest.NewGatherer(ingest.GathererConfig{Bridge: "b1", QueueBytes: 16 << 20, QueueWait: 10 * time.Second, AppendTimeout: 30 * time.Second, TickPeriod: time.Hour},
 		conn, func() bool { return true }, b.edge, quiet)
 	b.run(b.gatherer.Run)
 	kv, err := conn.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: registry.Bucket, History: 1})
