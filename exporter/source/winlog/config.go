@@ -49,9 +49,10 @@ func (c *Channel) forwarded() bool {
 }
 
 // DefaultConfig reads System and Application whole, and what tells of broken
-// hardware in the logs of storage, file systems, hardware errors, clusters and
-// virtual machines, where they are. Their informational events are left out:
-// Storport alone writes statistics of every disk each hour.
+// hardware in the logs of storage, file systems, hardware errors, clusters,
+// virtual machines, and of the roles that the optional rules are about, where
+// they are. Their informational events are left out (Storport alone writes
+// statistics of every disk each hour), but for those that end a problem.
 func DefaultConfig() Config {
 	bad := []string{"critical", "error", "warning"}
 	const ms = "Microsoft-Windows-"
@@ -70,6 +71,11 @@ func DefaultConfig() Config {
 		{Name: ms + "Kernel-PnP/Configuration", EventIDs: Choice{Include: []string{"400", "410", "411", "420", "430", "441", "442"}}, Optional: true},
 		{Name: ms + "FailoverClustering/Operational", Levels: bad, Optional: true},
 		{Name: ms + "Hyper-V-VMMS-Admin", Levels: bad, Optional: true},
+		// What the optional rules dfs-replication and directory are about, with the events that clear them.
+		{Name: "DFS Replication", Query: "*[System[(Level=1 or Level=2 or Level=3 or EventID=1206 or EventID=2214 or EventID=4104 or EventID=4602 or EventID=4604 or EventID=5004)]]", Optional: true},
+		{Name: "Directory Service", Levels: bad, Optional: true},
+		{Name: "DNS Server", Query: "*[System[(Level=1 or Level=2 or Level=3 or EventID=2 or EventID=4)]]", Optional: true},
+		{Name: ms + "Dhcp-Server/AdminEvents", Query: "*[System[(Level=1 or Level=2 or Level=3 or EventID=1024 or EventID=1043 or EventID=1044 or EventID=20254)]]", Optional: true},
 	}}
 }
 
