@@ -60,11 +60,21 @@ func TestOptionalStories(t *testing.T) {
 	stories(t, "optional", all, own)
 }
 
-// stories runs a folder's stories against all rules and wants some of own to
-// fire and to stay quiet: each of them.
+// stories runs a folder's stories against all rules and wants each of own to
+// fire, to end and to stay quiet in some; where an event clears it, to end by that.
 func stories(t *testing.T, dir string, all, own []*rule.Rule) {
-	fired, quiet := map[string]string{}, map[string]string{}
+	fired, quiet, ended, cleared := map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
 	for _, r := range operatortest.Run(t, dir, operatortest.Options{Rules: all, Update: *update}) {
+		for verdict := range strings.Lines(r.Want) { // time, kind, server, rule …
+			words := strings.Fields(verdict)
+			if words[1] != "resolved" {
+				continue
+			}
+			ended[words[3]] = r.File
+			if strings.Contains(verdict, ": cleared by ") {
+				cleared[words[3]] = r.File
+			}
+		}
 		for _, id := range r.Fired {
 			fired[id] = r.File
 		}
@@ -78,6 +88,12 @@ func stories(t *testing.T, dir string, all, own []*rule.Rule) {
 		}
 		if quiet[r.ID] == "" {
 			t.Errorf("rule %s: no story that names it below \"quiet\"", r.ID)
+		}
+		if ended[r.ID] == "" {
+			t.Errorf("rule %s: no story in which it ends", r.ID)
+		}
+		if m, ok := r.Spec.(*rule.Match); ok && m.Clear != nil && cleared[r.ID] == "" {
+			t.Errorf("rule %s: no story in which its event clears it", r.ID)
 		}
 	}
 }

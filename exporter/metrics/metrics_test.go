@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -152,8 +153,8 @@ func TestDefaultSeriesOfWindows(t *testing.T) {
 	}
 	families := slices.Collect(maps.Values(byName))
 	chosen, all := flatten(families, true), flatten(families, false)
-	if len(chosen) != 81 || len(all) != 434 {
-		t.Errorf("%d series by default, want 81 beside the exporter's own; %d in all, want 434", len(chosen), len(all))
+	if len(chosen) != 87 || len(all) != 434 {
+		t.Errorf("%d series by default, want 87 beside the exporter's own; %d in all, want 434", len(chosen), len(all))
 	}
 	var w prompb.WriteRequest
 	if err := w.Unmarshal(appendWriteRequest(nil, chosen, 1)); err != nil {
@@ -170,6 +171,23 @@ func TestDefaultSeriesOfWindows(t *testing.T) {
 	for _, g := range got {
 		if strings.Contains(g, "core=") || strings.Contains(g, "HarddiskVolume") || strings.Contains(g, "Teredo") {
 			t.Errorf("%s is sent by default", g)
+		}
+	}
+}
+
+// A default rule about a metric that no server sends would be silent for ever.
+func TestDefaultRulesSeeTheirMetrics(t *testing.T) {
+	text, err := os.ReadFile("../../alerts/metrics/server.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\b(?:node|windows|exporter)_\w+`).FindAllString(string(text), -1)
+	if len(names) < 50 {
+		t.Fatalf("only %d metrics in the rules", len(names))
+	}
+	for _, name := range names {
+		if _, ok := defaults[name]; !ok && name != "node_exporter" && name != "windows_exporter" {
+			t.Errorf("%s is in a rule and not sent by default", name)
 		}
 	}
 }

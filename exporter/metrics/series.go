@@ -49,7 +49,9 @@ var defaults = func() map[string]choice {
 	add(choice{without: "cpu"}, "node_", "", "cpu_seconds_total")
 	add(choice{}, "node_", "", "load1 load5 load15 uname_info time_seconds boot_time_seconds time_clocksource_current_info scrape_collector_success")
 	add(choice{}, "node_memory_", "_bytes", "MemTotal MemAvailable MemFree Buffers Cached SwapTotal SwapFree Dirty")
-	add(choice{skip: pseudoFilesystem}, "node_filesystem_", "", "size_bytes avail_bytes files files_free readonly")
+	add(choice{skip: pseudoFilesystem}, "node_filesystem_", "", "size_bytes avail_bytes files files_free readonly device_error")
+	add(choice{}, "node_", "", "timex_sync_status timex_maxerror_seconds filefd_allocated filefd_maximum")
+	add(choice{}, "node_", "", "bonding_slaves bonding_active nf_conntrack_entries nf_conntrack_entries_limit zfs_zpool_state") // of collectors that are off by default
 	add(choice{skip: virtualDisk}, "node_disk_", "_total", "read_bytes written_bytes reads_completed writes_completed io_time_seconds read_time_seconds write_time_seconds")
 	add(choice{skip: virtualNIC}, "node_network_receive_", "_total", "bytes packets errs drop")
 	add(choice{skip: virtualNIC}, "node_network_transmit_", "_total", "bytes packets errs drop")
@@ -64,6 +66,7 @@ var defaults = func() map[string]choice {
 	add(choice{skip: tunnelNIC}, "windows_net_", "", `bytes_received_total bytes_sent_total packets_received_total packets_sent_total packets_received_errors_total
 		packets_received_discarded_total packets_outbound_errors_total packets_outbound_discarded_total current_bandwidth_bytes`)
 	add(choice{skip: otherStates}, "windows_", "", "service_state")
+	add(choice{skip: otherModes}, "windows_", "", "service_start_mode")
 	return m
 }()
 
@@ -79,6 +82,9 @@ func tunnelNIC(get func(string) string) bool {
 // otherStates: whether a service runs is one series; the six other states and
 // what they say stay at /metrics.
 func otherStates(get func(string) string) bool { return get("state") != "running" }
+
+// otherModes: whether Windows starts a service by itself.
+func otherModes(get func(string) string) bool { return get("start_mode") != "auto" }
 
 // otherChannels: how far reading is behind shows at the busiest logs.
 func otherChannels(get func(string) string) bool {

@@ -59,7 +59,7 @@ var refused = map[string]map[string]string{
 }
 
 var defaults = map[string][]string{
-	"linux":   {"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname"},
+	"linux":   {"cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "timex", "uname"},
 	"windows": {"cpu", "logical_disk", "memory", "net", "os", "pagefile", "physical_disk", "service", "system", "time"},
 }
 
