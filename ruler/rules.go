@@ -17,6 +17,7 @@ import (
 
 	"nocturne/alerts"
 	"nocturne/internal/record"
+	"nocturne/internal/strict"
 	"nocturne/ruler/config"
 	op "nocturne/ruler/operator"
 	"nocturne/ruler/rule"
@@ -330,14 +331,21 @@ func rulesNamed(name, configFile string) ([]*rule.Rule, error) {
 		if r.ID == name {
 			return []*rule.Rule{r}, nil
 		}
-		if strings.Contains(r.ID, name) {
+		if strings.Contains(r.ID, name) || strict.Distance(r.ID, name) <= 2 {
 			near = append(near, r.ID)
 		}
 	}
 	if len(near) > 0 {
 		return nil, fmt.Errorf("there is no rule %q; there is %s", name, strings.Join(near, ", "))
 	}
-	return nil, fmt.Errorf("there is no rule %q: name an id of the default rules, or give -config for your own", name)
+	why := "name an id of the default rules, or give -config for those of your files"
+	switch {
+	case strings.HasPrefix(name, "metric-"):
+		why = "metric rules are Prometheus' (alerts/metrics), they say what they do themselves"
+	case configFile != "":
+		why = "ruler rules list shows all; of one that was made on the page save the text into a file and name that"
+	}
+	return nil, fmt.Errorf("there is no rule %q in files: %s", name, why)
 }
 
 // recordInput is a record and its server, as a person writes or copies them.

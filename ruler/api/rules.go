@@ -410,7 +410,7 @@ func ruleProblem(err error, text string) error {
 	var conflict *rulebook.ConflictError
 	switch {
 	case errors.As(err, &conflict):
-		cur := versionOf(&store.RuleVersion{Version: conflict.Current.Version, At: conflict.Current.Changed, Author: conflict.Current.Author, YAML: conflict.Current.YAML})
+		cur := versionOf(&conflict.Current)
 		body := RuleProblem{Error: err.Error(), Hint: "put both together and send them on version " + strconv.Itoa(cur.Version), Mistakes: none, Current: &cur}
 		if conflict.Before.Version > 0 {
 			was := versionOf(&conflict.Before)
@@ -422,7 +422,7 @@ func ruleProblem(err error, text string) error {
 	case errors.Is(err, rulebook.ErrTaken):
 		return fail(http.StatusConflict, "ids are for ever", none)
 	case errors.Is(err, rulebook.ErrReadOnly):
-		return fail(http.StatusForbidden, "rules of files are changed in their files", none)
+		return fail(http.StatusForbidden, "rules of files are changed in their files, those of the program by rules.overrides of the ruler's configuration", none)
 	case errors.Is(err, rulebook.ErrUnknown):
 		return fail(http.StatusNotFound, "ids are in the answer of the list", none)
 	case errors.Is(err, rulebook.ErrInvalid):

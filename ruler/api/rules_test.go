@@ -103,7 +103,7 @@ func TestEditOfAnOlderRule(t *testing.T) {
 		t.Fatalf("%d %+v", code, p)
 	}
 	code, p := put(1, "info")
-	if code != http.StatusConflict || p.Current == nil || p.Current.Version != 2 || p.Based == nil || p.Based.Version != 1 || !strings.Contains(p.Diff, "+severity: critical") {
+	if code != http.StatusConflict || p.Current == nil || p.Current.Version != 2 || p.Current.Action != "update" || p.Based == nil || p.Based.Version != 1 || !strings.Contains(p.Diff, "+severity: critical") {
 		t.Errorf("%d %+v", code, p)
 	}
 	if code, p = put(2, "grave"); code != http.StatusUnprocessableEntity || len(p.Mistakes) != 1 || p.Mistakes[0].Line != 4 || p.Mistakes[0].Column != 11 || p.Mistakes[0].Hint == "" {

@@ -25,7 +25,7 @@ var reserved = []string{"validate", "reload", "generations", "backtest", "noise"
 type ConflictError struct {
 	ID      string
 	Based   int               // the version that the edit was made on
-	Current store.StoredRule  // what is there now
+	Current store.RuleVersion // what is there now
 	Before  store.RuleVersion // what the edit was made on, when it is known
 }
 
@@ -119,14 +119,17 @@ func (b *Book) stored(ctx context.Context, id string, based int) (store.StoredRu
 	if based == rows[i].Version {
 		return rows[i], nil
 	}
-	c := &ConflictError{ID: id, Based: based, Current: rows[i]}
+	c := &ConflictError{ID: id, Based: based, Current: store.RuleVersion{Version: rows[i].Version, At: rows[i].Changed, Author: rows[i].Author, YAML: rows[i].YAML}}
 	versions, err := b.cfg.Store.RuleVersions(ctx, id)
 	if err != nil {
 		return store.StoredRule{}, err
 	}
 	for _, v := range versions {
-		if v.Version == based {
+		switch v.Version {
+		case based:
 			c.Before = v
+		case c.Current.Version:
+			c.Current = v
 		}
 	}
 	return store.StoredRule{}, c

@@ -4,7 +4,8 @@
 //
 // Samples depend on the record alone, so writing twice writes the same sample;
 // VictoriaMetrics keeps one of them when it runs with
-// -dedup.minScrapeInterval=1ms, which it must.
+// -dedup.minScrapeInterval=1ms, which it must. A Prometheus in its place keeps
+// one by itself.
 //
 // A Sink is used by one goroutine. To test: go test ./eventbridge/sink/remotewrite
 // (needs bin/victoria-metrics, see sinktest).
@@ -191,10 +192,11 @@ func (s *Sink) Instance(ctx context.Context) (string, error) {
 	return v.Instance, nil
 }
 
-// look checks the one flag that this sink's promise hangs on.
+// look checks the one flag that this sink's promise hangs on. What shows no
+// flags at all is a Prometheus.
 func (s *Sink) look(flags map[string]string) {
 	d, ok := sink.Duration(flags["dedup.minScrapeInterval"])
-	if ok && d >= time.Millisecond {
+	if len(flags) == 0 || ok && d >= time.Millisecond {
 		s.dedup.Set(1)
 		return
 	}

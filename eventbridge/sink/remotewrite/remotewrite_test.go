@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -186,6 +187,27 @@ func TestSaysWhenVictoriaMetricsDoesNotDeduplicate(t *testing.T) {
 		}
 		if len(families) != 2 {
 			t.Errorf("%d metrics", len(families))
+		}
+	}
+}
+
+// A Prometheus shows no flags and keeps one of two equal samples by itself.
+func TestPrometheusDeduplicates(t *testing.T) {
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "prometheus_build_info{version=\"3.15.0\"} 1\nprocess_start_time_seconds 1.79593772721e+09\n")
+	}))
+	defer store.Close()
+	reg := prometheus.NewRegistry()
+	if _, err := remotewrite.New(remotewrite.Config{URL: store.URL, Reg: reg}).Instance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "eventbridge_remotewrite_store_deduplicates" && f.GetMetric()[0].GetGauge().GetValue() != 1 {
+			t.Errorf("a Prometheus is told to count twice: %v", f)
 		}
 	}
 }
