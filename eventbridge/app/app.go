@@ -31,6 +31,7 @@ import (
 	"nocturne/eventbridge/ingest"
 	"nocturne/eventbridge/ingest/amqp"
 	"nocturne/eventbridge/registry"
+	"nocturne/internal/disk"
 	"nocturne/internal/stream"
 )
 
@@ -451,7 +452,7 @@ func ensureText(path string, fresh func() string) (string, error) {
 		return "", err
 	}
 	text := fresh()
-	return text, os.WriteFile(path, []byte(text+"\n"), 0o600)
+	return text, disk.Replace(path, []byte(text+"\n"), 0o600)
 }
 
 // portFree says which port is taken before something less clear does.

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"nocturne/internal/disk"
 )
 
 const (
@@ -57,10 +59,10 @@ func openAuthority(dir, listen string, names []string) (*authority, error) {
 			return nil, fmt.Errorf("make CA: %w", err)
 		}
 		// The key first: a certificate without its key would be kept for ever.
-		if err := os.WriteFile(keyPath, keyPEM, 0o600); err != nil {
+		if err := disk.Replace(keyPath, keyPEM, 0o600); err != nil {
 			return nil, fmt.Errorf("write CA: %w", err)
 		}
-		if err := os.WriteFile(certPath, certPEM, 0o644); err != nil {
+		if err := disk.Replace(certPath, certPEM, 0o644); err != nil {
 			return nil, fmt.Errorf("write CA: %w", err)
 		}
 	case err != nil || keyErr != nil:

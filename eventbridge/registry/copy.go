@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nocturne/internal/disk"
 )
 
 // snapshot is the copy of the bucket. The version is 1.
@@ -61,7 +61,7 @@ func (r *Registry) backup() error {
 	for _, t := range r.Tokens() {
 		snap.Entries[tokenKey+t.ID] = encode(t)
 	}
-	return replaceFile(r.cfg.Copy, encode(snap))
+	return disk.Replace(r.cfg.Copy, encode(snap), 0o600)
 }
 
 // restore fills an empty bucket from the copy.
@@ -92,29 +92,4 @@ func (r *Registry) restore(ctx context.Context) error {
 	}
 	r.log.Warn("the register was empty and is restored from its copy: the stream's volume was lost or is new", "entries", len(snap.Entries), "copy_of", snap.At)
 	return nil
-}
-
-// replaceFile writes a file so that after a crash the old or the new content
-// is there, readable by the owner only.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -18,6 +18,7 @@ import (
 	"nocturne/exporter/output/exec"
 	"nocturne/exporter/output/file"
 	"nocturne/exporter/output/otlp"
+	"nocturne/internal/disk"
 	"nocturne/internal/record"
 )
 
@@ -160,7 +161,7 @@ func localIdentity(path string) (identity, error) {
 	}
 	var id record.ID
 	_, _ = rand.Read(id[:]) // never fails
-	return identity{id: id}, os.WriteFile(path, []byte(id.String()+"\n"), 0o600)
+	return identity{id: id}, disk.Replace(path, []byte(id.String()+"\n"), 0o600)
 }
 
 // addOutput builds one output, its driver and, for an eventbridge, the push of

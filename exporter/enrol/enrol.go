@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"nocturne/internal/disk"
 	"nocturne/internal/record"
 	"nocturne/internal/trust"
 )
@@ -286,17 +287,8 @@ func Protect(dir string) error {
 
 // writeSecret replaces a file by one that only its owner reads.
 func writeSecret(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
+	if err := disk.Replace(path, b, 0o600); err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("save enrolment: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+
+	"nocturne/internal/disk"
 )
 
 // FS is the little of a file system that the spool needs, so that a test can
@@ -66,7 +68,7 @@ func (d osFS) open(name string, flag int) (File, error) {
 }
 
 func (d osFS) Rename(oldname, newname string) error {
-	return replaceFile(d.path(oldname), d.path(newname))
+	return disk.Rename(d.path(oldname), d.path(newname))
 }
 
 func (d osFS) Remove(name string) error { return os.Remove(d.path(name)) }
@@ -86,7 +88,7 @@ func (d osFS) List() ([]string, error) {
 	return names, nil
 }
 
-func (d osFS) SyncDir() error { return syncDir(d.dir) }
+func (d osFS) SyncDir() error { return disk.SyncDir(d.dir) }
 
 type osFile struct{ *os.File }
 

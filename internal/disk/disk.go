@@ -1,4 +1,5 @@
-// Package disk tells how full a disk is, and what a folder takes of it.
+// Package disk tells how full a disk is and what a folder takes of it, and writes
+// files that last.
 package disk
 
 import (

@@ -2,7 +2,12 @@
 
 package disk
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // Of says how full the disk of a folder is.
 func Of(dir string) (Space, error) {
@@ -12,4 +17,17 @@ func Of(dir string) (Space, error) {
 	}
 	size := uint64(st.Bsize)
 	return Space{Free: st.Bavail * size, Total: st.Blocks * size}, nil
+}
+
+// Rename gives a file another name, in place of a file that has it; SyncDir makes
+// that last.
+func Rename(from, to string) error { return os.Rename(from, to) }
+
+// SyncDir makes the names in a folder last through a power cut.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

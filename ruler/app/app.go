@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"nocturne/internal/disk"
 	"nocturne/internal/stream"
 	"nocturne/internal/trust"
 	"nocturne/ruler/api"
@@ -314,7 +315,7 @@ func ownerName(dir string) (string, error) {
 		return "", fmt.Errorf("make owner: %w", err)
 	}
 	name := host + "-" + hex.EncodeToString(n[:])
-	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+	if err := disk.Replace(path, []byte(name+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("write owner: %w", err)
 	}
 	return name, nil

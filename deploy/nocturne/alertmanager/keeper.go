@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"nocturne/internal/disk"
 )
 
 // state is what nflog.Log and silence.Silences have in common.
@@ -131,5 +133,5 @@ func (k *keeper) write() error {
 	if err := os.Rename(next, k.file); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(k.file))
+	return disk.SyncDir(filepath.Dir(k.file))
 }

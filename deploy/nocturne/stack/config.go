@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nocturne/alerts"
+	"nocturne/internal/disk"
 	"nocturne/internal/stream"
 )
 
@@ -76,7 +77,7 @@ func writeGenerated(path string, text []byte) error {
 	if err == nil && !bytes.HasPrefix(old, []byte(generated)) {
 		return nil
 	}
-	if err := os.WriteFile(path, append([]byte(generated), text...), 0o600); err != nil {
+	if err := disk.Replace(path, append([]byte(generated), text...), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil

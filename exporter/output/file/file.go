@@ -18,12 +18,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"nocturne/exporter/output"
 	"nocturne/exporter/output/jsonlines"
 	"nocturne/exporter/spool"
+	"nocturne/internal/disk"
 )
 
 // Config is what an output of type file needs beside what all have.
@@ -90,7 +90,7 @@ func (o *Output) open() error {
 		return failure(err)
 	}
 	if o.size, err = whole(f); err == nil {
-		err = errors.Join(f.Truncate(o.size), syncDir(filepath.Dir(o.cfg.Path)))
+		err = errors.Join(f.Truncate(o.size), disk.SyncDir(filepath.Dir(o.cfg.Path)))
 	}
 	if err != nil {
 		return failure(errors.Join(err, f.Close()))
@@ -227,18 +227,4 @@ func (o *Output) Close() error {
 	err := o.f.Close()
 	o.f = nil
 	return err
-}
-
-// syncDir makes a new name durable. Windows does that by itself, and cannot
-// sync a folder.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

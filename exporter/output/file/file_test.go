@@ -17,13 +17,13 @@ import (
 	"nocturne/exporter/spool"
 )
 
-// disk is a file whose writes can fail half way.
-type disk struct {
+// failing is a file whose writes can fail half way.
+type failing struct {
 	*os.File
 	r *receiver
 }
 
-func (d disk) Write(b []byte) (int, error) {
+func (d failing) Write(b []byte) (int, error) {
 	if d.r.broken > 0 {
 		d.r.broken--
 		n, _ := d.File.Write(b[:len(b)/2])
@@ -64,7 +64,7 @@ func (r *receiver) Bodies() []string {
 func fresh(t *testing.T) (*Output, *receiver) {
 	r := &receiver{t: t, cfg: Config{Path: filepath.Join(t.TempDir(), "records.jsonl"), MaxBytes: 1000, MaxFiles: 3}}
 	o := New(r.cfg)
-	o.wrap = func(f *os.File) handle { return disk{f, r} }
+	o.wrap = func(f *os.File) handle { return failing{f, r} }
 	return o, r
 }
 
