@@ -60,7 +60,11 @@ func operation(rt route, schemas object) object {
 		answered = object{"text/event-stream": object{"schema": result}}
 	}
 	problem := func(text string) object {
-		return object{"description": text, "content": content(object{"$ref": "#/components/schemas/Problem"})}
+		said := object{"$ref": "#/components/schemas/Problem"}
+		if rt.problem != nil {
+			said = object{"anyOf": []any{schemaOf(reflect.TypeOf(rt.problem), schemas), said}}
+		}
+		return object{"description": text, "content": content(said)}
 	}
 	op := object{
 		"operationId": rt.name,
@@ -141,6 +145,9 @@ func schemaOf(t reflect.Type, schemas object) object {
 	switch t.Kind() {
 	case reflect.Pointer:
 		inner := schemaOf(t.Elem(), schemas)
+		if inner["$ref"] != nil || inner["enum"] != nil { // beside them, a type would only say more of the same
+			return object{"anyOf": []any{inner, object{"type": "null"}}}
+		}
 		inner["type"] = []any{inner["type"], "null"}
 		return inner
 	case reflect.Slice:

@@ -138,6 +138,7 @@ type schema struct {
 	Properties map[string]schema `json:"properties"`
 	Required   []string          `json:"required"`
 	Additional any               `json:"additionalProperties"`
+	AnyOf      []schema          `json:"anyOf"`
 }
 
 // Every route is in the document and the other way round, and every field of a
@@ -216,6 +217,49 @@ func TestDocumentMatchesAnswers(t *testing.T) {
 	}
 }
 
+// What is answered when rules are wrong, or were changed meanwhile, is in the document
+// too; what may be missing is null there or what it is.
+func TestDocumentMatchesRefusals(t *testing.T) {
+	b := newBench(t, nil)
+	var doc document
+	if err := json.Unmarshal(b.call("GET", Prefix+"/openapi.json", "", nil).Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	update := asks["rule_update"]
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+		current            bool
+	}{
+		{"PUT", update[0], update[1], http.StatusOK, false},
+		{"PUT", update[0], strings.Replace(update[1], "6h", "7h", 1), http.StatusConflict, true},
+		{"POST", "/rules", `{"yaml":"id: x"}`, http.StatusUnprocessableEntity, false},
+		{"POST", "/rules", `{"yaml":1}`, http.StatusBadRequest, false}, // a Problem
+	} {
+		w := b.call(c.method, Prefix+c.path, c.body, nil)
+		if w.Code != c.code {
+			t.Fatalf("%s %s: %d %s, want %d", c.method, c.path, w.Code, w.Body, c.code)
+		}
+		if c.code == http.StatusOK {
+			continue
+		}
+		var v map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		if (v["current"] != nil) != c.current {
+			t.Errorf("%s %s: current is %v", c.method, c.path, v["current"])
+		}
+		path := strings.Replace(c.path, "nic-link-lost", "{id}", 1)
+		responses := doc.Paths[path][strings.ToLower(c.method)].Responses
+		for _, status := range []string{"400", "default"} {
+			for _, bad := range doc.check(responses[status].Content["application/json"].Schema, any(v), path+" "+status) {
+				t.Error(bad)
+			}
+		}
+	}
+}
+
 // check returns what does not fit.
 func (doc *document) check(s schema, v any, at string) []string {
 	if s.Ref != "" {
@@ -224,6 +268,17 @@ func (doc *document) check(s schema, v any, at string) []string {
 			return []string{at + ": no schema " + s.Ref}
 		}
 		s = target
+	}
+	if s.AnyOf != nil {
+		var all []string
+		for _, one := range s.AnyOf {
+			bad := doc.check(one, v, at)
+			if len(bad) == 0 {
+				return nil
+			}
+			all = append(all, bad...)
+		}
+		return all
 	}
 	if bad := checkType(s, v, at); bad != "" {
 		return []string{bad}

@@ -27,6 +27,7 @@ type route struct {
 	params       []param
 	body         any // zero value of the request's type; nil = none
 	result       any // zero value of the answer's type
+	problem      any // zero value of what a refusal may answer in place of Problem; nil = nothing else
 	role         role
 	public       bool // answered to everybody, logged in or not
 	maxBody      int  // bytes; 0 = 64 KiB

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,10 +68,11 @@ var (
 )
 
 const (
-	maxAnswer = 64 << 20 // bytes
-	maxLine   = 8 << 20  // a row has 1 MiB, before JSON
-	maxQuery  = 15 << 10 // VictoriaLogs' -search.maxQueryLen is 16 KiB
-	maxSlots  = 4        // queries at a time
+	maxAnswer = 64 << 20        // bytes
+	maxLine   = 8 << 20         // a row has 1 MiB, before JSON
+	maxQuery  = 15 << 10        // VictoriaLogs' -search.maxQueryLen is 16 KiB
+	maxSlots  = 4               // queries at a time
+	reach     = 2 * time.Second // within which it must take the connection: else it is away, not slow
 )
 
 // Client asks one VictoriaLogs.
@@ -94,7 +96,7 @@ func New(cfg Config, reg prometheus.Registerer) *Client {
 		base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, metrics: newMetrics(reg), slots: make(chan struct{}, maxSlots), now: time.Now, batch: maxBatch,
 		// Our own neighbour: no proxy, and nobody sends us elsewhere.
 		client: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: maxSlots, IdleConnTimeout: time.Minute},
+			Transport:     &http.Transport{DialContext: (&net.Dialer{Timeout: reach}).DialContext, TLSHandshakeTimeout: reach, MaxIdleConnsPerHost: maxSlots, IdleConnTimeout: time.Minute},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -194,9 +196,11 @@ func (n *noting) Read(b []byte) (int, error) {
 // ended tells why there is no answer: the caller left, time ran out, or the
 // store is not there.
 func ended(ctx context.Context, err error) error {
+	var op *net.OpError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
+	case errors.As(err, &op) && op.Op == "dial": // it took no connection, in whatever time
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return ErrSlow
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -340,5 +343,34 @@ func TestBadAnswers(t *testing.T) {
 	cancel()
 	if _, err := c.Get(ctx, serverID(1).String()+"-1-2-3"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller hung up: %v", err)
+	}
+}
+
+// A machine that takes no connection is away, however long one would wait; one that
+// takes it and says nothing is slow.
+func TestAwayIsNotSlow(t *testing.T) {
+	full, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and answers nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := New(Config{URL: "http://" + full.Addr().String(), Timeout: time.Minute}, nil).Since(ctx); !errors.Is(err, ErrSlow) {
+		t.Errorf("no answer: %v", err)
+	}
+	c := New(Config{URL: "http://logs.invalid:9428", Timeout: time.Minute}, nil)
+	// As the system does it where nobody takes the connection.
+	c.client.Transport.(*http.Transport).DialContext = func(_ context.Context, network, _ string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+	}
+	if _, err := c.Since(t.Context()); !errors.Is(err, ErrAway) {
+		t.Errorf("no connection: %v", err)
+	}
+	// Also where the one who asks had no more patience than that.
+	dead, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if err := ended(dead, &url.Error{Op: "Post", URL: "x", Err: &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}}); !errors.Is(err, ErrAway) {
+		t.Errorf("no connection in the time of who asks: %v", err)
 	}
 }

@@ -1204,6 +1204,18 @@ export interface RuleNoise {
   servers: number;
 }
 
+export interface RuleProblem {
+  /** what the edit was made on */
+  based: RuleVersion | null;
+  /** what is there now */
+  current: RuleVersion | null;
+  /** from what the edit was made on to what is there now */
+  diff: string;
+  error: string;
+  hint: string;
+  mistakes: RuleMistake[];
+}
+
 export interface RuleReloadRequest {
   comment?: string;
 }
@@ -1613,8 +1625,8 @@ export interface StoreSize {
 }
 
 export interface StreamEvent {
-  notification: Notification;
-  server: Server;
+  notification: Notification | null;
+  server: Server | null;
 }
 
 export interface System {
@@ -1852,7 +1864,7 @@ export interface WindowRequest {
   /** of a change: the newest, as it was read */
   version?: number;
   /** instead of times */
-  weekly?: Weekly;
+  weekly?: Weekly | null;
 }
 
 export interface WindowServer {

@@ -4,7 +4,7 @@ import { Alert, Button, Input, Spinner, Stack } from '@grafana/ui';
 import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import { useNavigate, useParams, useSearchParams } from 'react-router-dom';
 import { call, Refusal, told, useAnswer, useChange } from '../../api/client';
-import type { RuleMistake, RuleReport, RuleVersion } from '../../api/schema';
+import type { RuleMistake, RuleProblem, RuleReport } from '../../api/schema';
 import { Link } from '../../components/Links';
 import { List, Item } from '../../components/List';
 import { Columns, Panel, Rows } from '../../components/Panel';
@@ -19,14 +19,6 @@ import { Code, Diff } from '../../components/Code';
 import { begin, fieldOf, Form, kinds, shape } from './Form';
 import { Tabs } from '../../components/Tabs';
 import { put, scalar } from './yaml';
-
-/** What a refusal says beside its words. */
-interface RuleProblem {
-  error: string;
-  current: RuleVersion | null;
-  /** from what the edit was made on to what is there now */
-  diff: string;
-}
 
 const Editor = lazy(() => import('./Editor'));
 
