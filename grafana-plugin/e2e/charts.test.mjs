@@ -1,7 +1,7 @@
 // Charts of a server and of the pipeline, on made-up metrics.
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { suite, text } from './world.mjs';
+import { count, eventually, holds, says, suite } from './world.mjs';
 
 const server = '5e170000000000000000000000000005';
 
@@ -13,19 +13,19 @@ suite('charts', (the) => {
     const charts = page.panel('Over time');
     await charts.locator('[data-chart]').nth(8).waitFor();
     const cpu = charts.getByRole('figure', { name: 'Processor', exact: true });
-    assert.match(await text(cpu), /busy\s+\d+(\.\d)? %/);
+    await says(cpu, /busy\s+\d+(\.\d)? %/);
     const drawn = await cpu.locator('path').getAttribute('d');
     assert.equal(drawn.match(/M/g).length, 2, 'a gap makes two lines: ' + drawn);
     const area = cpu.getByRole('slider');
     await area.focus();
     await page.keyboard.press('Home');
+    await eventually(async () => assert.match(await area.getAttribute('aria-valuetext'), /busy \d/));
     const first = await area.getAttribute('aria-valuetext');
-    assert.match(first, /busy \d/);
     await page.keyboard.press('End');
-    assert.notEqual(await area.getAttribute('aria-valuetext'), first);
+    await eventually(async () => assert.notEqual(await area.getAttribute('aria-valuetext'), first));
     await cpu.getByText('As a table').click();
-    assert.ok((await cpu.getByRole('row').count()) > 50);
-    assert.match(await text(charts), /C:\s+\d+ %\s*D:\s+\d+ %/);
+    await eventually(async () => assert.ok((await cpu.getByRole('row').count()) > 50));
+    await says(charts, /C:\s+\d+ %\s*D:\s+\d+ %/);
   });
 
   it('keeps the time in the address', async () => {
@@ -33,7 +33,7 @@ suite('charts', (the) => {
     await page.view(`/servers/${server}?span=7d`);
     const charts = page.panel('Over time');
     await charts.locator('[data-chart]').first().waitFor();
-    assert.equal(await charts.getByLabel('Time', { exact: true }).inputValue(), '7d');
+    await holds(charts.getByLabel('Time', { exact: true }), '7d');
     await charts.getByLabel('Time', { exact: true }).selectOption('1h');
     await page.waitForURL(/span=1h/);
     await charts.locator('[data-chart]').first().waitFor();
@@ -43,10 +43,9 @@ suite('charts', (the) => {
     page = await the.page({ width: 360, dark: true });
     await page.view('/pipeline');
     const stores = page.panel('Stores and disks');
-    const said = await text(stores);
-    for (const want of [/VictoriaLogs\s+18 GB\s+\+740 MB a day\s+180 days at most 50 GiB/, /ruler's log\s+[\d.]+ MB\s+written anew/, /Full in 4[345] days at the rate of the last days\./]) assert.match(said, want);
+    for (const want of [/VictoriaLogs\s+18 GB\s+\+740 MB a day\s+180 days at most 50 GiB/, /ruler's log\s+[\d.]+ MB\s+written anew/, /Full in 4[345] days at the rate of the last days\./]) await says(stores, want);
     await page.panel('Over time').locator('[data-chart]').nth(5).waitFor();
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+    await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360));
     await page.shot('pipeline-charts-phone');
   });
 
@@ -56,7 +55,7 @@ suite('charts', (the) => {
     await page.tell('dark');
     await page.view('/servers/' + server);
     const charts = page.panel('Over time');
-    await charts.getByText('The metrics store does not answer.').first().waitFor({ timeout: 15_000 });
+    await charts.getByText('The metrics store does not answer.').first().waitFor();
     await page.tell('full');
     await charts.getByRole('button', { name: 'Retry' }).first().click();
     await charts.locator('[data-chart]').first().waitFor();
@@ -65,6 +64,6 @@ suite('charts', (the) => {
   it('leads nowhere that the console does not have', async () => {
     page = await the.page();
     await page.view('/pipeline');
-    assert.equal(await page.getByRole('link', { name: /Explore|Dashboard/ }).count(), 0);
+    await count(page.getByRole('link', { name: /Explore|Dashboard/ }), 0);
   });
 });

@@ -1,10 +1,9 @@
 // A rule is made on the page, tried on what was, saved; it fires by itself on the whole chain, says why, and ends when it is
 // switched off. It watches restarts, which no rule of the program tells of: a problem of its own. (A rule about a part that
 // others speak of as well would join their problem: one problem, one message.)
-import assert from 'node:assert/strict';
 import { before, it } from 'node:test';
 import { onStack, until } from './stack.mjs';
-import { suite, text } from './world.mjs';
+import { count, says, suite } from './world.mjs';
 
 suite('a rule is made, tried, saved, and fires', (the) => {
   let then; // restarted before there was the rule
@@ -35,8 +34,8 @@ suite('a rule is made, tried, saved, and fires', (the) => {
     await tried.getByRole('button', { name: 'Try it' }).click();
     await tried.getByText('Would have fired 1 time on 1 server').waitFor();
     const line = tried.getByRole('figure', { name: 'When it would have fired, by server' });
-    assert.match(await text(line), new RegExp(then.name));
-    assert.equal(await line.locator('rect').count(), 1);
+    await says(line, new RegExp(then.name));
+    await count(line.locator('rect'), 1);
     await page.shot('fires-1-tried');
     await page.getByLabel('Comment').fill('who restarts servers at night?');
     await page.getByRole('button', { name: 'Make the rule' }).click();
@@ -48,15 +47,15 @@ suite('a rule is made, tried, saved, and fires', (the) => {
     await page.view('/');
     await page.panel('The fleet').getByText('servers', { exact: true }).waitFor();
     const title = now.name + ' is being restarted';
-    assert.equal(await page.getByRole('link', { name: title }).count(), 0);
+    await count(page.getByRole('link', { name: title }), 0);
     await restarts(now);
     const row = page.panel('Wrong now').getByRole('listitem').filter({ has: page.getByRole('link', { name: title }) });
     await row.getByText('warning').waitFor();
     await page.shot('fires-2-tonight');
     await row.getByRole('link', { name: title }).click();
     await page.getByRole('heading', { name: title }).waitFor();
-    assert.match(await text(page.panel('Why')), /OwnRestart[\s\S]*User32 1074[\s\S]*version \w+/);
-    assert.match(await text(page.panel('Evidence')), /has initiated the restart of computer/);
+    await says(page.panel('Why'), /OwnRestart[\s\S]*User32 1074[\s\S]*version \w+/);
+    await says(page.panel('Evidence'), /has initiated the restart of computer/);
     await page.panel('Who was told').getByText('firing warning').waitFor();
     await page.shot('fires-3-why');
 
@@ -72,11 +71,11 @@ suite('a rule is made, tried, saved, and fires', (the) => {
     await page.goBack();
     await page.getByRole('heading', { name: title }).waitFor();
     await page.panel('Timeline').getByText('resolved', { exact: true }).waitFor();
-    assert.match(await text(page.panel('Timeline')), /opened by rule own-restart[\s\S]*resolved the rule own-restart was switched off by local/);
+    await says(page.panel('Timeline'), /opened by rule own-restart[\s\S]*resolved the rule own-restart was switched off by local/);
     await page.panel('Who was told').getByText('resolved').waitFor();
     await page.shot('fires-5-over');
     await page.view('/');
     await page.panel('The fleet').getByText('servers', { exact: true }).waitFor();
-    assert.equal(await page.getByRole('link', { name: title }).count(), 0);
+    await count(page.getByRole('link', { name: title }), 0);
   });
 }, onStack({ servers: 4 }));

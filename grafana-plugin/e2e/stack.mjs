@@ -70,9 +70,9 @@ async function said(child, gone) {
   return url;
 }
 
-/** Asks until the answer is a good one, for at most 30 s. */
+/** Asks until the answer is a good one, for at most two minutes. */
 export async function until(what, ask) {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   for (;;) {
     const answer = await ask();
     if (answer) return answer;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { before, it } from 'node:test';
 import { onStack, until } from './stack.mjs';
-import { suite, text } from './world.mjs';
+import { count, eventually, says, suite } from './world.mjs';
 
 suite('a drive fails at night', (the) => {
   let page;
@@ -29,9 +29,11 @@ suite('a drive fails at night', (the) => {
   async function showsBay(slot) {
     await page.getByText('Failed', { exact: true }).first().waitFor();
     const bays = page.getByRole('list', { name: 'Drive bays' }).getByRole('listitem');
-    const bad = (await bays.allInnerTexts()).filter((b) => /critical/.test(b)).map((b) => b.split(/\s+/));
-    assert.deepEqual(bad, [[slot, 'Failed', 'critical']], 'which one to pull');
-    assert.ok((await bays.count()) > 1);
+    await eventually(async () => {
+      const bad = (await bays.allInnerTexts()).filter((b) => /critical/.test(b)).map((b) => b.split(/\s+/));
+      assert.deepEqual(bad, [[slot, 'Failed', 'critical']], 'which one to pull');
+    });
+    await eventually(async () => assert.ok((await bays.count()) > 1));
   }
 
   it('at a desk', async () => {
@@ -40,18 +42,18 @@ suite('a drive fails at night', (the) => {
     page = await the.page({ dark: true });
     await page.view('/');
     await page.panel('The fleet').getByText('servers', { exact: true }).waitFor();
-    assert.equal(await page.panel('Wrong now').getByRole('link', { name: server.name }).count(), 0);
+    await count(page.panel('Wrong now').getByRole('link', { name: server.name }), 0);
     const drive = await fails(server);
 
     // The page that stands open tells of it by itself.
     const row = page.panel('Wrong now').getByRole('listitem').filter({ has: page.getByRole('link', { name: server.name, exact: true }) });
     await row.getByText('critical').waitFor();
-    assert.equal(await row.count(), 1, 'one problem, one line: the array is a part of it');
+    await count(row, 1, 'one problem, one line: the array is a part of it');
     await page.shot('story-1-tonight');
     await row.getByRole('link', { name: drive.title }).click();
     await page.getByRole('heading', { name: drive.title }).waitFor();
     await page.panel('Who was told').getByText('firing critical').waitFor();
-    assert.match(await text(page.panel('What and where')), new RegExp(drive.place));
+    await says(page.panel('What and where'), new RegExp(drive.place));
     await page.shot('story-2-notification');
     await page.panel('What and where').getByRole('link', { name: server.name }).click();
     await page.getByRole('heading', { name: server.name }).waitFor();
@@ -68,17 +70,16 @@ suite('a drive fails at night', (the) => {
 
     const before = (await api('/servers/' + server.id)).devices.find((d) => d.type === 'physical_drive' && d.place === drive.place).serial;
     await api('/demo/incident', { kind: 'replace', server_id: server.id });
-    await page.getByRole('button', { name: 'Take back' }).waitFor({ state: 'detached', timeout: 30_000 }); // over: nothing to acknowledge
-    assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0);
+    await page.getByRole('button', { name: 'Take back' }).waitFor({ state: 'detached' }); // over: nothing to acknowledge
+    await count(page.getByRole('button', { name: 'Acknowledge' }), 0);
     await page.shot('story-5-over');
     await page.panel('What and where').getByRole('link', { name: server.name }).click();
     const changed = page.panel('What changed');
     await changed.getByText(/was replaced/).first().waitFor();
-    const history = await text(changed);
-    assert.match(history, /state Onln → Failed/);
-    assert.match(history, new RegExp(`${drive.place} was replaced: serial ${before} left, \\w+ came`));
+    await says(changed, /state Onln → Failed/);
+    await says(changed, new RegExp(`${drive.place} was replaced: serial ${before} left, \\w+ came`));
     await page.getByRole('list', { name: 'Drive bays' }).getByRole('listitem').nth(Number(drive.slot)).getByText('Onln').waitFor();
-    assert.equal(await page.locator('main').getByText('critical').count(), 0);
+    await count(page.locator('main').getByText('critical'), 0);
     await page.shot('story-6-history');
     await page.view('/');
     await until('the first page forgets it', async () => (await page.panel('Wrong now').getByRole('link', { name: server.name }).count()) === 0);
@@ -98,7 +99,7 @@ suite('a drive fails at night', (the) => {
     await page.panel('What and where').getByRole('link', { name: server.name }).click();
     await page.getByRole('heading', { name: server.name }).waitFor();
     await showsBay(drive.slot);
-    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+    await eventually(async () => assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360));
     await page.shot('story-phone-bay');
   });
 

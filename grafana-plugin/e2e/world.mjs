@@ -16,6 +16,12 @@ const root = join(here, '..', '..');
 export const artifacts = join(here, 'artifacts');
 const browserPath = process.env.NOCTURNE_CHROMIUM ?? '/usr/bin/chromium';
 
+const patience = 60_000; // ms to wait for what must come: a machine may be busy
+
+// NOCTURNE_E2E_SLOW=6 plays a machine that is six times slower, with answers of the API that come late and in another order:
+// to find what hangs on speed. 6:SEED holds them back as the run did that printed it.
+const [slow, seed = Math.floor(Math.random() * 1e6)] = (process.env.NOCTURNE_E2E_SLOW ?? '1').split(':').map(Number);
+
 /** Why the specs cannot run here; null = they can. */
 export const missing = !existsSync(join(root, 'ruler/console/static/built/index.html')) ? 'the page is not built: make build' : existsSync(browserPath) ? null : `no browser at ${browserPath}: install chromium, or say where in NOCTURNE_CHROMIUM`;
 
@@ -59,12 +65,15 @@ export async function openBrowser(dir, url) {
     executablePath: browserPath, headless: true, viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'], locale: 'en-GB', timezoneId: 'UTC',
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
+  context.setDefaultTimeout(patience);
+  if (slow > 1) await delayAnswers(context);
   return {
     url,
     close: () => context.close(),
     /** A page that writes down what must not happen. */
     async page({ width = 1280, height = 900, dark = false } = {}) {
       const page = await context.newPage();
+      if (slow > 1) await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: slow });
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce' });
       const wrong = [];
@@ -98,6 +107,40 @@ export async function openBrowser(dir, url) {
     },
   };
 }
+
+/** Holds back what the API answers, each answer for another time, so that they come in another order. */
+async function delayAnswers(context) {
+  console.log(`slow by ${slow}: NOCTURNE_E2E_SLOW=${slow}:${seed}`);
+  let state = seed;
+  const random = () => (state = (state * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
+  await context.route(/\/api\/v1\/(?!stream)/, async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, random() * 400));
+    await route.continue().catch(() => undefined); // whoever asked may have left
+  });
+}
+
+/** Asserts until it holds, for a minute: for what may come later than the deed before it. */
+export async function eventually(check) {
+  for (const deadline = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    try {
+      return await check();
+    } catch (e) {
+      if (Date.now() > deadline) throw e;
+    }
+  }
+}
+
+/** Waits until what is shown matches. */
+export const says = (locator, pattern, why) => eventually(async () => assert.match(await text(locator), pattern, why));
+
+/** Waits until there are so many. */
+export const count = (locator, n, why) => eventually(async () => assert.equal(await locator.count(), n, why));
+
+/** Waits until a field has this value. */
+export const holds = (field, value) => eventually(async () => assert.equal(await field.inputValue(), value));
+
+/** Waits until the keyboard writes there. */
+export const focused = (locator) => eventually(async () => assert.ok(await locator.evaluate((e) => e === document.activeElement), 'it has the focus'));
 
 export const text = async (locator) => (await locator.allInnerTexts()).join('\n');
 

@@ -14,6 +14,18 @@ export function Filters({ children }: { children: ReactNode }) {
   );
 }
 
+/** Filters that are seldom used: open where one of them is in use, and as people open and close it. */
+export function MoreFilters({ used, className, children }: { used: boolean; className: string; children: ReactNode }) {
+  const [open, setOpen] = useState(used);
+  useEffect(() => setOpen((was) => was || used), [used]);
+  return (
+    <details className={className} open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>{t('filters.more', 'More filters')}</summary>
+      {children}
+    </details>
+  );
+}
+
 /** Free text; told when typing pauses. */
 export function Search({ name, value, placeholder, onChange, narrow }: { name?: string; value: string; placeholder: string; onChange: (text: string) => void; narrow?: boolean }) {
   const s = useStyles2(styles);

@@ -33,6 +33,26 @@ test('events of a server are found by a part of its name', async () => {
   expect(s.asked.some((q) => q.path === '/events' && q.query?.get('server') === other.id)).toBe(true);
 });
 
+test('who presses Enter before the ruler has answered gets the server when it has', async () => {
+  const s = stage(lists() as never);
+  const { ask } = s.host;
+  let answer = () => undefined as void;
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  s.host.ask = async (q) => {
+    if (q.query?.get('search')) {
+      await answered;
+    }
+    return ask(q);
+  };
+  const { where } = show(s, '/events');
+  const pick = await screen.findByLabelText('Server');
+  await userEvent.type(pick, 'we{Enter}');
+  expect(where()).toBe('/events');
+  answer();
+  await waitFor(() => expect(where()).toBe('/events?server=' + other.id));
+  expect(pick).toHaveValue('');
+});
+
 test('who names nobody is told so, and two are not guessed between', async () => {
   const { where } = show(stage(lists() as never), '/events');
   const pick = await screen.findByLabelText('Server');

@@ -23,6 +23,7 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
   const id = useId();
   const [text, setText] = useState('');
   const [asked, setAsked] = useState('');
+  const [entered, setEntered] = useState(''); // confirmed before the answer was there
   useEffect(() => {
     const timer = setTimeout(() => setAsked(text.trim()), pause);
     return () => clearTimeout(timer);
@@ -31,10 +32,20 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
   const offered = choices(list.data?.items ?? []);
   const current = asked === text.trim() && !list.isPlaceholderData;
   const none = asked !== '' && current && list.data?.total === 0;
+  const only = current && offered.size === 1 ? [...offered.values()][0] : undefined;
   const take = (server: Server) => {
     setText('');
+    setEntered('');
     onPick(server.id);
   };
+  useEffect(() => {
+    if (entered !== '' && entered === asked && current) {
+      setEntered('');
+      if (only) {
+        take(only);
+      }
+    }
+  });
   return (
     <span className={s.field}>
       <span className={s.line}>
@@ -54,14 +65,18 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
             take(chosen); // one of the list
           } else {
             setText(v);
+            setEntered('');
           }
         }}
         onKeyDown={(e) => {
           if (e.key === 'Enter') {
             e.preventDefault();
-            const exact = offered.get(text.trim()) ?? (current && offered.size === 1 ? [...offered.values()][0] : undefined);
+            const exact = offered.get(text.trim()) ?? only;
             if (text.trim() && exact) {
               take(exact);
+            } else if (!current) {
+              setAsked(text.trim());
+              setEntered(text.trim());
             }
           }
         }}

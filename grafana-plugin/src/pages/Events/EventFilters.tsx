@@ -3,7 +3,7 @@ import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Button, useStyles2 } from '@grafana/ui';
 import { useAnswer } from '../../api/client';
-import { Filters, Moment, Pick, Search } from '../../components/Filters';
+import { Filters, Moment, MoreFilters, Pick, Search } from '../../components/Filters';
 import { ServerPick } from '../../components/ServerPick';
 import { Data } from '../../components/Text';
 import { words } from '../../format';
@@ -30,7 +30,7 @@ export function EventFilters({ q, set, timeless }: Props) {
   const any: [string, string] = ['', t('filters.any', 'any')];
   const fixed = Boolean(q.since || q.before);
   const sites = (overview.data?.sites ?? []).map((v) => v.site).filter(Boolean);
-  const more = ['event_id', 'channel', 'name', 'device_type', 'category', 'site'].filter((f) => q[f]).length;
+  const more = ['event_id', 'channel', 'name', 'device_type', 'category', 'site'].some((f) => q[f]);
   const text = (name: string, f: string, placeholder: string) => <Search name={name} value={q[f] ?? ''} placeholder={placeholder} onChange={(v) => set({ [f]: v })} narrow />;
   return (
     <div>
@@ -60,8 +60,7 @@ export function EventFilters({ q, set, timeless }: Props) {
         {text(t('events.provider', 'Provider'), 'provider', 'disk')}
         {text(t('events.eventId', 'Event id'), 'event_id', '7,11,150-157')}
       </Filters>
-      <details className={s.more} open={more > 0 || undefined}>
-        <summary>{t('events.more', 'More filters')}</summary>
+      <MoreFilters used={more} className={s.more}>
         <Filters>
           {text(t('events.channel', 'Channel'), 'channel', 'System')}
           <Pick name={t('events.site', 'Site')} value={q.site ?? ''} onChange={(site) => set({ site })} options={[any, ...[...new Set([...sites, ...(q.site ? [q.site] : [])])].map((v): [string, string] => [v, words(v)])]} />
@@ -69,7 +68,7 @@ export function EventFilters({ q, set, timeless }: Props) {
           <Pick name={t('events.category', 'Category')} value={q.category ?? ''} onChange={(category) => set({ category })} options={[['', t('events.logs', 'event logs')], ...categories.slice(1).map((c): [string, string] => [c, c])]} />
           {text(t('events.record', 'Kind of record'), 'name', 'windows.event')}
         </Filters>
-      </details>
+      </MoreFilters>
       <div className={s.chips}>
         {q.server && <ServerChip id={q.server} remove={() => set({ server: undefined })} />}
         {filters.some((f) => q[f] && f !== 'range') && (

@@ -7,7 +7,7 @@ import { useState } from 'react';
 import { told, useAnswer } from '../../api/client';
 import type { Server } from '../../api/schema';
 import { csv, download } from '../../components/csv';
-import { Filters, Pick, Search } from '../../components/Filters';
+import { Filters, MoreFilters, Pick, Search } from '../../components/Filters';
 import { Line } from '../../components/List';
 import { Link } from '../../components/Links';
 import { LongTable } from '../../components/LongTable';
@@ -120,7 +120,7 @@ function Facets({ q, set }: { q: Record<string, string>; set: (changes: Record<s
   };
   const yesNo = (v: string) => (v === 'true' ? t('word.yes', 'yes') : t('word.no', 'no'));
   const support: Record<string, string> = { ended: t('support.ended', 'ended'), ends_soon: t('support.soon', 'ends in half a year'), active: t('support.active', 'holds'), unknown: t('support.unknown', 'not known') };
-  const more = ['rack', 'role', 'owner', 'model', 'exporter_version', 'restart', 'simulated'].some((k) => q[k]);
+  const more = ['rack', 'role', 'owner', 'model', 'exporter_version', 'reboot_required', 'simulated'].some((k) => q[k]);
   return (
     <Filters>
       <Search value={q.search ?? ''} placeholder={t('servers.searchText', 'name, site, rack, role, owner, system …')} onChange={(search) => set({ search })} />
@@ -129,8 +129,7 @@ function Facets({ q, set }: { q: Record<string, string>; set: (changes: Record<s
       {pick('os', t('servers.os', 'System'))}
       {pick('support', t('servers.support', 'Support'), (v) => v.split(',').map((w) => support[w] ?? w).join(', '), 'support', supports)}
       {pick('updates_pending', t('servers.updates', 'Updates wait'), yesNo, 'updates')}
-      <details className={s.more} open={more || undefined}>
-        <summary>{t('servers.more', 'More filters')}</summary>
+      <MoreFilters used={more} className={s.more}>
         <div className={s.facets}>
           {pick('rack', t('servers.rack', 'Rack'))}
           {pick('role', t('servers.role', 'Role'))}
@@ -140,7 +139,7 @@ function Facets({ q, set }: { q: Record<string, string>; set: (changes: Record<s
           {pick('reboot_required', t('servers.needsRestart', 'Restart required'), yesNo, 'restart')}
           {pick('simulated', t('servers.kind', 'Kind'), (v) => (v === 'true' ? t('servers.simulated', 'simulated') : t('servers.real', 'real')))}
         </div>
-      </details>
+      </MoreFilters>
     </Filters>
   );
 }
