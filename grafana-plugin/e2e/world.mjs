@@ -140,7 +140,7 @@ export const count = (locator, n, why) => eventually(async () => assert.equal(aw
 export const holds = (field, value) => eventually(async () => assert.equal(await field.inputValue(), value));
 
 /** Waits until the keyboard writes there. */
-export const focused = (locator) => eventually(async () => assert.ok(await locator.evaluate((e) => e === document.activeElement), 'it has the focus'));
+export const focused = (locator) => eventually(async () => assert.ok(await locator.evaluate((e) => e === e.getRootNode().activeElement), 'it has the focus'));
 
 export const text = async (locator) => (await locator.allInnerTexts()).join('\n');
 
