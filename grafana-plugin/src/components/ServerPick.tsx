@@ -3,7 +3,7 @@ import { css } from '@emotion/css';
 import type { GrafanaTheme2 } from '@grafana/data';
 import { t } from '@grafana/i18n';
 import { Input, useStyles2 } from '@grafana/ui';
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import { useAnswer } from '../api/client';
 import type { Server } from '../api/schema';
 import { clean } from '../format';
@@ -23,7 +23,7 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
   const id = useId();
   const [text, setText] = useState('');
   const [asked, setAsked] = useState('');
-  const [entered, setEntered] = useState(''); // confirmed before the answer was there
+  const entered = useRef(''); // confirmed before the answer was there
   useEffect(() => {
     const timer = setTimeout(() => setAsked(text.trim()), pause);
     return () => clearTimeout(timer);
@@ -35,12 +35,12 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
   const only = current && offered.size === 1 ? [...offered.values()][0] : undefined;
   const take = (server: Server) => {
     setText('');
-    setEntered('');
+    entered.current = '';
     onPick(server.id);
   };
   useEffect(() => {
-    if (entered !== '' && entered === asked && current) {
-      setEntered('');
+    if (entered.current !== '' && entered.current === asked && current) {
+      entered.current = '';
       if (only) {
         take(only);
       }
@@ -65,7 +65,7 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
             take(chosen); // one of the list
           } else {
             setText(v);
-            setEntered('');
+            entered.current = '';
           }
         }}
         onKeyDown={(e) => {
@@ -76,7 +76,7 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
               take(exact);
             } else if (!current) {
               setAsked(text.trim());
-              setEntered(text.trim());
+              entered.current = text.trim();
             }
           }
         }}
