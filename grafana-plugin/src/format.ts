@@ -84,10 +84,10 @@ export function bytes(n: number, binary = false): string {
   const step = binary ? 1024 : 1000;
   let i = 0;
   let v = n;
-  for (; v >= step && i < names.length - 1; i++) {
+  for (; Math.abs(v) >= step && i < names.length - 1; i++) {
     v /= step;
   }
-  return `${i === 0 ? v : v.toFixed(v < 10 ? 1 : 0)} ${names[i]}`;
+  return `${i === 0 ? v : v.toFixed(Math.abs(v) < 10 ? 1 : 0)} ${names[i]}`;
 }
 
 export const number = (n: number) => n.toLocaleString();

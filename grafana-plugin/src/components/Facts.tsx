@@ -22,6 +22,6 @@ export function Facts({ of }: { of: Array<[string, ReactNode]> }) {
 
 const styles = (theme: GrafanaTheme2) => ({
   list: css({ display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 180px), 1fr))', gap: theme.spacing(1, 2), margin: theme.spacing(0.5, 0) }),
-  name: css({ color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize, fontWeight: theme.typography.fontWeightRegular }),
+  name: css({ color: theme.colors.text.secondary, fontSize: theme.typography.bodySmall.fontSize, fontWeight: theme.typography.fontWeightRegular, '&::first-letter': { textTransform: 'uppercase' } }),
   value: css({ margin: 0, overflowWrap: 'anywhere' }),
 });

@@ -14,7 +14,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
-import { clean, plural, words } from '../../format';
+import { clean, plural, sentence, words } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Book } from './Book';
@@ -52,7 +52,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
   return (
     <Rows>
       <p className={s.lead}>
-        <Data max={1000}>{n.reason}</Data>
+        <Data max={1000}>{sentence(n.reason)}</Data>
       </p>
       {n.muted && (
         <Alert severity="info" title={t('notification.mutedTitle', 'Nobody is told')}>

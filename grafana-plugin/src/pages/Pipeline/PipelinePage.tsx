@@ -12,7 +12,7 @@ import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
-import { bytes, number, sentence, span } from '../../format';
+import { bytes, number, plural, sentence, span } from '../../format';
 import { useHost } from '../../host';
 import { StoragePanel } from './StoragePanel';
 
@@ -61,7 +61,7 @@ function Shown({ of: p }: { of: Pipeline }) {
       {p.problems.map((text) => (
         <Alert key={text} severity="warning" title={sentence(text)} />
       ))}
-      <Panel title={<Data max={400}>{p.text}</Data>} extra={p.lag_seconds !== null && <Dim>{t('pipeline.lag', 'behind by')} {span(p.lag_seconds)}</Dim>}>
+      <Panel title={t('pipeline.records', 'Records')} extra={p.lag_seconds !== null && <Dim>{t('pipeline.lag', 'behind by')} {span(p.lag_seconds)}</Dim>}>
         <div className={s.tiles}>
           {tile(p.ledger.received_records, t('pipeline.received', 'records received'))}
           {tile(p.ledger.missing_records, t('pipeline.missing', 'missing'), true)}
@@ -90,9 +90,23 @@ function Shown({ of: p }: { of: Pipeline }) {
         </Panel>
       )}
       <Panel title={t('pipeline.ruler', 'Ruler, per partition')} extra={<Dim>{t('pipeline.store', 'store')} {bytes(p.store_bytes)}</Dim>}>
-        {p.partitions.length ? <Table label={t('pipeline.ruler', 'Ruler, per partition')} columns={partitions} rows={p.partitions} id={(x) => String(x.partition)} status={(x) => (x.frozen ? 'warning' : undefined)} /> : <Empty icon="hourglass" title={t('pipeline.empty', 'The ruler has read nothing from the stream yet.')} />}
+        {p.partitions.length ? <Partitions of={p.partitions} /> : <Empty icon="hourglass" title={t('pipeline.empty', 'The ruler has read nothing from the stream yet.')} />}
       </Panel>
     </Rows>
+  );
+}
+
+/** All of them; folded away while none says anything. */
+function Partitions({ of }: { of: Partition[] }) {
+  const table = <Table label={t('pipeline.ruler', 'Ruler, per partition')} columns={partitions} rows={of} id={(x) => String(x.partition)} status={(x) => (x.frozen ? 'warning' : undefined)} />;
+  if (of.some((p) => p.frozen || p.ledger.missing_records > 0)) {
+    return table;
+  }
+  return (
+    <details>
+      <summary>{plural('pipeline.allWell', of.length, '1 runs, nothing is missing', 'All {{n}} run, nothing is missing')}</summary>
+      {table}
+    </details>
   );
 }
 

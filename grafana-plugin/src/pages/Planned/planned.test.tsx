@@ -55,7 +55,7 @@ test('says what is missing', () => {
 });
 
 test('the day is told once, and only where it is another one', () => {
-  expect(between('2026-12-01T08:00:00Z', '2026-12-01T10:00:00Z')).toMatch(/^Tue 1 Dec \d\d:00 – \d\d:00$/);
+  expect(between('2026-12-01T08:00:00Z', '2026-12-01T10:00:00Z')).toMatch(/^Tue 1 Dec \d\d:00 – \d\d:00 \S+$/);
   expect(between('2026-12-01T12:00:00Z', '2026-12-03T12:00:00Z')).toMatch(/^Tue 1 Dec .* – Thu 3 Dec /);
   expect(until('2026-12-03T12:00:00Z', now)).toMatch(/^Thu 3 Dec /);
 });

@@ -128,11 +128,11 @@ export function requestOf(d: Draft, version?: number): WindowRequest {
   return { ...(d.all ? { all_servers: true } : { servers }), ...time, reason: d.reason.trim(), comment: d.comment.trim(), ...(version !== undefined && { version }) };
 }
 
-/** "Tue 1 Dec 22:00 – Wed 2 Dec 02:00", in the reader's zone; the day is told once where there is one. */
+/** "Tue 1 Dec 22:00 – Wed 2 Dec 02:00 CET", in the reader's zone; the day is told once where there is one. */
 export function between(from: string | null, to: string | null): string {
-  const one = (at: string | null, day = true) => (at ? (day ? `${part(Date.parse(at), weekday)} ` : '') + part(Date.parse(at), clock) : '…');
+  const one = (at: string | null, day = true, zone = false) => (at ? (day ? `${part(Date.parse(at), weekday)} ` : '') + part(Date.parse(at), zone ? { ...clock, timeZoneName: 'short' } : clock) : '…');
   const same = from && to && part(Date.parse(from), weekday) === part(Date.parse(to), weekday);
-  return `${one(from)} – ${one(to, !same)}`;
+  return `${one(from)} – ${one(to, !same, true)}`;
 }
 
 /** When a window holds: once, or every week by the clock of its own zone. */

@@ -1,4 +1,5 @@
 // One rule: what it means, what it said, its text and its versions.
+import { css } from '@emotion/css';
 import { t } from '@grafana/i18n';
 import { Alert, Button, Input, Stack } from '@grafana/ui';
 import { useState } from 'react';
@@ -115,7 +116,9 @@ function Shown({ of: d, admin }: { of: RuleDetail; admin: boolean }) {
               [t('rule.author', 'Changed by'), r.author && <><Data max={80}>{r.author}</Data> <When at={r.changed_at} /></>],
             ]}
           />
-          <Switch of={r} />
+          <div className={css({ marginTop: 16 })}>
+            <Switch of={r} />
+          </div>
         </Panel>
         <Panel title={t('rule.said', 'What it said')}>
           {d.verdicts.length ? <Table label={t('rule.said', 'What it said')} columns={verdicts} rows={d.verdicts} id={(v) => v.effect} /> : <Empty icon="hourglass" title={t('rule.silent', 'It has not said anything yet.')} />}

@@ -46,14 +46,15 @@ export function Devices({ of }: { of: Device[] }) {
   );
 }
 
-/** One table; of a long list, the types that have many parts are folded away where nothing in them is wrong. */
+/** One table; of a long list, the parts that are well are folded away where there are many of a type. */
 function Folded({ of }: { of: Device[] }) {
   const types = new Map<string, Device[]>();
   for (const d of of) {
     types.set(d.type, [...(types.get(d.type) ?? []), d]);
   }
-  const away = of.length <= many ? [] : [...types.values()].filter((list) => list.length > few && list.every((d) => d.status === 'ok'));
-  const shown = of.filter((d) => !away.some((list) => list[0].type === d.type));
+  const well = [...types.values()].map((list) => list.filter((d) => d.status === 'ok'));
+  const away = of.length <= many ? [] : well.filter((list) => list.length > few);
+  const shown = of.filter((d) => !away.some((list) => list.includes(d)));
   return (
     <>
       {shown.length > 0 && <Parts of={shown} />}
@@ -61,6 +62,7 @@ function Folded({ of }: { of: Device[] }) {
         <details key={list[0].type}>
           <summary>
             {number(list.length)} × <Data max={60}>{list[0].type_text}</Data>
+            {types.get(list[0].type)?.length !== list.length && <> <Dim>{t('devices.well', 'nothing wrong')}</Dim></>}
           </summary>
           <Parts of={list} />
         </details>
@@ -70,7 +72,7 @@ function Folded({ of }: { of: Device[] }) {
 }
 
 const columns: Array<Column<Device>> = [
-  { id: 'type', name: () => t('devices.column.type', 'Part'), cell: (d) => <Data max={60}>{d.type_text}</Data> },
+  { id: 'type', name: () => t('devices.column.type', 'Part'), width: 130, cell: (d) => <Data max={60}>{d.type_text}</Data> },
   { id: 'place', name: () => t('devices.column.place', 'Place'), cell: (d) => d.place && <code><Data max={80}>{d.place}</Data></code> },
   {
     id: 'state', name: () => t('devices.column.state', 'State'),

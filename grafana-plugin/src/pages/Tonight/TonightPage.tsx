@@ -13,7 +13,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Dot, Status } from '../../components/Status';
 import { Data, Dim, Tag } from '../../components/Text';
-import { number, plural, sentence } from '../../format';
+import { countServers, number, plural, sentence } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { look, toneColors, worse } from '../../status';
@@ -210,7 +210,7 @@ function Sites({ of: o }: { of: Overview }) {
             after={
               <>
                 {s.silent > 0 && <Status of="silent" />} {s.with_open_notifications > 0 && <Tag>{t('tonight.problems', '{{count}} with problems', { count: s.with_open_notifications })}</Tag>}{' '}
-                <Dim>{number(s.servers)}</Dim>
+                <Dim>{countServers(s.servers)}</Dim>
               </>
             }
           >
