@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { it } from 'node:test';
-import { count, eventually, holds, says, suite } from './world.mjs';
+import { count, eventually, focused, holds, says, suite } from './world.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const failed = '5e170000000000000000000000000005';
@@ -195,7 +195,7 @@ suite('console', (the) => {
     await page.getByLabel('Comment').fill('half of it');
     page.expected.push(/not saved/);
     await Promise.all([page.waitForEvent('dialog'), page.getByRole('link', { name: 'Servers', exact: true }).click()]);
-    assert.equal(await page.getByLabel('Comment').inputValue(), 'half of it');
+    await holds(page.getByLabel('Comment'), 'half of it');
     await page.getByLabel('Comment').fill('');
     await page.getByLabel('Why it is silenced').fill('the drive is ordered');
     await page.shot('notification-silence');
@@ -204,13 +204,14 @@ suite('console', (the) => {
     await page.getByRole('link', { name: 'Planned work' }).click(); // nothing is asked
     const silenced = page.getByRole('list', { name: 'Silenced' });
     await silenced.getByText('the drive is ordered').waitFor();
-    assert.match(await text(silenced), /the drive is ordered[\s\S]*local · ends in/);
+    await says(silenced, /the drive is ordered[\s\S]*local · ends in/);
     await page.shot('planned-silenced');
     await silenced.getByRole('button', { name: 'End silence: the drive is ordered' }).click();
     await page.getByText('people are told again').waitFor();
     await page.getByRole('link', { name: 'Notifications', exact: false }).first().click();
     await page.getByLabel('Select Drive will fail soon').check({ force: true });
     await page.getByRole('button', { name: 'Silence for 8 hours' }).click();
+    await focused(page.getByLabel('Why it is silenced'));
     await page.keyboard.type('tomorrow');
     await page.keyboard.press('Enter');
     await page.getByText('1 done.').waitFor();
