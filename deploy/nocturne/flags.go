@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"nocturne/deploy/nocturne/simulate"
 )
@@ -38,7 +39,7 @@ func (f flagSet) read(args []string) error {
 		f.print()
 		return err
 	case err != nil:
-		return fmt.Errorf("%w: %s", errMisused, twoDashes(err.Error()))
+		return fmt.Errorf("%w: %s", errMisused, f.instead(twoDashes(err.Error())))
 	}
 	return nil
 }
@@ -47,6 +48,27 @@ var flagName = regexp.MustCompile(`^(flag provided but not defined: |flag needs 
 
 // twoDashes writes flags in package flag's errors as our documents do.
 func twoDashes(text string) string { return flagName.ReplaceAllString(text, "$1--") }
+
+// instead says what to write where package flag says "parse error" and no more.
+func (f flagSet) instead(text string) string {
+	rest, ok := strings.CutSuffix(text, ": parse error")
+	if !ok {
+		return text
+	}
+	fl := f.Lookup(rest[strings.LastIndex(rest, "--")+2:])
+	if fl == nil {
+		return text
+	}
+	if g, ok := fl.Value.(flag.Getter); ok {
+		switch g.Get().(type) {
+		case time.Duration:
+			return rest + ": want a time like 90m or 24h (90 days are 2160h)"
+		case int:
+			return rest + ": want a whole number"
+		}
+	}
+	return text
+}
 
 func (f flagSet) print() {
 	for _, c := range commands() {

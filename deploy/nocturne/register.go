@@ -38,6 +38,12 @@ func tokenCommand(ctx context.Context, e env, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
+	if q.Uses < 1 { // 0 would be left to the bridge, which takes it for 1
+		return fmt.Errorf("%w: --uses: want how many servers may join, 1 or more", errMisused)
+	}
+	if *ttl < time.Second {
+		return fmt.Errorf("%w: --ttl: want a second or more", errMisused)
+	}
 	q.TTLS = int(ttl.Seconds())
 	bridge, err := bridgeOf(*data)
 	if err != nil {

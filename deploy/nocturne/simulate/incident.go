@@ -123,7 +123,7 @@ func (m *Machine) script(kind string) []step {
 // Begin starts an incident. One server has one at a time.
 func (m *Machine) Begin(kind, id string, now time.Time) (Incident, error) {
 	if !slices.Contains(Kinds(), kind) {
-		return Incident{}, fmt.Errorf("%w: kind %.40q: want one of %v", errBad, kind, Kinds())
+		return Incident{}, fmt.Errorf("%w: there is no kind %.40q", errBad, kind)
 	}
 	if m.st.Incident != nil {
 		return Incident{}, fmt.Errorf("%w: %s is in the middle of %q since %s", errBusy, m.spec.Name, m.st.Incident.Kind, m.st.Incident.Began.Format(time.TimeOnly))
