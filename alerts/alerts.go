@@ -2,8 +2,8 @@
 // configuration of Alertmanager that goes with them. The files are meant to be
 // read and copied; the package only makes them part of the programs.
 //
-// To test: go test ./alerts. Every rule has a story that fires and one that does
-// not in the *.txtar beside its file, and a section in runbooks.
+// To test: go test ./alerts. Every rule fires, ends and stays quiet in stories in
+// the *.txtar beside its file, and has a section in runbooks.
 package alerts
 
 import (
