@@ -137,11 +137,28 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Path, err)
 	}
+	if err := create(cfg.Path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s := &Store{path: cfg.Path}
 	if err := s.open(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Path, err), s.Close())
 	}
 	return s, nil
+}
+
+// create makes a new file for its owner alone: SQLite would let everybody read
+// it, and gives its log the same mode. One that is there is not touched, because
+// to close it here would end the locks of whoever has it open in this process.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (s *Store) open(ctx context.Context, cfg Config) error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -90,5 +92,23 @@ func fill(b *testing.B, s *sqlite.Store, n int) {
 	}
 	if err := s.Commit(ctx, []store.PartitionCommit{commit}); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// The store holds hashes of passwords and sessions: nobody else reads it, nor its log.
+func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows: the folder's rights are the file's")
+	}
+	path := filepath.Join(t.TempDir(), "ruler.db")
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Partitions: 16, Hash: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, name := range []string{path, path + "-wal"} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", filepath.Base(name), info, err)
+		}
 	}
 }
