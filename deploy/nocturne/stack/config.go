@@ -37,8 +37,10 @@ const generated = "# Written by nocturne at every start. Delete this line and it
 
 // writeConfigs writes the configuration of all parts.
 func (s *stack) writeConfigs() error {
-	if err := os.MkdirAll(filepath.Dir(s.Config("x")), 0o700); err != nil {
-		return fmt.Errorf("create folder for configurations: %w", err)
+	for _, dir := range []string{filepath.Dir(s.Config("x")), s.Rules()} { // the ruler takes a folder without rules, not one that is not there
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("create folder for configurations: %w", err)
+		}
 	}
 	for name, d := range map[string]doc{
 		"eventbridge": s.eventbridgeConfig(),
@@ -104,9 +106,7 @@ func (s *stack) rulerConfig() doc {
 		demo["simulator_url"] = URL(s.Ports.Simulator)
 		rules["overrides"] = doc{"server-silent": doc{"after": demoSilence.String()}}
 	}
-	if own := s.Rules(); hasRules(own) {
-		rules["dirs"] = []string{own}
-	}
+	rules["dirs"] = []string{s.Rules()} // also while it is empty: who takes the file over puts rules there later
 	metrics := doc{"url": s.state.MetricsURL()}
 	if s.Mode == Demo {
 		metrics["interval"] = demoMetrics.String()
@@ -166,11 +166,6 @@ func (s *stack) scrapeConfig() doc {
 		"global":         doc{"scrape_interval": scrapeEvery.String(), "scrape_timeout": scrapeTimeout.String()},
 		"scrape_configs": jobs,
 	}
-}
-
-func hasRules(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "*.yml"))
-	return err == nil && len(found) > 0
 }
 
 func (s *stack) exporterConfig() doc {

@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"nocturne/deploy/nocturne/supervise"
+	"nocturne/ruler/config"
 )
 
 func TestPorts(t *testing.T) {
@@ -98,6 +101,36 @@ func TestGeneratedFilesCanBeTakenOver(t *testing.T) {
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, mine) {
 		t.Errorf("%q, %v: a start must not touch it", got, err)
+	}
+}
+
+// Rules that a person puts into rules/ are read, whenever he took the ruler's
+// configuration over.
+func TestTakenOverBeforeThereAreRules(t *testing.T) {
+	dir := t.TempDir()
+	s := &stack{Options: Options{Mode: Run, Data: dir, Ports: DefaultPorts()}, Layout: Layout{dir}}
+	if err := s.writeConfigs(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.Config("ruler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written struct{ Rules config.Rules }
+	if err := yaml.Unmarshal(text, &written); err != nil {
+		t.Fatal(err)
+	}
+	written.Rules.Builtin = true // as it is unless somebody says otherwise
+	before, err := written.Rules.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := "id: own\nname: Own\nclass: own\nseverity: warning\nsummary: s\nrunbook: server#silent\nabsent: {category: heartbeat, after: 1h}\n"
+	if err := os.WriteFile(filepath.Join(s.Rules(), "own.yml"), []byte(rule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := written.Rules.Load(); err != nil || len(after) != len(before)+1 {
+		t.Errorf("%d rules, %v, want one more than %d", len(after), err, len(before))
 	}
 }
 
