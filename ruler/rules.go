@@ -18,7 +18,9 @@ import (
 	"nocturne/alerts"
 	"nocturne/internal/record"
 	"nocturne/internal/strict"
+	"nocturne/ruler/api"
 	"nocturne/ruler/config"
+	"nocturne/ruler/metricrule"
 	op "nocturne/ruler/operator"
 	"nocturne/ruler/rule"
 	"nocturne/ruler/story"
@@ -284,6 +286,16 @@ func rulesExplain(_ context.Context, args []string, stdout, _ io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("rules explain: name one rule by its id, or a rule file: %w", errUsage)
 	}
+	metric := strings.HasPrefix(args[0], metricrule.Prefix)
+	if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
+		metric = false
+	}
+	if metric && *recordFile != "" {
+		return fmt.Errorf("rules explain: a metric rule is not about records: leave -record out: %w", errUsage)
+	}
+	if metric {
+		return explainMetric(stdout, args[0], *path)
+	}
 	rules, err := rulesNamed(args[0], *path)
 	if err != nil {
 		return err
@@ -309,6 +321,38 @@ func rulesExplain(_ context.Context, args []string, stdout, _ io.Writer) error {
 	return nil
 }
 
+// explainMetric says what a metric rule does, with its text in Prometheus' format:
+// query, labels and what it tells people. How it did is known to the ruler alone.
+func explainMetric(stdout io.Writer, id, configFile string) error {
+	cfg, err := config.Load(configFile)
+	if err != nil {
+		return err
+	}
+	pack, err := cfg.Rules.LoadMetrics()
+	if err != nil {
+		return err
+	}
+	var ids []string
+	found := false
+	for _, a := range append(pack.Alerts(), pack.Disabled()...) {
+		r := a.Rule
+		if ids = append(ids, r.ID); r.ID != id {
+			continue
+		}
+		found = true
+		off := ""
+		if slices.Contains(pack.Disabled(), a) {
+			off = " The configuration switches it off."
+		}
+		fmt.Fprintf(stdout, "%s%s\nRunbook %s, version %s, from %s:%d.\n\n%s\n", rule.Explain(r), off, r.Runbook, r.Version, r.File, r.Line, a.Text)
+	}
+	if !found {
+		return noRule(id, ids, configFile)
+	}
+	fmt.Fprintf(stdout, "How it did when it was evaluated last is on the rule's page, and what the running ruler answers to GET %s/rules/%s.\n", api.Prefix, id)
+	return nil
+}
+
 // rulesNamed returns the rules of a file, or the one with an id.
 func rulesNamed(name, configFile string) ([]*rule.Rule, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
@@ -326,26 +370,32 @@ func rulesNamed(name, configFile string) ([]*rule.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	var near []string
+	var ids []string
 	for _, r := range rules {
 		if r.ID == name {
 			return []*rule.Rule{r}, nil
 		}
-		if strings.Contains(r.ID, name) || strict.Distance(r.ID, name) <= 2 {
-			near = append(near, r.ID)
+		ids = append(ids, r.ID)
+	}
+	return nil, noRule(name, ids, configFile)
+}
+
+// noRule says which rules may be meant.
+func noRule(name string, ids []string, configFile string) error {
+	var near []string
+	for _, id := range slices.Compact(ids) {
+		if strings.Contains(id, name) || strict.Distance(id, name) <= 2 {
+			near = append(near, id)
 		}
 	}
 	if len(near) > 0 {
-		return nil, fmt.Errorf("there is no rule %q; there is %s", name, strings.Join(near, ", "))
+		return fmt.Errorf("there is no rule %q; there is %s", name, strings.Join(near, ", "))
 	}
 	why := "name an id of the default rules, or give -config for those of your files"
-	switch {
-	case strings.HasPrefix(name, "metric-"):
-		why = "metric rules are Prometheus' (alerts/metrics), they say what they do themselves"
-	case configFile != "":
+	if configFile != "" {
 		why = "ruler rules list shows all; of one that was made on the page save the text into a file and name that"
 	}
-	return nil, fmt.Errorf("there is no rule %q in files: %s", name, why)
+	return fmt.Errorf("there is no rule %q in files: %s", name, why)
 }
 
 // recordInput is a record and its server, as a person writes or copies them.
