@@ -200,39 +200,35 @@ func setStay(v *store.Occupant, since, until, retired int64) {
 	v.Since, v.Until = moment(since), moment(until)
 }
 
+// travelledQuery finds the parts that came to a server ?1, or left it, at ?3, and of
+// each the latest ?5 places that were known at ?4.
+const travelledQuery = `WITH retired AS MATERIALIZED (SELECT 1 FROM server_log WHERE server = ?1 AND kind = 'state' AND at = ?3 AND value ->> 'state' = 'decommissioned' LIMIT 1),
+	parts AS MATERIALIZED (SELECT DISTINCT o.serial, o.type FROM (
+		SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND until = 0 AND since = ?3
+		UNION SELECT serial, type FROM occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND (until = ?3 OR since = ?3)
+		UNION SELECT serial, type FROM retired CROSS JOIN occupants WHERE server = ?1 AND category = ?2 AND until = 0 AND since <= ?3
+		UNION SELECT serial, type FROM retired CROSS JOIN occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND until > ?3 AND since <= ?3) o
+		WHERE EXISTS (SELECT 1 FROM occupants p WHERE p.serial = o.serial AND p.server <> ?1 AND p.type = o.type AND p.category = ?2))
+	SELECT o.serial, o.type, o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, CASE WHEN o.until > ?4 THEN 0 ELSE o.until END,
+		CASE WHEN s.clone_of <> x'' THEN 0 ELSE coalesce((SELECT CASE WHEN value ->> 'state' = 'decommissioned' THEN at END FROM server_log
+			WHERE server = o.server AND kind = 'state' AND at <= ?4 ORDER BY n DESC LIMIT 1), 0) END
+	FROM (SELECT x.*, row_number() OVER (PARTITION BY x.type, x.serial ORDER BY x.since DESC, x.until, x.place) AS nth
+		FROM parts CROSS JOIN occupants x ON x.serial = parts.serial WHERE x.type = parts.type AND x.category = ?2 AND x.since <= ?4) o
+	LEFT JOIN servers s ON s.id = o.server WHERE o.nth <= ?5 ORDER BY o.type, o.serial, o.nth`
+
 // Travelled implements store.Store.
 func (s *Store) Travelled(ctx context.Context, server record.ID, category record.Category, at, known time.Time) ([]store.Occupant, error) {
-	type part struct{ serial, typ string }
-	var parts []part
-	err := each(ctx, s.read, func(rows *sql.Rows) error {
-		var p part
-		err := rows.Scan(&p.serial, &p.typ)
-		parts = append(parts, p)
-		return err
-	}, `SELECT DISTINCT o.serial, o.type FROM (
-			SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND until = 0 AND since = ?3
-			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND until <> 0 AND category = ?2 AND (until = ?3 OR since = ?3)
-			UNION SELECT serial, type FROM occupants WHERE server = ?1 AND category = ?2 AND since <= ?3 AND (until = 0 OR until > ?3)
-				AND EXISTS (SELECT 1 FROM server_log WHERE server = ?1 AND kind = 'state' AND at = ?3 AND value ->> 'state' = 'decommissioned')) o
-		WHERE EXISTS (SELECT 1 FROM occupants p WHERE p.serial = o.serial AND p.server <> ?1 AND p.type = o.type AND p.category = ?2)
-		ORDER BY o.type, o.serial`, server[:], category, unix(at))
 	var out []store.Occupant
-	for i := 0; i < len(parts) && err == nil; i++ {
-		err = each(ctx, s.read, func(rows *sql.Rows) error {
-			v := store.Occupant{Serial: parts[i].serial, Type: parts[i].typ, Category: category}
-			var id []byte
-			var since, until, retired int64
-			err := rows.Scan(&id, &v.Name, &v.Simulated, &v.Place, &v.Model, &since, &until, &retired)
-			v.Server = serverID(id)
-			setStay(&v, since, until, retired)
-			out = append(out, v)
-			return err
-		}, `SELECT o.server, coalesce(s.name, ''), coalesce(s.simulated, 0), o.place, o.model, o.since, CASE WHEN o.until > ?4 THEN 0 ELSE o.until END,
-			CASE WHEN s.clone_of <> x'' THEN 0 ELSE coalesce((SELECT CASE WHEN value ->> 'state' = 'decommissioned' THEN at END FROM server_log
-				WHERE server = o.server AND kind = 'state' AND at <= ?4 ORDER BY n DESC LIMIT 1), 0) END
-			FROM occupants o LEFT JOIN servers s ON s.id = o.server
-			WHERE o.serial = ?1 AND o.type = ?2 AND o.category = ?3 AND o.since <= ?4 ORDER BY o.since DESC, o.until, o.place LIMIT ?5`, parts[i].serial, parts[i].typ, category, unix(known), store.MaxStays)
-	}
+	err := each(ctx, s.read, func(rows *sql.Rows) error {
+		v := store.Occupant{Category: category}
+		var id []byte
+		var since, until, retired int64
+		err := rows.Scan(&v.Serial, &v.Type, &id, &v.Name, &v.Simulated, &v.Place, &v.Model, &since, &until, &retired)
+		v.Server = serverID(id)
+		setStay(&v, since, until, retired)
+		out = append(out, v)
+		return err
+	}, travelledQuery, server[:], category, unix(at), unix(known), store.MaxStays)
 	if err != nil {
 		return nil, fmt.Errorf("list where parts of %s were before: %w", server, err)
 	}

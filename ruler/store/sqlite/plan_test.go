@@ -42,6 +42,7 @@ func TestLargeQuestionsUseTheirIndexes(t *testing.T) {
 	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH server_log USING COVERING INDEX server_log_turns (at>?)")
 	wantPlan(t, s, groupsAtQuery, []any{1}, "SEARCH x USING INDEX server_log_server (server=? AND kind=?)")
 	wantPlan(t, s, staysQuery, []any{`["Z1"]`}, "SEARCH o USING INDEX occupants_serial (serial=?)", "SCAN o")
+	wantPlan(t, s, travelledQuery, []any{[]byte{1}, 2, 3, 4, 5}, "SEARCH x USING INDEX occupants_serial (serial=? AND since<?)", "SCAN x", "SCAN s\n", "SCAN occupants")
 	page, args := registerPage(store.RegisterQuery{Servers: []record.ID{{1}}, Limit: 100})
 	wantPlan(t, s, page, args, "USING INDEX servers_reported (<expr>=?)", "SCAN servers")
 	wantPlan(t, s, page, args, "USING INDEX servers_name (<expr>=?)", "SCAN s")

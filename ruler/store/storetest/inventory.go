@@ -182,6 +182,23 @@ func travelledParts(t *testing.T, f *fixture) {
 	if got := must[[]store.Occupant](t)(f.Travelled(ctx, id(1), record.RAID, at(5), at(1000))); len(got) != store.MaxStays || got[0].Server != id(3) {
 		t.Errorf("%d places of one serial number, the first %+v", len(got), got[0])
 	}
+	// Several that come at once each have their own, the number with many too.
+	for i, serial := range []string{"Z2", "Z1", "A1"} {
+		place := "m" + string('0'+byte(i))
+		put(3, record.RAID, place, serial, 500, false)
+		put(3, record.RAID, place, serial, 600, true)
+		put(4, record.RAID, place, serial, 700, false)
+	}
+	got := must[[]store.Occupant](t)(f.Travelled(ctx, id(4), record.RAID, at(700), at(1000)))
+	var order []string
+	for _, o := range got {
+		if n := len(order); n == 0 || order[n-1] != o.Serial {
+			order = append(order, o.Serial)
+		}
+	}
+	if len(got) != store.MaxStays+4 || strings.Join(order, " ") != "A1 Z1 Z2" || staysOf(got[:2]) != "srv4 700-, srv3 500-600" {
+		t.Errorf("of several: %d places of %q, the first %q", len(got), order, staysOf(got[:min(2, len(got))]))
+	}
 }
 
 // staysOf writes stays as "name since-until".
