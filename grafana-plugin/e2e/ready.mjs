@@ -32,7 +32,7 @@ const pages = [
 const lists = {
   notifications: ['/notifications?limit=1', (r) => r.id],
   servers: ['/servers?sort=name&limit=1', (r) => r.id],
-  serials: ['/devices?limit=20', (r) => r.serial],
+  serials: ['/devices?limit=20', (r) => r.device.serial],
   rules: ['/rules', (r) => r.id],
 };
 const load = () => loadavg()[0].toFixed(1);
