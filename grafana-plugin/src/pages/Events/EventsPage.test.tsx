@@ -34,6 +34,16 @@ test('filters stand in the address, go to the list and to the counts, and the ne
   expect(where()).not.toContain('older');
 });
 
+test('the table stays open while filters change, and shows the new numbers', async () => {
+  const s = stage({ ...lists(), '/event-counts': (q: { query?: URLSearchParams }) => ({ ...lists()['/event-counts'], total: q.query?.get('level') ? [2, 77] : [2, 5] }) } as never);
+  show(s, '/events?by=none');
+  fireEvent.click(await screen.findByText('As a table', undefined, patient));
+  const table = await screen.findByRole('table');
+  fireEvent.change(screen.getByLabelText('Level'), { target: { value: 'error' } });
+  await waitFor(() => expect(table).toHaveTextContent('77'));
+  expect(table).toBeVisible();
+});
+
 test('no log store is said once, as a choice', async () => {
   const s = stage({ '/overview': data.overview });
   for (const path of ['/events', '/event-counts', '/event-kinds']) {
