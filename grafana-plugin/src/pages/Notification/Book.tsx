@@ -13,8 +13,9 @@ import { clean } from '../../format';
 export function Book({ of: b }: { of: Runbook }) {
   const s = useStyles2(styles);
   const box = useRef<HTMLDivElement>(null);
+  const also = (b.also as Runbook['also'] | undefined) ?? []; // the app may be newer than the ruler
   const leads = (words: string) => {
-    const at = b.also.findIndex((v) => v.title.toLowerCase() === words.toLowerCase());
+    const at = also.findIndex((v) => v.title.toLowerCase() === words.toLowerCase());
     return at < 0
       ? undefined
       : () => {
@@ -30,7 +31,7 @@ export function Book({ of: b }: { of: Runbook }) {
     <Panel title={t('notification.runbook', 'What to do')} extra={<Dim>{clean(b.name, 120)}{b.own && ` · ${t('notification.runbookOwn', 'your own')}`}</Dim>}>
       <Markdown of={b.text} leads={leads} />
       <div ref={box} className={s.also}>
-        {b.also.map((v, i) => (
+        {also.map((v, i) => (
           <details key={i}>
             <summary>{clean(v.title, 120)}</summary>
             <Markdown of={v.text} leads={leads} />

@@ -128,7 +128,8 @@ const pathOf = (f: Field) => f.path.join('.');
 /** The field of the form that a mistake is about, and how many stand before it; undefined = it has none. */
 export function fieldOf(m: RuleMistake, kind: Kind): { path: string; name: string; at: number } | undefined {
   const fields = [...common, ...special[kind]];
-  const at = fields.findIndex((f) => m.path === pathOf(f) || m.path.startsWith(pathOf(f) + '.'));
+  const path = (m.path as string | undefined) ?? ''; // the app may be newer than the ruler
+  const at = fields.findIndex((f) => path === pathOf(f) || path.startsWith(pathOf(f) + '.'));
   return at < 0 ? undefined : { path: pathOf(fields[at]), name: fields[at].name(), at };
 }
 
