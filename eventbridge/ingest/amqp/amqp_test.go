@@ -209,6 +209,38 @@ func TestJudgeWaitsForTheRegister(t *testing.T) {
 	}
 }
 
+// A batch that cannot be stored comes again: nobody of it is buried before, or he
+// would be twice. The session is none, so a burial would not pass unseen.
+func TestNobodyIsBuriedBeforeTheRestIsStored(t *testing.T) {
+	b := newBridge(t, nil)
+	elsewhere := b.openRegistry("b2")
+	newcomer := b.enrol("db8")
+	cfg := DefaultConfig()
+	compatConfig(&cfg)
+	in := New(Options{Config: cfg, BridgeID: "b2", Registry: elsewhere, Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler)})
+	if err := b.conn.JetStream().DeleteKeyValue(t.Context(), registry.Bucket); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		take  func(context.Context, *session, []rabbitmq.Delivery) error
+		batch []rabbitmq.Delivery
+		stage *ingest.Stage
+	}{
+		"frames": {in.takeFrames, []rabbitmq.Delivery{{Body: []byte("none")}, {Body: newcomer.signed(t, record.EventLog, 1)}}, in.Metrics.Frames},
+		"compat": {in.takeCompat("heartbeat"), []rabbitmq.Delivery{{Body: []byte(`{"heartbeat":1}`)}, {Body: []byte(oldHeartbeat)}}, in.Metrics.Compat},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := c.take(ctx, nil, c.batch); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+		cancel()
+		balanced(t, c.stage)
+		if n := c.stage.Totals().Dropped[dropReturned]; n == 0 || n != c.stage.Totals().In {
+			t.Errorf("%s: %d of %d returned", name, n, c.stage.Totals().In)
+		}
+	}
+}
+
 const oldHeartbeat = `{"HostName":"DB7","OperatingSystem":"Microsoft Windows Server 2016 Standard","Version":"10.0.14393","BuildNumber":"14393","LastBootUpTime":"2026-01-01T00:00:00Z","DateTime":"2026-11-28T06:00:00Z"}`
 
 func compatConfig(c *Config) {

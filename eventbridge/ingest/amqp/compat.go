@@ -18,18 +18,18 @@ func (in *Ingest) takeCompat(kind compat.Kind) func(context.Context, *session, [
 	return func(ctx context.Context, s *session, batch []rabbitmq.Delivery) error {
 		in.Metrics.Compat.In(uint64(len(batch)))
 		var good []subjectFrame
+		var bad []grave
 		settled := 0
 		err := func() error {
 			for i := range batch {
 				f, reason, err := in.translate(ctx, kind, batch[i].Body)
-				if reason == dropDecode {
-					if err := in.bury(ctx, s, &batch[i], reason, err.Error()); err != nil {
-						return err
-					}
-				} else if reason == "" && err != nil {
+				switch {
+				case reason == "" && err != nil:
 					return err
-				}
-				if reason != "" {
+				case reason == dropDecode:
+					bad = append(bad, grave{&batch[i], reason, err.Error(), 1})
+					continue
+				case reason != "":
 					in.Metrics.Compat.Drop(reason, 1)
 					in.Log.Debug("message of the old agent is not taken", "kind", kind, "reason", reason, "err", err)
 					settled++
@@ -37,7 +37,13 @@ func (in *Ingest) takeCompat(kind compat.Kind) func(context.Context, *session, [
 				}
 				good = append(good, f...)
 			}
-			return in.store(ctx, good)
+			if err := in.store(ctx, good); err != nil {
+				return err
+			}
+			return in.buryAll(ctx, s, bad, func(g *grave) {
+				in.Metrics.Compat.Drop(g.reason, g.records)
+				settled++
+			})
 		}()
 		if err != nil {
 			in.Metrics.Compat.Drop(dropReturned, uint64(len(batch)-settled))

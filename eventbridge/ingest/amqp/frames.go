@@ -18,7 +18,8 @@ import (
 func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.Delivery) error {
 	now := in.Now().UnixNano()
 	var good []subjectFrame
-	var waiting uint64
+	var bad []grave
+	var waiting, doomed uint64
 	for i := range batch {
 		h, reason, err := in.judge(ctx, batch[i].Body)
 		in.Metrics.Frames.In(uint64(h.Count))
@@ -29,17 +30,21 @@ func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.D
 			continue
 		}
 		if reason == "" && err != nil {
-			in.Metrics.Frames.Drop(dropReturned, waiting+uint64(h.Count))
+			in.Metrics.Frames.Drop(dropReturned, waiting+doomed+uint64(h.Count))
 			return err
 		}
-		if berr := in.bury(ctx, s, &batch[i], reason, err.Error()); berr != nil {
-			in.Metrics.Frames.Drop(dropReturned, waiting+uint64(h.Count))
-			return berr
-		}
-		in.Metrics.Frames.Drop(reason, uint64(h.Count))
+		bad = append(bad, grave{&batch[i], reason, err.Error(), uint64(h.Count)})
+		doomed += uint64(h.Count)
 	}
-	if err := in.store(ctx, good); err != nil {
-		in.Metrics.Frames.Drop(dropReturned, waiting)
+	err := in.store(ctx, good)
+	if err == nil {
+		err = in.buryAll(ctx, s, bad, func(g *grave) {
+			in.Metrics.Frames.Drop(g.reason, g.records)
+			doomed -= g.records
+		})
+	}
+	if err != nil {
+		in.Metrics.Frames.Drop(dropReturned, waiting+doomed)
 		return err
 	}
 	in.Metrics.Frames.Out(waiting)
@@ -96,6 +101,26 @@ const maxWhy = 1 << 10
 
 // buryTime is how long the broker may take to confirm a dead letter.
 const buryTime = 30 * time.Second
+
+// grave is a message that will never be taken.
+type grave struct {
+	message     *rabbitmq.Delivery
+	reason, why string
+	records     uint64
+}
+
+// buryAll buries messages, and calls done with each. It comes behind the store: a
+// batch that the stream does not take comes again, and none is to be buried twice.
+func (in *Ingest) buryAll(ctx context.Context, s *session, bad []grave, done func(*grave)) error {
+	for i := range bad {
+		g := &bad[i]
+		if err := in.bury(ctx, s, g.message, g.reason, g.why); err != nil {
+			return err
+		}
+		done(g)
+	}
+	return nil
+}
 
 // bury puts a message into the queue of dead letters and waits for the
 // broker's confirm, so that it is in one queue or the other.
