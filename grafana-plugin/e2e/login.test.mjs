@@ -56,6 +56,7 @@ suite('login', (the) => {
   it('leads nobody elsewhere after the login', async () => {
     await closed();
     for (const evil of ['//evil.example', 'https://evil.example/', '/\\evil.example', '/.//evil.example', '/login?back=/login']) {
+      await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
       await page.context().clearCookies();
       await page.goto(the.url() + '/login?back=' + encodeURIComponent(evil));
       await logIn('bob');
@@ -65,6 +66,7 @@ suite('login', (the) => {
 
   it('makes the first admin by a link, once', async () => {
     await closed('first', { width: 360, height: 740, dark: true });
+    await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
     await page.context().clearCookies();
     await page.goto(the.url() + '/login');
     await page.getByText('Nobody can log in yet').waitFor();
@@ -82,6 +84,7 @@ suite('login', (the) => {
     await page.getByLabel('The same again').fill(password);
     await page.getByRole('button', { name: 'Choose it and log in' }).click();
     await page.getByRole('heading', { name: 'Tonight' }).waitFor();
+    await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
     await page.context().clearCookies();
     await page.goto(the.url() + path);
     await page.getByText('This link leads nowhere').waitFor();
@@ -89,6 +92,7 @@ suite('login', (the) => {
 
   it('invites a user, who gets in by the link', async () => {
     page = await the.page();
+    await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
     await page.context().clearCookies();
     await page.view('/settings');
     await page.getByLabel('Name', { exact: true }).fill('eve');
@@ -117,6 +121,7 @@ suite('login', (the) => {
 
   it('makes and revokes tokens, and asks once more before', async () => {
     page = await the.page();
+    await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
     await page.context().clearCookies();
     await page.view('/settings?tab=tokens');
     await page.getByLabel('Whose it is').fill('backup-script');
@@ -146,6 +151,7 @@ suite('login', (the) => {
 
   it('shows in the audit log who did what, before and after, and filters in the address', async () => {
     page = await the.page();
+    await page.goto('about:blank'); // a page that stands open would ask, hear 401 and lead elsewhere
     await page.context().clearCookies();
     await page.view('/settings?tab=audit&search=last+time');
     const log = page.getByRole('list', { name: 'Audit log' });
