@@ -59,7 +59,7 @@ func storeFlags(ctx context.Context, name string, words int, args []string, stdo
 			return opened{}, err
 		}
 	}
-	s, err := app.OpenStore(ctx, cfg, true)
+	s, err := app.OpenStore(ctx, cfg)
 	if err != nil {
 		return opened{}, fmt.Errorf("%w (run it as the ruler's user)", err)
 	}

@@ -23,11 +23,16 @@ func Of(dir string) (Space, error) {
 // that last.
 func Rename(from, to string) error { return os.Rename(from, to) }
 
-// SyncDir makes the names in a folder last through a power cut.
+// SyncDir makes the names in a folder last through a power cut, as far as its file
+// system can: some of networks cannot, and say so.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }

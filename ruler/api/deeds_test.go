@@ -75,15 +75,20 @@ func TestDeeds(t *testing.T) {
 		t.Errorf("without a reason: %q, want %q", n.SilenceReason, want)
 	}
 	post[Work](b, at+"/unsilence", `{"revision":5}`, 200)
-	post[Work](b, at+"/unacknowledge", `{"revision":6}`, 200)
+	post[Work](b, at+"/silence", `{"revision":6,"duration_seconds":60,"text":"localisation of the fault"}`, 200)
+	if n := get[NotificationDetail](b, at).Notification; n.SilenceReason != "localisation of the fault (local)" {
+		t.Errorf("with a reason: %q", n.SilenceReason)
+	}
+	post[Work](b, at+"/unsilence", `{"revision":7}`, 200)
+	post[Work](b, at+"/unacknowledge", `{"revision":8}`, 200)
 	if d := get[NotificationDetail](b, at).Notification; d.SilencedUntil != nil || d.Work.AckedBy != "" {
 		t.Errorf("after it was taken back: %+v", d)
 	}
 	for ask, code := range map[string]int{
-		at + `/comment {"text":" "}`: 400, at + `/comment {"text":"` + strings.Repeat("a", 4097) + `"}`: 400, at + `/assign {"revision":7,"assignee":"a\u0007"}`: 400,
-		at + `/acknowledge {"revision":7,"assignee":"a"}`: 400, at + `/acknowledge {"revision":7,"duration_seconds":5}`: 400, at + `/silence {"revision":7}`: 400,
-		at + `/silence {"revision":7,"duration_seconds":-1}`: 400, at + `/silence {"revision":7,"until":"2020-01-01T00:00:00Z"}`: 400, at + `/silence {"revision":7,"until":"2036-01-01T00:00:00Z"}`: 400,
-		at + `/silence {"revision":7,"until":"2026-12-01T00:00:00Z","duration_seconds":60}`: 400, at + `/silence {"revision":7,"until":"2026-12-01T00:00:00Z"}`: 200,
+		at + `/comment {"text":" "}`: 400, at + `/comment {"text":"` + strings.Repeat("a", 4097) + `"}`: 400, at + `/assign {"revision":9,"assignee":"a\u0007"}`: 400,
+		at + `/acknowledge {"revision":9,"assignee":"a"}`: 400, at + `/acknowledge {"revision":9,"duration_seconds":5}`: 400, at + `/silence {"revision":9}`: 400,
+		at + `/silence {"revision":9,"duration_seconds":-1}`: 400, at + `/silence {"revision":9,"until":"2020-01-01T00:00:00Z"}`: 400, at + `/silence {"revision":9,"until":"2036-01-01T00:00:00Z"}`: 400,
+		at + `/silence {"revision":9,"until":"2026-12-01T00:00:00Z","duration_seconds":60}`: 400, at + `/silence {"revision":9,"until":"2026-12-01T00:00:00Z"}`: 200,
 		`/notifications/none/comment {"text":"x"}`: 404, `/notifications/none/acknowledge {}`: 404, at + `/delete {}`: 404, at + `/comment {"txt":"x"}`: 400,
 	} {
 		target, body, _ := strings.Cut(ask, " ")

@@ -290,7 +290,7 @@ func (q quiet) tell(n *store.Notification, out *Notification) {
 		}
 		if out.SilencedUntil == nil || v.Ends.After(*out.SilencedUntil) {
 			reason := v.Reason
-			if !strings.Contains(reason, v.Actor) {
+			if !strings.Contains(reason, " by "+v.Actor+":") { // as in our own sentence
 				reason += " (" + v.Actor + ")"
 			}
 			out.SilencedUntil, out.SilenceReason = at(v.Ends), clip(reason, maxText)

@@ -121,8 +121,6 @@ func New(o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
-	defer cancel()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// The address first: a second ruler on this machine stops here, before it
@@ -142,10 +140,15 @@ func New(o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("data folder %s is in use by another ruler (lock: %w): stop that one, or name another folder as data", a.cfg.Data, err)
 	}
 	a.onClose("lock", unlock)
-	if a.store, err = OpenStore(ctx, a.cfg, false); err != nil {
+	// Without a limit: a store that is brought to a new version in an hour is better than one that is begun anew for ever.
+	if a.store, err = openStore(context.Background(), a.cfg, func(from, to int) {
+		a.log.Info("the store is brought to this version's schema: a large one takes minutes, let it end", "from", from, "to", to)
+	}); err != nil {
 		return nil, err
 	}
 	a.onClose("store", a.store.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
 	owner, err := ownerName(a.cfg.Data)
 	if err != nil {
 		return nil, err
@@ -194,10 +197,15 @@ func New(o Options) (_ *App, err error) {
 // Store is what OpenStore opens.
 type Store = *sqlite.Store
 
-// OpenStore opens the store of a ruler. beside is set by commands that may run
-// beside it: they do not migrate what it has open.
-func OpenStore(ctx context.Context, cfg config.Config, beside bool) (Store, error) {
-	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, "ruler.db"), Partitions: stream.Partitions, Hash: layoutHash, Keep: beside})
+// OpenStore opens the store of a ruler for a command that may run beside it: it
+// does not migrate what the ruler has open.
+func OpenStore(ctx context.Context, cfg config.Config) (Store, error) {
+	return openStore(ctx, cfg, nil)
+}
+
+// openStore migrates where upgrade is given, and tells it before.
+func openStore(ctx context.Context, cfg config.Config, upgrade func(from, to int)) (Store, error) {
+	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, storeFile), Partitions: stream.Partitions, Hash: layoutHash, Keep: upgrade == nil, Upgrade: upgrade})
 }
 
 // newServer gives up on who sends or reads too slowly. The one answer that is a

@@ -49,12 +49,21 @@ func Restore(ctx context.Context, from, data string, done store.AuditEntry) (kep
 	defer func() { err = errors.Join(err, unlock()) }()
 	target := filepath.Join(data, storeFile)
 	part := target + ".restore"
+	// A restore that was killed left its copy with a log: SQLite would write that into ours.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(part + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("restore: %w", err)
+		}
+	}
 	if err := copyFile(from, part); err != nil {
 		return "", fmt.Errorf("restore %s: %w", from, err)
 	}
 	layout.Path = part
 	if err := sqlite.MarkRestored(ctx, layout, done); err != nil {
 		return "", fmt.Errorf("restore %s: %w", from, err)
+	}
+	if _, err := os.Stat(part + "-wal"); !errors.Is(err, os.ErrNotExist) { // closed, it is in the file; renamed without it, the mark would be lost
+		return "", errors.Join(fmt.Errorf("restore: %s-wal is still there, is another program reading the copy?", part), err)
 	}
 	if kept, err = putAside(target); err != nil {
 		return "", fmt.Errorf("restore: put the present store aside: %w", err)

@@ -114,7 +114,7 @@ var done = store.AuditEntry{At: time.Now(), Actor: "ada", Action: "store.restore
 
 // The damaged store was deleted by hand and its log was not: a restored store
 // must not take what is in the log of another one. The same holds for the store
-// that is put aside twice.
+// that is put aside twice, and for the copy of a restore that was killed.
 func TestRestoreLeavesNoOtherLog(t *testing.T) {
 	dir := t.TempDir()
 	data, copied := filepath.Join(dir, "data"), filepath.Join(dir, "copy.db")
@@ -144,7 +144,7 @@ func TestRestoreLeavesNoOtherLog(t *testing.T) {
 	if err := os.Remove(target); err != nil {
 		t.Fatal(err)
 	}
-	for _, beside := range []string{target + "-wal", target + ".before-restore-wal"} {
+	for _, beside := range []string{target + "-wal", target + ".before-restore-wal", target + ".restore-wal"} {
 		if err := os.WriteFile(beside, wal, 0o600); err != nil {
 			t.Fatal(err)
 		}

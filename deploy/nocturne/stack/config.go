@@ -76,10 +76,11 @@ func (s *stack) writeConfigs() error {
 // writeGenerated replaces a file unless a person has taken it over.
 func writeGenerated(path string, text []byte) error {
 	old, err := os.ReadFile(path)
-	if err == nil && !bytes.HasPrefix(old, []byte(generated)) {
+	text = append([]byte(generated), text...)
+	if err == nil && (!bytes.HasPrefix(old, []byte(generated)) || bytes.Equal(old, text)) {
 		return nil
 	}
-	if err := disk.Replace(path, append([]byte(generated), text...), 0o600); err != nil {
+	if err := disk.Replace(path, text, 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil

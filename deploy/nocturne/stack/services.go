@@ -15,6 +15,10 @@ const (
 	storeStop  = 3 * time.Second
 )
 
+// rulerReady is long because a ruler brings its store to a new version's schema
+// before it answers; one that ends is noticed at once.
+const rulerReady = 30 * time.Minute
+
 // Simulator is the name of the part that plays servers.
 const Simulator = "simulator"
 
@@ -117,10 +121,11 @@ func (s *stack) eventbridge() supervise.Service {
 func (s *stack) ruler() supervise.Service {
 	return supervise.Service{
 		Name: "ruler", Purpose: "keeps the state, finds problems, serves the page", Path: s.program("ruler"),
-		Args:     []string{"--config", s.Config("ruler")},
-		Ports:    []supervise.Port{{Addr: s.Page.Addr(s.Ports.Ruler), Purpose: "the page and the API"}},
-		Ready:    supervise.TLSReady(s.Page.Here(s.Ports.Ruler)+"/healthz", s.Page.Believes()),
-		StopWait: rulerStop,
+		Args:      []string{"--config", s.Config("ruler")},
+		Ports:     []supervise.Port{{Addr: s.Page.Addr(s.Ports.Ruler), Purpose: "the page and the API"}},
+		Ready:     supervise.TLSReady(s.Page.Here(s.Ports.Ruler)+"/healthz", s.Page.Believes()),
+		ReadyWait: rulerReady,
+		StopWait:  rulerStop,
 	}
 }
 

@@ -98,7 +98,15 @@ func TestModelsAreTakenOver(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := openFile(t, path)
+	var told [2]int
+	s, err := Open(t.Context(), Config{Path: path, Partitions: 8, Hash: "test", Upgrade: func(from, to int) { told = [2]int{from, to} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if want := [2]int{before, len(migrations)}; told != want {
+		t.Errorf("told of versions %v, want %v", told, want)
+	}
 	read := func(query string) (out string) {
 		t.Helper()
 		if err := each(t.Context(), s.read, func(rows *sql.Rows) error {

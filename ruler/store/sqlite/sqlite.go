@@ -117,6 +117,9 @@ type Config struct {
 	// Keep refuses a file of another schema version instead of migrating it: for
 	// commands that run beside a ruler.
 	Keep bool
+	// Upgrade, if set, is called before a store of an earlier schema version is
+	// migrated, which takes minutes where it is large.
+	Upgrade func(from, to int)
 }
 
 // Store implements store.Store.
@@ -168,7 +171,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.write.SetMaxOpenConns(1)
 	s.write.SetMaxIdleConns(1)
-	if err := migrate(ctx, s.write, cfg.Keep); err != nil {
+	if err := migrate(ctx, s.write, cfg); err != nil {
 		return err
 	}
 	if err := checkLayout(ctx, s.write, cfg); err != nil {
@@ -206,7 +209,7 @@ func dsn(path string, pragmas ...string) string {
 	return "file:" + p + "?" + q.Encode()
 }
 
-func migrate(ctx context.Context, db *sql.DB, keep bool) error {
+func migrate(ctx context.Context, db *sql.DB, cfg Config) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return fmt.Errorf("read schema version: %w", err)
@@ -214,8 +217,11 @@ func migrate(ctx context.Context, db *sql.DB, keep bool) error {
 	if version > len(migrations) {
 		return fmt.Errorf("schema version %d is newer than this program knows (%d), start the newer ruler: %w", version, len(migrations), store.ErrMismatch)
 	}
-	if keep && version > 0 && version < len(migrations) {
+	if cfg.Keep && version > 0 && version < len(migrations) {
 		return fmt.Errorf("schema version %d is older than this program's (%d), restart the ruler first: %w", version, len(migrations), store.ErrMismatch)
+	}
+	if cfg.Upgrade != nil && version > 0 && version < len(migrations) {
+		cfg.Upgrade(version, len(migrations))
 	}
 	for v := version; v < len(migrations); v++ {
 		tx, err := db.BeginTx(ctx, nil)
