@@ -1,5 +1,6 @@
 import { screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
+import type { Question } from '../host';
 import * as data from '../test/data';
 import { show, stage } from '../test/host';
 import { choices } from './ServerPick';
@@ -33,8 +34,10 @@ test('events of a server are found by a part of its name', async () => {
   expect(s.asked.some((q) => q.path === '/events' && q.query?.get('server') === other.id)).toBe(true);
 });
 
-test('who presses Enter before the ruler has answered gets the server when it has', async () => {
-  const s = stage(lists() as never);
+test.each([['we', 'web1'], ['web', 'web']])('who enters %s before the ruler has answered gets %s when it has', async (typed, name) => {
+  const web = { ...other, id: '21112222333344445555666677778888', name: 'web' };
+  const items = name === 'web' ? [web, other] : [other];
+  const s = stage({ ...lists(), '/servers': (q: Question) => ({ items: q.query?.get('search') ? items : [], limit: 20, offset: 0, total: items.length }) } as never);
   const { ask } = s.host;
   let answer = () => undefined as void;
   const answered = new Promise<void>((resolve) => (answer = resolve));
@@ -46,10 +49,10 @@ test('who presses Enter before the ruler has answered gets the server when it ha
   };
   const { where } = show(s, '/events');
   const pick = await screen.findByLabelText('Server');
-  await userEvent.type(pick, 'we{Enter}');
+  await userEvent.type(pick, typed + '{Enter}');
   expect(where()).toBe('/events');
   answer();
-  await waitFor(() => expect(where()).toBe('/events?server=' + other.id));
+  await waitFor(() => expect(where()).toBe('/events?server=' + items[0].id));
   expect(pick).toHaveValue('');
 });
 

@@ -41,8 +41,9 @@ export function ServerPick({ name, onPick }: { name: string; onPick: (id: string
   useEffect(() => {
     if (entered.current !== '' && entered.current === asked && current) {
       entered.current = '';
-      if (only) {
-        take(only);
+      const exact = offered.get(asked) ?? only;
+      if (exact) {
+        take(exact);
       }
     }
   });

@@ -1,7 +1,7 @@
 import { render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { useState } from 'react';
-import { useUnsaved } from './useUnsaved';
+import { leaving, mayLose, useUnsaved } from './useUnsaved';
 
 let heard: string[]; // what a router would
 
@@ -23,6 +23,9 @@ function Editor() {
       <input aria-label="text" value={text} onChange={(e) => setText(e.target.value)} />
       <a href="/other" onClick={(e) => (e.preventDefault(), heard.push('link'))}>
         other
+      </a>
+      <a href="/edit?tab=2" onClick={(e) => (e.preventDefault(), window.history.pushState(null, '', '/edit?tab=2'), heard.push('tab'))}>
+        tab
       </a>
       <button onClick={() => void leave().then(() => heard.push('saved'))}>save</button>
     </>
@@ -104,4 +107,42 @@ test('a form that is closed while the page stays leaves no step behind, and asks
   back();
   await waitFor(() => expect(heard).toEqual(['/list']));
   expect(asked).not.toHaveBeenCalled();
+});
+
+test('who agreed, and is on the same page all the same, is asked again', async () => {
+  const asked = jest.spyOn(window, 'confirm').mockReturnValue(true);
+  await userEvent.type(screen.getByLabelText('text'), 'a');
+  await userEvent.click(screen.getByText('tab'));
+  await waitFor(() => expect(heard).toEqual(['tab']));
+  asked.mockReturnValue(false);
+  await userEvent.click(screen.getByText('other'));
+  expect(asked).toHaveBeenCalledTimes(2);
+  expect(heard).toEqual(['tab']);
+  const closes = new Event('beforeunload', { cancelable: true });
+  window.dispatchEvent(closes);
+  expect(closes.defaultPrevented).toBe(true);
+});
+
+test('what leaves the page by itself asks before it is done, and again when it failed', async () => {
+  const asked = jest.spyOn(window, 'confirm').mockReturnValue(false);
+  const deed = jest.fn().mockRejectedValue(new Error('refused'));
+  await userEvent.type(screen.getByLabelText('text'), 'a');
+  await leaving(deed);
+  expect(deed).not.toHaveBeenCalled();
+  asked.mockReturnValue(true);
+  await expect(leaving(deed)).rejects.toThrow('refused');
+  asked.mockReturnValue(false);
+  await userEvent.click(screen.getByText('other'));
+  expect(asked).toHaveBeenCalledTimes(3);
+  expect(heard).toEqual([]);
+});
+
+test('a form gives way to another when that is agreed to', async () => {
+  const asked = jest.spyOn(window, 'confirm').mockReturnValue(false);
+  expect(mayLose()).toBe(true);
+  expect(asked).not.toHaveBeenCalled();
+  await userEvent.type(screen.getByLabelText('text'), 'a');
+  expect(mayLose()).toBe(false);
+  asked.mockReturnValue(true);
+  expect(mayLose()).toBe(true);
 });

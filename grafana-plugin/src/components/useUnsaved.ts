@@ -18,13 +18,29 @@ export function followed(e: MouseEvent, here: Location): HTMLAnchorElement | und
 const forms = new Set<() => string | undefined>();
 const unsaved = () => [...forms].map((form) => form()).find(Boolean);
 
-let leaves = false; // was asked, and said yes
+let leaves = false; // was asked, said yes, and is on the way
 
 function stays(): boolean {
   const question = unsaved();
-  leaves ||= !question || window.confirm(question);
-  return !leaves;
+  leaves = Boolean(question) && window.confirm(question);
+  return Boolean(question) && !leaves;
 }
+
+/** Asks, then does what leaves the page, such as logging out. When that fails, nobody has left. */
+export async function leaving(deed: () => Promise<void>): Promise<void> {
+  if (stays()) {
+    return;
+  }
+  try {
+    await deed();
+  } catch (e) {
+    leaves = false;
+    throw e;
+  }
+}
+
+/** Whether a form of this page may give way to another: nothing is unsaved, or its loss was agreed to. */
+export const mayLose = () => !unsaved() || window.confirm(t('unsaved.askHere', 'What you wrote is not saved. Lose it?'));
 
 /** The mark of the entry on top, in the history's state. */
 const mark = 'nocturneUnsaved';
@@ -61,7 +77,14 @@ function clicked(e: MouseEvent) {
   e.preventDefault();
   e.stopImmediatePropagation();
   if (!stays()) {
-    void take().then(() => a.click());
+    void take().then(() => follow(a));
+  }
+}
+
+/** Clicks again. Where a router follows the link that is all; where it does not, the window is about to be left. */
+function follow(a: HTMLAnchorElement) {
+  if (!a.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, composed: true, view: window }))) {
+    leaves = false;
   }
 }
 
@@ -80,6 +103,8 @@ function stepped(e: PopStateEvent) {
     } else {
       window.history.back();
     }
+  } else {
+    leaves = false; // there
   }
 }
 

@@ -8,6 +8,7 @@ import { Link } from '../components/Links';
 import { Columns, Panel } from '../components/Panel';
 import { Loaded } from '../components/States';
 import { Data } from '../components/Text';
+import { leaving } from '../components/useUnsaved';
 import { useHost } from '../host';
 import { roleText } from '../pages/Settings/roles';
 import { consolePaths } from '../routes';
@@ -52,16 +53,15 @@ export function LogOut({ small }: { small?: boolean }) {
   const host = useHost();
   const [no, setNo] = useState('');
   const [busy, setBusy] = useState(false);
-  const leave = async () => {
-    setBusy(true);
-    try {
+  const leave = () =>
+    leaving(async () => {
+      setBusy(true);
       const state = await call(host, 'POST', '/logout', {}, {}); // asks nothing anew: that would be refused by now
       location.replace(state.required ? consolePaths.login : '/');
-    } catch (e) {
+    }).catch((e: unknown) => {
       setNo(refusal(e).message);
       setBusy(false);
-    }
-  };
+    });
   return (
     <>
       <Button size={small ? 'sm' : 'md'} fill={small ? 'text' : 'outline'} variant="secondary" icon="signout" disabled={busy} onClick={() => void leave()}>

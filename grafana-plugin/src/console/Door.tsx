@@ -61,8 +61,14 @@ export function back(search: string): string {
 /** Leaves everything that was loaded for somebody else behind. */
 export const enter = (path: string) => location.replace(path);
 
-/** Asks for a login, and comes back to where we are. */
+let led = false;
+
+/** Asks for a login, and comes back to where we are. Once: who stays, to keep what is unsaved, is not asked by every question. */
 export function toLogin() {
+  if (led) {
+    return;
+  }
+  led = true;
   const here = location.pathname + location.search;
   location.replace(consolePaths.login + (here === '/' ? '' : '?back=' + encodeURIComponent(here)));
 }

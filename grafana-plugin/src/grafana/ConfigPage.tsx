@@ -19,6 +19,9 @@ export interface Settings {
 
 type Said = { ok: boolean; text: string } | undefined;
 
+/** What is said; a field that was emptied is one that never was. */
+const filled = (s: Settings) => JSON.stringify(Object.entries(s).filter(([, v]) => v).sort());
+
 /** Where the ruler is, and the token that speaks for this Grafana. */
 export default function ConfigPage({ plugin }: PluginConfigPageProps<AppPluginMeta<Settings>>) {
   const { id, enabled, pinned, jsonData, secureJsonFields } = plugin.meta;
@@ -28,7 +31,7 @@ export default function ConfigPage({ plugin }: PluginConfigPageProps<AppPluginMe
   const [said, setSaid] = useState<Said>();
   const [busy, setBusy] = useState(false);
   const [there, setThere] = useState(settings); // what is saved
-  useUnsaved(() => token !== '' || JSON.stringify(settings) !== JSON.stringify(there));
+  useUnsaved(() => token !== '' || filled(settings) !== filled(there));
   const set = (name: keyof Settings) => (e: FormEvent<HTMLInputElement | HTMLTextAreaElement>) => setSettings({ ...settings, [name]: e.currentTarget.value.trim() });
 
   async function work(deed: () => Promise<Said>) {

@@ -6,6 +6,7 @@ import { Alert, Button, Field, Input, useStyles2 } from '@grafana/ui';
 import { useState, type FormEvent } from 'react';
 import { Refusal, useAnswer, useChange } from '../../api/client';
 import type { JoinAnswer } from '../../api/schema';
+import { copy } from '../../components/copy';
 import { Pick } from '../../components/Filters';
 import { Panel, Rows } from '../../components/Panel';
 import { Loaded } from '../../components/States';
@@ -72,7 +73,7 @@ function Lines({ of: a }: { of: JoinAnswer }) {
           variant="secondary"
           icon="copy"
           aria-label={`${t('add.copyFor', 'Copy the line for')} ${name}`}
-          onClick={() => void navigator.clipboard.writeText(text).then(() => setSaid(t('add.copied', 'Copied.')), () => setSaid(t('add.copyYourself', 'The browser does not let us copy: select the line and press Ctrl+C.')))}
+          onClick={() => void copy(text).then((done) => setSaid(done ? t('add.copied', 'Copied.') : t('add.copyYourself', 'The browser does not let us copy: select it and copy it yourself.')))}
         >
           {t('add.copy', 'Copy')}
         </Button>

@@ -43,7 +43,7 @@ export default function DevicesPage() {
         <Pick name={t('fleet.site', 'Site')} value={q.site ?? ''} onChange={(site) => set({ site })} options={[any, ...[...new Set([...sites, ...(q.site ? [q.site] : [])])].map((v): [string, string] => [v, clean(v, 60)])]} />
         <Pick
           name={t('fleet.category', 'Category')} value={q.category ?? ''} onChange={(category) => set({ category })}
-          options={[['', t('fleet.hardware', 'hardware')], ...categories.map((c): [string, string] => [c, c])]}
+          options={[['', t('fleet.allHardware', 'all hardware')], ...categories.map((c): [string, string] => [c, c])]}
         />
         {narrowed && <Link to={link.devices()}>{t('events.clear', 'Clear all filters')}</Link>}
       </Filters>

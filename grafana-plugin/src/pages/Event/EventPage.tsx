@@ -7,6 +7,7 @@ import { useState } from 'react';
 import { useParams } from 'react-router-dom';
 import { useAnswer } from '../../api/client';
 import type { LogEventDetail } from '../../api/schema';
+import { copy } from '../../components/copy';
 import { Facts } from '../../components/Facts';
 import { NotificationItem } from '../../components/items';
 import { Line, List } from '../../components/List';
@@ -101,7 +102,7 @@ function Detail({ of: { event: e, fields } }: { of: LogEventDetail }) {
       </Panel>
       {fields.length > 0 && (
         <Panel title={t('event.fields', 'Other fields')} extra={<Dim>{number(fields.length)}</Dim>}>
-          <Facts of={fields.map((f, i): [string, React.ReactNode] => [`${field(f.name, f.value)[0]}`, <bdi key={i}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
+          <Facts raw of={fields.map((f, i): [string, React.ReactNode] => [`${field(f.name, f.value)[0]}`, <bdi key={i}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
         </Panel>
       )}
     </>
@@ -134,7 +135,7 @@ function Copy({ of }: { of: LogEventDetail }) {
   const [said, setSaid] = useState('');
   return (
     <>
-      <Button size="sm" variant="secondary" icon="copy" onClick={() => void navigator.clipboard.writeText(JSON.stringify(of, null, 2)).then(() => setSaid(t('add.copied', 'Copied.')), () => setSaid(t('event.noCopy', 'The browser does not let us copy.')))}>
+      <Button size="sm" variant="secondary" icon="copy" onClick={() => void copy(JSON.stringify(of, null, 2)).then((done) => setSaid(done ? t('add.copied', 'Copied.') : t('event.noCopy', 'The browser does not let us copy.')))}>
         {t('event.copy', 'Copy as JSON')}
       </Button>
       <span role="status">

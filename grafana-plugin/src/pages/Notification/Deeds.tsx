@@ -42,7 +42,11 @@ export function Deeds({ of: d }: { of: NotificationDetail }) {
   const act = async (deed: keyof typeof deeds, body: DeedRequest, done: string) => {
     try {
       await deeds[deed].mutateAsync({ params: { id: n.id }, body: { revision: w.revision, ...body } });
-      (deed === 'silence' ? setWhy : setText)('');
+      if (deed === 'silence') {
+        setWhy('');
+      } else if (deed === 'comment') {
+        setText('');
+      }
       setSaid(done);
     } catch (e) {
       setSaid(told(e));

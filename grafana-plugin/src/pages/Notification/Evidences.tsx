@@ -55,7 +55,7 @@ export function Evidences({ of }: { of: Evidence[] }) {
             {e.fields.length > 0 && (
               <details>
                 <summary>{plural('evidence.fields', e.fields.length, '1 field', '{{n}} fields')}</summary>
-                <Facts of={e.fields.map((f): [string, React.ReactNode] => [field(f.name, f.value)[0], f.name === 'serial' && f.value ? <SerialLink key={f.name} number={f.value} /> : <bdi key={f.name}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
+                <Facts raw of={e.fields.map((f): [string, React.ReactNode] => [field(f.name, f.value)[0], f.name === 'serial' && f.value ? <SerialLink key={f.name} number={f.value} /> : <bdi key={f.name}>{field(f.name, f.value)[1] || '–'}</bdi>])} />
               </details>
             )}
             {e.raw && (

@@ -14,7 +14,7 @@ import { Columns, Panel, Rows } from '../../components/Panel';
 import { Empty, Loaded } from '../../components/States';
 import { Status } from '../../components/Status';
 import { Data, Dim, Simulated, Tag, When } from '../../components/Text';
-import { clean, plural, sentence, words } from '../../format';
+import { clean, plural, words } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
 import { Book } from './Book';
@@ -52,7 +52,7 @@ function Detail({ of: d }: { of: NotificationDetail }) {
   return (
     <Rows>
       <p className={s.lead}>
-        <Data max={1000}>{sentence(n.reason)}</Data>
+        <Data max={1000}>{n.reason}</Data>
       </p>
       {n.muted && (
         <Alert severity="info" title={t('notification.mutedTitle', 'Nobody is told')}>
@@ -165,7 +165,7 @@ function RuleFact({ id }: { id: string }) {
 }
 
 function Pairs({ of }: { of: Fact[] }) {
-  return <Facts of={of.map((f): [string, React.ReactNode] => [clean(f.name, 80), <Data key={f.name} max={2000}>{f.value || '–'}</Data>])} />;
+  return <Facts raw of={of.map((f): [string, React.ReactNode] => [clean(f.name, 80), <Data key={f.name} max={2000}>{f.value || '–'}</Data>])} />;
 }
 
 function Why({ of: p }: { of: Part }) {

@@ -31,8 +31,8 @@ export function BulkDeeds({ of, done }: { of: Notification[]; done: () => void }
       });
       const failed = answer.items.find((i) => !i.ok);
       setSaid(failed ? `${t('bulk.partly', '{{done}} done, {{failed}} not:', { done: answer.done, failed: answer.failed })} ${sentence(failed.error)}` : t('bulk.done', '{{done}} done.', { done: answer.done }));
-      setWhy(undefined);
       if (!failed) {
+        setWhy(undefined);
         done();
       }
     } catch (e) {

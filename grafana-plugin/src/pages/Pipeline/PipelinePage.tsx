@@ -90,16 +90,16 @@ function Shown({ of: p }: { of: Pipeline }) {
         </Panel>
       )}
       <Panel title={t('pipeline.ruler', 'Ruler, per partition')} extra={<Dim>{t('pipeline.store', 'store')} {bytes(p.store_bytes)}</Dim>}>
-        {p.partitions.length ? <Partitions of={p.partitions} /> : <Empty icon="hourglass" title={t('pipeline.empty', 'The ruler has read nothing from the stream yet.')} />}
+        {p.partitions.length ? <Partitions of={p.partitions} run={p.clocks_run} /> : <Empty icon="hourglass" title={t('pipeline.empty', 'The ruler has read nothing from the stream yet.')} />}
       </Panel>
     </Rows>
   );
 }
 
-/** All of them; folded away while none says anything. */
-function Partitions({ of }: { of: Partition[] }) {
+/** All of them; folded away while they run, none is behind, and none says anything. */
+function Partitions({ of, run }: { of: Partition[]; run: boolean }) {
   const table = <Table label={t('pipeline.ruler', 'Ruler, per partition')} columns={partitions} rows={of} id={(x) => String(x.partition)} status={(x) => (x.frozen ? 'warning' : undefined)} />;
-  if (of.some((p) => p.frozen || p.ledger.missing_records > 0)) {
+  if (!run || of.some((p) => p.frozen || p.ledger.missing_records > 0)) {
     return table;
   }
   return (

@@ -12,26 +12,34 @@ import { Data, Dim, Tag, When } from '../../components/Text';
 import { clean } from '../../format';
 import { link } from '../../routes';
 
+const most = 200; // of each kind
+
 export function Silences({ may }: { may: boolean }) {
-  const list = useAnswer('/silences', { limit: 200 });
+  const silences = useAnswer('/silences', { kind: 'silence', limit: most });
+  const work = useAnswer('/silences', { kind: 'maintenance', limit: most });
   const [said, setSaid] = useState('');
   return (
-    <Loaded of={list}>
-      {(l) => {
-        const items = l.items.filter((v) => v.kind !== 'acknowledge');
-        return (
-          (items.length > 0 || said !== '') && (
-            <Panel title={t('silences.title', 'Silenced')} extra={<Dim>{t('silences.text', 'nobody is told of it, a failing drive too')}</Dim>}>
-              <List label={t('silences.title', 'Silenced')}>
-                {items.map((v) => (
-                  <One key={v.id} of={v} may={may} say={setSaid} />
-                ))}
-              </List>
-              <div role="status">{said}</div>
-            </Panel>
-          )
-        );
-      }}
+    <Loaded of={silences}>
+      {(a) => (
+        <Loaded of={work}>
+          {(b) => {
+            const items = [...a.items, ...b.items].sort((x, y) => (y.created_at ?? '').localeCompare(x.created_at ?? ''));
+            return (
+              (items.length > 0 || said !== '') && (
+                <Panel title={t('silences.title', 'Silenced')} extra={<Dim>{t('silences.text', 'nobody is told of it, not even of a failing drive')}</Dim>}>
+                  <List label={t('silences.title', 'Silenced')}>
+                    {items.map((v) => (
+                      <One key={v.id} of={v} may={may} say={setSaid} />
+                    ))}
+                  </List>
+                  {Math.max(a.items.length, b.items.length) >= most && <Dim>{t('silences.cut', 'There may be more: the newest {{n}} of each kind are shown.', { n: most })}</Dim>}
+                  <div role="status">{said}</div>
+                </Panel>
+              )
+            );
+          }}
+        </Loaded>
+      )}
     </Loaded>
   );
 }

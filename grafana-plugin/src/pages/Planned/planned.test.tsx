@@ -131,3 +131,24 @@ test('a form that lies open past its end says so, and offers the next like time'
     jest.useRealTimers();
   }
 });
+
+test('silences are asked for without acknowledgements, and say where they may be cut', async () => {
+  const silence = (kind: string, n: number) => ({ by: 'ada', created_at: null, ends_at: null, id: kind + n, kind, lift_reason: '', lifted_at: null, lifted_by: '', matchers: [], notification_id: '', reason: `${kind} ${n}`, starts_at: null, state: 'active', targets: [] });
+  let many = 1;
+  const s = stage({
+    '/overview': data.overview, '/me': editor, '/windows': list,
+    '/silences': (q) => {
+      const kind = q.query?.get('kind') ?? 'acknowledge';
+      return { items: Array.from({ length: kind === 'silence' ? many : 1 }, (_, n) => silence(kind, n)), limit: 200 };
+    },
+  });
+  show(s, '/planned');
+  expect(await screen.findByText('maintenance 0')).toBeInTheDocument();
+  expect(screen.getByText('silence 0')).toBeInTheDocument();
+  expect(screen.queryByText(/acknowledge/)).toBeNull();
+  expect(screen.queryByText(/There may be more/)).toBeNull();
+  many = 200;
+  s.answer.set('DELETE /silences/silence0', { status: 200, json: silence('silence', 0) });
+  await userEvent.click(screen.getByRole('button', { name: 'End silence: silence 0' }));
+  expect(await screen.findByText('There may be more: the newest 200 of each kind are shown.')).toBeInTheDocument();
+});

@@ -16,6 +16,7 @@ import { Status } from '../../components/Status';
 import { Pager, Table, type Column } from '../../components/Table';
 import { Data, Dim, When } from '../../components/Text';
 import { useFilters } from '../../components/useFilters';
+import { mayLose } from '../../components/useUnsaved';
 import { clean, plural } from '../../format';
 import { useHost } from '../../host';
 import { link } from '../../routes';
@@ -30,6 +31,13 @@ export default function RegisterPage() {
   const s = useStyles2(styles);
   const [q, set] = useFilters();
   const [open, setOpen] = useState<RegisterEntry | 'new' | 'import'>();
+  const idOf = (v: typeof open) => (typeof v === 'object' ? 'of ' + v.name : v);
+  /** Opens another form, in the place of one that may hold text. */
+  const show = (next: typeof open) => {
+    if (idOf(open) === idOf(next) || mayLose()) {
+      setOpen(next);
+    }
+  };
   const me = useAnswer('/me', {}, { every: 0 });
   const may = me.data !== undefined && me.data.role !== 'viewer';
   const offset = Number(q.offset) || 0;
@@ -67,7 +75,7 @@ export default function RegisterPage() {
       id: 'edit', name: () => t('register.do', 'Change'),
       cell: (e) =>
         may && (
-          <Button size="sm" fill="text" variant="secondary" icon="pen" aria-label={`${t('register.edit', 'Edit')} ${clean(e.name, 80)}`} onClick={() => setOpen(e)}>
+          <Button size="sm" fill="text" variant="secondary" icon="pen" aria-label={`${t('register.edit', 'Edit')} ${clean(e.name, 80)}`} onClick={() => show(e)}>
             {t('register.edit', 'Edit')}
           </Button>
         ),
@@ -97,8 +105,8 @@ export default function RegisterPage() {
                 <div className={s.extra}>
                   {may && (
                     <>
-                      <Button size="sm" icon="plus" onClick={() => setOpen('new')}>{t('register.add', 'Add an entry')}</Button>
-                      <Button size="sm" variant="secondary" icon="upload" onClick={() => setOpen('import')}>{t('register.import', 'Import a table')}</Button>
+                      <Button size="sm" icon="plus" onClick={() => show('new')}>{t('register.add', 'Add an entry')}</Button>
+                      <Button size="sm" variant="secondary" icon="upload" onClick={() => show('import')}>{t('register.import', 'Import a table')}</Button>
                     </>
                   )}
                   <Export />

@@ -108,15 +108,19 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
   const [jump, setJump] = useState<{ line: number; column: number }>();
   const [field, setField] = useState<{ path: string }>();
   const form = useMemo(() => (view === 'form' ? shape(text) : undefined), [view, text]);
-  const formField = (m: RuleMistake) => (form && 'kind' in form ? fieldOf(m, form.kind) : undefined);
+  const formField = (m: RuleMistake) => (form && 'kind' in form ? fieldOf(m, form.kind, form.rule) : undefined);
+  const look = (next: typeof view, at?: { jump?: typeof jump; field?: typeof field }) => {
+    setView(next);
+    setJump(at?.jump); // what led there before does not take the focus again
+    setField(at?.field);
+  };
   /** Leads to where it is wrong: to the form's field, else to the line. */
   const lead = (m: RuleMistake) => {
     const f = formField(m);
     if (f) {
-      setField({ path: f.path });
+      look(view, { field: { path: f.path } });
     } else {
-      setView('yaml');
-      setJump({ line: m.line, column: m.column });
+      look('yaml', { jump: { line: m.line, column: m.column } });
     }
   };
   const saved = useRef(false);
@@ -168,14 +172,14 @@ function Writing({ text: first, id, version, admin, fresh }: { text: string; id?
           onMerge={() => {
             setOn(conflict.current?.version ?? on);
             setConflict(undefined);
-            setView('yaml');
+            look('yaml');
           }}
         />
       )}
       <Columns wide={480}>
         <Panel
           title={t('edit.text', 'The rule')}
-          extra={<Tabs label={t('edit.views', 'Written as')} value={view} onChange={setView} of={[['form', t('edit.form', 'Form')], ['yaml', t('edit.yaml', 'YAML')]]} />}
+          extra={<Tabs label={t('edit.views', 'Written as')} value={view} onChange={look} of={[['form', t('edit.form', 'Form')], ['yaml', t('edit.yaml', 'YAML')]]} />}
         >
           {fresh && !changed && (
             <p>

@@ -125,12 +125,12 @@ export function unseen(rule: Map, kind: Kind): string[] {
 
 const pathOf = (f: Field) => f.path.join('.');
 
-/** The field of the form that a mistake is about, and how many stand before it; undefined = it has none. */
-export function fieldOf(m: RuleMistake, kind: Kind): { path: string; name: string; at: number } | undefined {
+/** The field of the form that a mistake is about, and how many stand before it; undefined = it has none, or, of a rule, none that can be written in. */
+export function fieldOf(m: RuleMistake, kind: Kind, rule?: Map): { path: string; name: string; at: number } | undefined {
   const fields = [...common, ...special[kind]];
   const path = (m.path as string | undefined) ?? ''; // the app may be newer than the ruler
-  const at = fields.findIndex((f) => path === pathOf(f) || path.startsWith(pathOf(f) + '.'));
-  return at < 0 ? undefined : { path: pathOf(fields[at]), name: fields[at].name(), at };
+  const n = fields.findIndex((f) => path === pathOf(f) || path.startsWith(pathOf(f) + '.'));
+  return n < 0 || (rule && words(at(rule, fields[n].path)) === undefined) ? undefined : { path: pathOf(fields[n]), name: fields[n].name(), at: n };
 }
 
 interface Props {

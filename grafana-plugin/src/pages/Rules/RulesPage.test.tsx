@@ -2,6 +2,7 @@ import { screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import type { Rule } from '../../api/schema';
 import { show, stage } from '../../test/host';
+import { fieldOf, shape } from './Form';
 
 const patient = { timeout: 60_000 }; // the page's code is translated when it is first asked for
 jest.setTimeout(120_000);
@@ -31,4 +32,13 @@ test('who is no admin switches nothing', async () => {
   show(stage(as('editor')), '/rules');
   await screen.findByText('3 rules', undefined, patient);
   expect(screen.queryByRole('button', { name: /Turn o/ })).toBeNull();
+});
+
+test('a mistake leads to a field of the form only where that can be written in', () => {
+  const form = shape('id: own\nmatch:\n  provider: {is: disk}\n  event_id: 7\n');
+  if ('why' in form) {
+    throw new Error(form.why);
+  }
+  const of = (path: string, rule?: typeof form.rule) => fieldOf({ column: 1, file: '', hint: '', line: 1, path, text: '' }, form.kind, rule)?.path;
+  expect([of('match.provider'), of('match.provider', form.rule), of('match.event_id', form.rule)]).toEqual(['match.provider', undefined, 'match.event_id']);
 });

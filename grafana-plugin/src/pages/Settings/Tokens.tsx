@@ -61,7 +61,7 @@ export function Tokens() {
       </Panel>
       <Refused of={no} />
       {made && (
-        <Secret title={t('tokens.madeFor', 'The token of {{name}}', { name: made.token.name, ...plain })} value={made.value} done={() => setMade(undefined)}>
+        <Secret key={made.value} title={t('tokens.madeFor', 'The token of {{name}}', { name: made.token.name, ...plain })} value={made.value} done={() => setMade(undefined)}>
           {t('tokens.once', 'It is shown this once: the ruler keeps only a hash of it.')}
         </Secret>
       )}

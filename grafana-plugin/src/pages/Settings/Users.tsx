@@ -62,7 +62,7 @@ export function Users() {
       </Panel>
       <Refused of={no} />
       {link && (
-        <Secret title={t('users.linkFor', 'A link for {{name}}', { name: link.user.name, ...plain })} value={window.location.origin + link.path} done={() => setLink(undefined)}>
+        <Secret key={link.path} title={t('users.linkFor', 'A link for {{name}}', { name: link.user.name, ...plain })} value={window.location.origin + link.path} done={() => setLink(undefined)}>
           {t('users.linkText', 'Whoever opens it chooses the password: send it to that person only. It works once, is shown this once, and ends')} <When at={link.expires_at} />.
         </Secret>
       )}

@@ -5,6 +5,7 @@ import { t } from '@grafana/i18n';
 import { Alert, Button, useStyles2 } from '@grafana/ui';
 import { useState, type FormEvent, type ReactNode } from 'react';
 import { Refusal } from '../../api/client';
+import { copy } from '../../components/copy';
 import { useUnsaved } from '../../components/useUnsaved';
 import { sentence } from '../../format';
 
@@ -14,13 +15,17 @@ export function Secret({ title, value, children, done }: { title: string; value:
   const [said, setSaid] = useState('');
   const [copied, setCopied] = useState(false);
   useUnsaved(() => !copied, t('unsaved.secret', 'It is shown this once, and you have not copied it. Leave the page without it?'));
-  const copy = () => void navigator.clipboard.writeText(value).then(() => (setCopied(true), setSaid(t('add.copied', 'Copied.'))), () => setSaid(t('add.copyYourself', 'The browser does not let us copy: select the line and press Ctrl+C.')));
+  const take = async () => {
+    const done = await copy(value);
+    setCopied(done);
+    setSaid(done ? t('add.copied', 'Copied.') : t('add.copyYourself', 'The browser does not let us copy: select it and copy it yourself.'));
+  };
   return (
     <Alert severity="success" title={title}>
       <p>{children}</p>
       <pre className={s.secret} tabIndex={0} aria-label={title}>{value}</pre>
       <div className={s.row}>
-        <Button size="sm" icon="copy" onClick={copy}>{t('add.copy', 'Copy')}</Button>
+        <Button size="sm" icon="copy" onClick={() => void take()}>{t('add.copy', 'Copy')}</Button>
         <Button size="sm" variant="secondary" onClick={done}>{t('settings.kept', 'I have it')}</Button>
         <span role="status">{said}</span>
       </div>

@@ -40,3 +40,24 @@ test('in Grafana there are no users, and it says why', async () => {
   expect(screen.queryByRole('tab', { name: 'Users' })).toBeNull();
   expect(s.asked.some((q) => q.path === '/users')).toBe(false);
 });
+
+test('a second token is not taken for copied, and a browser that cannot copy says so', async () => {
+  const made = (name: string, value: string) => ({ status: 200, json: { token: { id: name, name, role: 'viewer', kind: 'token', created_at: null, created_by: 'ada', expires_at: null, revoked_at: null, revoked_by: '', used_at: null }, value } });
+  const s = stage({ '/overview': data.overview, '/me': admin, '/tokens': { items: [] } });
+  show(s, '/settings?tab=tokens');
+  const make = async (name: string, value: string) => {
+    s.answer.set('POST /tokens', made(name, value));
+    await userEvent.type(await screen.findByLabelText('Whose it is'), name);
+    await userEvent.click(screen.getByRole('button', { name: 'Make it' }));
+    await screen.findByText(value);
+  };
+  await make('one', 'secret-1');
+  Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true });
+  await userEvent.click(screen.getByRole('button', { name: 'Copy' }));
+  expect(await screen.findByText(/select it and copy it yourself/)).toBeInTheDocument();
+  Object.defineProperty(navigator, 'clipboard', { value: { writeText: async () => undefined }, configurable: true });
+  await userEvent.click(screen.getByRole('button', { name: 'Copy' }));
+  expect(await screen.findByText('Copied.')).toBeInTheDocument();
+  await make('two', 'secret-2');
+  expect(screen.queryByText('Copied.')).toBeNull();
+});
