@@ -198,9 +198,9 @@ func TestRoutesToMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "\n```yaml\n")
+	_, rest, _ := strings.Cut(string(text), "\n```yaml\nroute:")
 	doc, _, found := strings.Cut(rest, "```")
-	c, err := config.Load(doc)
+	c, err := config.Load("route:" + doc)
 	if !found || err != nil {
 		t.Fatalf("no configuration: %v", err)
 	}
