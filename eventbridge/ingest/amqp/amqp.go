@@ -98,8 +98,8 @@ func (in *Ingest) Run(ctx context.Context) error {
 }
 
 // queue is one that is read, and what is done with its messages. take returns
-// when all are settled; then they are acknowledged. An error leaves them to the
-// broker.
+// when all are settled and acknowledged; on an error the broker sends again those
+// that are not.
 type queue struct {
 	name    string
 	declare func(*rabbit.Conn, *rabbitmq.Channel) error
@@ -217,7 +217,6 @@ func (in *Ingest) prepare(s *session) error {
 // reader is a queue that is being read.
 type reader struct {
 	queue
-	ch         *rabbitmq.Channel
 	deliveries <-chan rabbitmq.Delivery
 	closed     chan *rabbitmq.Error // why the channel ended; size 1
 }
@@ -238,7 +237,7 @@ func (in *Ingest) serve(ctx context.Context, s *session, q queue) error {
 	if err := ch.Qos(in.Config.Prefetch, 0, false); err != nil {
 		return queueError{fmt.Errorf("set prefetch: %w", err)}
 	}
-	r := reader{queue: q, ch: ch, closed: ch.NotifyClose(make(chan *rabbitmq.Error, 1))}
+	r := reader{queue: q, closed: ch.NotifyClose(make(chan *rabbitmq.Error, 1))}
 	if r.deliveries, err = ch.Consume(q.name, "", false, false, false, false, nil); err != nil {
 		return queueError{fmt.Errorf("read queue %s: %w", q.name, err)}
 	}
@@ -275,8 +274,7 @@ func declareOld(name string) func(*rabbit.Conn, *rabbitmq.Channel) error {
 // larger goes alone.
 const maxBatchBytes = 1 << 20
 
-// read takes what has arrived, in batches, and acknowledges each batch when it
-// is settled.
+// read takes what has arrived, in batches, each when the one before is settled.
 func (in *Ingest) read(ctx context.Context, s *session, r *reader) error {
 	var next *rabbitmq.Delivery
 	for {
@@ -295,10 +293,7 @@ func (in *Ingest) read(ctx context.Context, s *session, r *reader) error {
 		batch, next = gather(*next, r.deliveries, in.Config.Prefetch)
 		in.count(s.input, batch)
 		if err := r.take(ctx, s, batch); err != nil {
-			return err
-		}
-		if err := r.ch.Ack(batch[len(batch)-1].DeliveryTag, true); err != nil {
-			return fmt.Errorf("acknowledge in queue %s: %w", r.name, err)
+			return fmt.Errorf("queue %s: %w", r.name, err)
 		}
 	}
 }

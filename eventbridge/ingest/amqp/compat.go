@@ -13,13 +13,18 @@ import (
 	"nocturne/internal/record"
 )
 
-// takeCompat returns what stores the old agent's messages of a kind.
+// takeCompat returns what stores the old agent's messages of a kind, buries what is
+// none, and acknowledges both.
 func (in *Ingest) takeCompat(kind compat.Kind) func(context.Context, *session, []rabbitmq.Delivery) error {
 	return func(ctx context.Context, s *session, batch []rabbitmq.Delivery) error {
 		in.Metrics.Compat.In(uint64(len(batch)))
 		var good []subjectFrame
 		var bad []grave
-		settled := 0
+		waiting := len(batch)
+		drop := func(reason string, n int) {
+			in.Metrics.Compat.Drop(reason, uint64(n))
+			waiting -= n
+		}
 		err := func() error {
 			for i := range batch {
 				f, reason, err := in.translate(ctx, kind, batch[i].Body)
@@ -30,9 +35,8 @@ func (in *Ingest) takeCompat(kind compat.Kind) func(context.Context, *session, [
 					bad = append(bad, grave{&batch[i], reason, err.Error(), 1})
 					continue
 				case reason != "":
-					in.Metrics.Compat.Drop(reason, 1)
+					drop(reason, 1)
 					in.Log.Debug("message of the old agent is not taken", "kind", kind, "reason", reason, "err", err)
-					settled++
 					continue
 				}
 				good = append(good, f...)
@@ -40,18 +44,18 @@ func (in *Ingest) takeCompat(kind compat.Kind) func(context.Context, *session, [
 			if err := in.store(ctx, good); err != nil {
 				return err
 			}
-			return in.buryAll(ctx, s, bad, func(g *grave) {
-				in.Metrics.Compat.Drop(g.reason, g.records)
-				settled++
-			})
+			err := acknowledge(batch, bad)
+			stored := waiting - len(bad)
+			in.Metrics.Compat.Out(uint64(stored))
+			in.Metrics.kinds[string(kind)].Add(float64(stored))
+			waiting -= stored
+			if err != nil {
+				return err
+			}
+			return in.buryAll(ctx, s, bad, func(g *grave) { drop(g.reason, 1) })
 		}()
-		if err != nil {
-			in.Metrics.Compat.Drop(dropReturned, uint64(len(batch)-settled))
-			return err
-		}
-		in.Metrics.Compat.Out(uint64(len(batch) - settled))
-		in.Metrics.kinds[string(kind)].Add(float64(len(batch) - settled))
-		return nil
+		drop(dropReturned, waiting) // none without an error
+		return err
 	}
 }
 

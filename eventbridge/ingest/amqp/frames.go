@@ -14,7 +14,7 @@ import (
 	"nocturne/internal/record"
 )
 
-// takeFrames stores the frames of a batch and buries what is none.
+// takeFrames stores the frames of a batch, buries what is none, and acknowledges both.
 func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.Delivery) error {
 	now := in.Now().UnixNano()
 	var good []subjectFrame
@@ -36,7 +36,12 @@ func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.D
 		bad = append(bad, grave{&batch[i], reason, err.Error(), uint64(h.Count)})
 		doomed += uint64(h.Count)
 	}
-	err := in.store(ctx, good)
+	if err := in.store(ctx, good); err != nil {
+		in.Metrics.Frames.Drop(dropReturned, waiting+doomed)
+		return err
+	}
+	err := acknowledge(batch, bad)
+	in.Metrics.Frames.Out(waiting)
 	if err == nil {
 		err = in.buryAll(ctx, s, bad, func(g *grave) {
 			in.Metrics.Frames.Drop(g.reason, g.records)
@@ -44,11 +49,9 @@ func (in *Ingest) takeFrames(ctx context.Context, s *session, batch []rabbitmq.D
 		})
 	}
 	if err != nil {
-		in.Metrics.Frames.Drop(dropReturned, waiting+doomed)
-		return err
+		in.Metrics.Frames.Drop(dropReturned, doomed)
 	}
-	in.Metrics.Frames.Out(waiting)
-	return nil
+	return err
 }
 
 // judge checks a frame and who speaks in it. A reason other than "" says why it
@@ -109,12 +112,42 @@ type grave struct {
 	records     uint64
 }
 
-// buryAll buries messages, and calls done with each. It comes behind the store: a
-// batch that the stream does not take comes again, and none is to be buried twice.
+// acknowledge tells the broker that a batch is settled, but for those that are to
+// be buried yet: when that fails nobody else comes again.
+func acknowledge(batch []rabbitmq.Delivery, bad []grave) error {
+	if len(bad) == 0 {
+		return ack(&batch[len(batch)-1], true)
+	}
+	for i := range batch {
+		if len(bad) > 0 && bad[0].message == &batch[i] { // they are in the batch's order
+			bad = bad[1:]
+			continue
+		}
+		if err := ack(&batch[i], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ack acknowledges a message, or also all before it.
+func ack(d *rabbitmq.Delivery, before bool) error {
+	if err := d.Ack(before); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	return nil
+}
+
+// buryAll buries messages, acknowledges each, and calls done with it. It comes
+// behind the store: a batch that the stream does not take comes again, and none is
+// to be buried twice.
 func (in *Ingest) buryAll(ctx context.Context, s *session, bad []grave, done func(*grave)) error {
 	for i := range bad {
 		g := &bad[i]
 		if err := in.bury(ctx, s, g.message, g.reason, g.why); err != nil {
+			return err
+		}
+		if err := ack(g.message, false); err != nil {
 			return err
 		}
 		done(g)

@@ -82,8 +82,8 @@ func (b *bridge) run(fn func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// start starts an Ingest.
-func (b *bridge) start(exchange string, change func(*Config)) (in *Ingest, stop func()) {
+// ingest makes an Ingest.
+func (b *bridge) ingest(exchange string, change func(*Config)) *Ingest {
 	b.t.Helper()
 	cfg := DefaultConfig()
 	e := b.broker.Endpoint()
@@ -94,7 +94,13 @@ func (b *bridge) start(exchange string, change func(*Config)) (in *Ingest, stop 
 	if err := cfg.Validate(); err != nil {
 		b.t.Fatal(err)
 	}
-	in = New(Options{Config: cfg, BridgeID: "b1", Registry: b.registry, Gatherer: b.gatherer, Metrics: NewMetrics(), Log: slog.New(slog.NewTextHandler(b.t.Output(), nil))})
+	return New(Options{Config: cfg, BridgeID: "b1", Registry: b.registry, Gatherer: b.gatherer, Metrics: NewMetrics(), Log: slog.New(slog.NewTextHandler(b.t.Output(), nil))})
+}
+
+// start starts an Ingest.
+func (b *bridge) start(exchange string, change func(*Config)) (in *Ingest, stop func()) {
+	b.t.Helper()
+	in = b.ingest(exchange, change)
 	return in, b.run(in.Run)
 }
 
