@@ -12,15 +12,19 @@ import (
 	"time"
 )
 
-// Vitals is what the /metrics page of a VictoriaMetrics or VictoriaLogs says.
+// Vitals is what the /metrics page of a VictoriaMetrics or VictoriaLogs says, or
+// of a Prometheus in the place of the former.
 type Vitals struct {
 	// Instance names the running process, by its start time.
 	Instance string
 	// Ignored counts rows that the store answered with success and did not
 	// keep: out of retention, too many labels, too long.
 	Ignored float64
-	// Flags are the flags it was started with, as they were written.
+	// Flags are the flags it was started with, as they were written; empty where
+	// they are hidden.
 	Flags map[string]string
+	// Prometheus tells that it is one.
+	Prometheus bool
 }
 
 // AskVictoria reads the /metrics page of a store.
@@ -49,6 +53,8 @@ func AskVictoria(ctx context.Context, client *http.Client, base string) (Vitals,
 			if k, v1, ok := flag(lines.Text()); ok {
 				v.Flags[k] = v1
 			}
+		case strings.HasPrefix(name, "prometheus_build_info{"):
+			v.Prometheus = true
 		case name == "vm_app_start_timestamp", name == "process_start_time_seconds" && v.Instance == "":
 			v.Instance = value
 		case strings.HasPrefix(name, "vm_rows_ignored_total"), strings.HasPrefix(name, "vl_rows_dropped_total"):

@@ -46,7 +46,7 @@ type Sink struct {
 	packed []byte
 	// ignored is what VictoriaMetrics said it dropped after answering 204.
 	ignored prometheus.Gauge
-	dedup   prometheus.Gauge
+	dedup   *prometheus.GaugeVec // without labels; empty while nothing is known
 	log     *slog.Logger
 	known   string // the instance whose flags were looked at
 }
@@ -63,9 +63,10 @@ func New(cfg Config) *Sink {
 		Name: "eventbridge_remotewrite_store_ignored_samples",
 		Help: "Samples that VictoriaMetrics has ignored since its start although it answered with success (vm_rows_ignored_total).",
 	})
-	s.dedup = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "eventbridge_remotewrite_store_deduplicates", Help: "1 when VictoriaMetrics runs with -dedup.minScrapeInterval, without which repeats count twice.",
-	})
+	s.dedup = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "eventbridge_remotewrite_store_deduplicates",
+		Help: "1 when VictoriaMetrics runs with -dedup.minScrapeInterval, without which repeats count twice, or a Prometheus is in its place; absent while that is not known.",
+	}, nil)
 	if s.log = cfg.Log; s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -187,19 +188,24 @@ func (s *Sink) Instance(ctx context.Context) (string, error) {
 	s.ignored.Set(v.Ignored)
 	if v.Instance != s.known {
 		s.known = v.Instance
-		s.look(v.Flags)
+		s.look(v)
 	}
 	return v.Instance, nil
 }
 
-// look checks the one flag that this sink's promise hangs on. What shows no
-// flags at all is a Prometheus.
-func (s *Sink) look(flags map[string]string) {
-	d, ok := sink.Duration(flags["dedup.minScrapeInterval"])
-	if len(flags) == 0 || ok && d >= time.Millisecond {
-		s.dedup.Set(1)
-		return
+// look checks the one flag that this sink's promise hangs on. A store that neither
+// shows it nor is a Prometheus may do either: nothing is said of it.
+func (s *Sink) look(v sink.Vitals) {
+	value, shown := v.Flags["dedup.minScrapeInterval"]
+	d, ok := sink.Duration(value)
+	switch {
+	case v.Prometheus || ok && d >= time.Millisecond:
+		s.dedup.WithLabelValues().Set(1)
+	case shown:
+		s.dedup.WithLabelValues().Set(0)
+		s.log.Error("VictoriaMetrics does not deduplicate: samples written again after a restart count twice; start it with -dedup.minScrapeInterval=1ms", "url", s.base)
+	default:
+		s.dedup.Reset()
+		s.log.Warn("the store's page /metrics does not show whether it deduplicates; a VictoriaMetrics must run with -dedup.minScrapeInterval=1ms", "url", s.base)
 	}
-	s.dedup.Set(0)
-	s.log.Error("VictoriaMetrics does not deduplicate: samples written again after a restart count twice; start it with -dedup.minScrapeInterval=1ms", "url", s.base)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -191,23 +192,39 @@ func TestSaysWhenVictoriaMetricsDoesNotDeduplicate(t *testing.T) {
 	}
 }
 
-// A Prometheus shows no flags and keeps one of two equal samples by itself.
-func TestPrometheusDeduplicates(t *testing.T) {
-	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "prometheus_build_info{version=\"3.15.0\"} 1\nprocess_start_time_seconds 1.79593772721e+09\n")
-	}))
+// A Prometheus keeps one of two equal samples by itself. Of what is no Prometheus
+// and hides its flags nothing is known, and nothing is said.
+func TestStoreWithoutFlags(t *testing.T) {
+	page := ""
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
 	defer store.Close()
 	reg := prometheus.NewRegistry()
-	if _, err := remotewrite.New(remotewrite.Config{URL: store.URL, Reg: reg}).Instance(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "eventbridge_remotewrite_store_deduplicates" && f.GetMetric()[0].GetGauge().GetValue() != 1 {
-			t.Errorf("a Prometheus is told to count twice: %v", f)
+	s := remotewrite.New(remotewrite.Config{URL: store.URL, Reg: reg})
+	f := func(what, shown, want string) {
+		t.Helper()
+		if page = shown; page != "" {
+			if _, err := s.Instance(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "unknown"
+		for _, f := range families {
+			if f.GetName() == "eventbridge_remotewrite_store_deduplicates" {
+				got = strconv.FormatFloat(f.GetMetric()[0].GetGauge().GetValue(), 'g', -1, 64)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
 		}
 	}
+	f("a store that was not asked yet", "", "unknown")
+	f("a Prometheus", "prometheus_build_info{version=\"3.15.0\"} 1\nprocess_start_time_seconds 1\n", "1")
+	f("a VictoriaMetrics that hides its flags", "vm_app_version{version=\"victoria-metrics\"} 1\nvm_app_start_timestamp 2\n", "unknown")
+	f("one that shows them", "vm_app_start_timestamp 3\nflag{name=\"dedup.minScrapeInterval\", value=\"0s\", is_set=\"false\"} 1\n", "0")
+	f("a part of a cluster that has no such flag", "vm_app_start_timestamp 4\nflag{name=\"httpListenAddr\", value=\":8480\", is_set=\"false\"} 1\n", "unknown")
+	f("who only scrapes a Prometheus", "process_start_time_seconds 5\nup{job=\"prometheus_build_info\"} 1\n", "unknown")
 }
