@@ -54,8 +54,9 @@ const step = (n: 1 | -1) =>
     window.history.go(n);
   });
 
+/** Between a step back and our hearing of it a page may be drawn anew: below still says then that the entry is there. */
 function lay() {
-  if (!onTop() && !arrived) {
+  if (!onTop() && !arrived && below !== window.location.pathname) {
     window.history.pushState({ ...(window.history.state as object | null), [mark]: true }, '');
     below = window.location.pathname;
   }
@@ -133,15 +134,12 @@ function listen() {
 export function useUnsaved(mine: () => boolean, question?: string): () => Promise<void> {
   const ask = useRef<() => string | undefined>(() => undefined);
   useEffect(() => {
-    ask.current = () => (mine() ? question ?? t('unsaved.ask', 'What you wrote is not saved. Leave the page and lose it?') : undefined);
-    if (mine()) {
-      lay();
-    }
-  });
-  useEffect(() => {
     const form = () => ask.current();
     const path = window.location.pathname;
     listen();
+    if (forms.size === 0) {
+      below = onTop() ? path : undefined; // whatever a page before left
+    }
     forms.add(form);
     return () => {
       forms.delete(form);
@@ -153,5 +151,11 @@ export function useUnsaved(mine: () => boolean, question?: string): () => Promis
       }
     };
   }, []);
+  useEffect(() => {
+    ask.current = () => (mine() ? question ?? t('unsaved.ask', 'What you wrote is not saved. Leave the page and lose it?') : undefined);
+    if (mine()) {
+      lay();
+    }
+  });
   return take;
 }
