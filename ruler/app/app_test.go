@@ -95,6 +95,25 @@ func (f *fleet) drive(state string) {
 		Devices:  []record.Device{{Type: record.DevicePhysicalDrive, Place: "c0/e252/s1", Occupant: "S1", Fields: []record.Attr{{Key: record.FieldState, Value: record.String(state)}}}}}})
 }
 
+// begin runs a ruler; it returns the address of its page, and what stops it.
+func begin(t *testing.T, o app.Options) (page string, stop func()) {
+	t.Helper()
+	a, err := app.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	return "http://" + a.Addr(), func() {
+		t.Helper()
+		cancel()
+		if err := errors.Join(<-done, a.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFromStreamToAlertmanager: a drive fails, a person is told, the API knows
 // why; the ruler restarts; the drive is well again, and the same notification ends.
 func TestFromStreamToAlertmanager(t *testing.T) {
@@ -108,26 +127,13 @@ func TestFromStreamToAlertmanager(t *testing.T) {
 	hangup := make(chan os.Signal)
 	reloads := make(chan struct{}, 1)
 	start := func() (string, func()) {
-		a, err := app.New(app.Options{Config: cfg, Stream: conn, Hangup: hangup, Rules: func() (rulebook.Files, error) {
+		return begin(t, app.Options{Config: cfg, Stream: conn, Hangup: hangup, Rules: func() (rulebook.Files, error) {
 			select {
 			case reloads <- struct{}{}:
 			default: // the start reads them too
 			}
 			return cfg.Rules.Files()
 		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- a.Run(ctx) }()
-		return "http://" + a.Addr(), func() {
-			t.Helper()
-			cancel()
-			if err := errors.Join(<-done, a.Close()); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 	f := &fleet{t: t, conn: conn, id: record.ID{1, 2, 3}, seq: map[string]uint64{}}
 	url, stop := start()

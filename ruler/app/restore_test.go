@@ -1,9 +1,7 @@
 package app_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -40,21 +38,8 @@ func TestRestoreTellsNobodyTwice(t *testing.T) {
 	cfg.Data, cfg.Listen, cfg.Alertmanager.URLs = t.TempDir(), "127.0.0.1:0", []string{am.URL}
 	var page string
 	start := func() (stop func()) {
-		a, err := app.New(app.Options{Config: cfg, Stream: conn, Rules: func() (rulebook.Files, error) { return cfg.Rules.Files() }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		page = "http://" + a.Addr()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- a.Run(ctx) }()
-		return func() {
-			t.Helper()
-			cancel()
-			if err := errors.Join(<-done, a.Close()); err != nil {
-				t.Fatal(err)
-			}
-		}
+		page, stop = begin(t, app.Options{Config: cfg, Stream: conn, Rules: func() (rulebook.Files, error) { return cfg.Rules.Files() }})
+		return stop
 	}
 	// until waits for the state in which the store has a slot's notification.
 	until := func(slot, state string) {

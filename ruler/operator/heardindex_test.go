@@ -77,13 +77,7 @@ func TestHeardIndexEqualsNone(t *testing.T) {
 				set.Forget(ctx.Server.ID)
 				naive.Forget(ctx.Server.ID)
 			}
-			if dice.IntN(40) == 0 { // a restart: what is held is loaded
-				states := set.Save(false)
-				set = newSet(t, all)
-				if left, err := set.Load(states); left != 0 || err != nil {
-					t.Fatalf("load: %d left, %v", left, err)
-				}
-			}
+			set = sometimesRestarted(t, dice, all, set)
 			ticked := set.Tick(now)
 			same(t, seed, ticked, naive.Tick(now))
 			got := set.Step(ctx, in)

@@ -40,6 +40,19 @@ func newSet(t testing.TB, r []*rule.Rule) *Set {
 	return s
 }
 
+// sometimesRestarted is the set, or one of the same rules that has loaded what it held.
+func sometimesRestarted(t *testing.T, dice *rand.Rand, all []*rule.Rule, set *Set) *Set {
+	t.Helper()
+	if dice.IntN(40) > 0 {
+		return set
+	}
+	out := newSet(t, all)
+	if left, err := out.Load(set.Save(false)); left != 0 || err != nil {
+		t.Fatalf("load: %d left, %v", left, err)
+	}
+	return out
+}
+
 const tail = "class: c, severity: warning, summary: s, runbook: a#b"
 
 // few rules of every kind, tight in time, over few providers and places, so
